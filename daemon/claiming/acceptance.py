@@ -220,7 +220,7 @@ def _effective_name(image: bytes) -> bytes:
 
 
 def _shortened(name: bytes, ending: bytes) -> bytes:
-    """The name with an ending. A name that would be too long is first cut, never within a character."""
+    """The name with an ending added. If that would be too long, the name is cut first, but never within a character."""
     room = _NAME_MAX - len(ending)
     return (name if len(name) <= room else name[:room].decode(errors="ignore").encode()) + ending
 

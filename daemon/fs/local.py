@@ -42,7 +42,7 @@ class LocalFiles:
 
     @contextlib.contextmanager
     def _locate(self, path: bytes) -> Iterator[Location]:
-        """Resolve a path: to a name in its open parent folder if it is below the published folder, otherwise to itself."""
+        """How to reach a path: below the published folder, by a name in its open parent folder; elsewhere, by the whole path."""
         names = names_below(self._published, path)
         if not names or self._published is None:
             yield Location(path, None)

@@ -265,7 +265,7 @@ def _decide(memory: FolderMemory, changed: dict[str, None], step: Circumstances)
 
 
 def _others(verdicts: Mapping[str, _T], changed: Mapping[str, None]) -> dict[str, _T]:
-    """A copy of the verdicts without those on the families that changed."""
+    """A copy of the verdicts, without the families that changed."""
     if len(changed) < len(verdicts):
         left = dict(verdicts)
         for family in changed:

@@ -238,7 +238,7 @@ def _judge_alone(track: Track, unused: str | None, family: Family, context: Cont
 
 
 def _after_its_picture(track: Track, taken: Taken, context: Context, verdict: Verdict) -> str | None:
-    """Why a sidecar is alone: its picture was already taken. None if it is more likely the first half of a new pair.
+    """Why a sidecar is alone: its picture was already taken. None if the sidecar more likely begins a new pair.
 
     Somebody who drops a pair again may drop the sidecar first. So if the picture was taken with a sidecar of the same name, the
     new sidecar is never late. Otherwise it is late, but only after it has been alone for a while.

@@ -63,7 +63,7 @@ def hold_lock(fs: FileSystem, path: bytes, pid: int) -> HomeLock:
 
 
 def is_running(fs: FileSystem, path: bytes) -> bool:
-    """Whether a daemon holds the lock of the home whose lock file has this path. Needs only read access to the folder.
+    """Whether a daemon holds the lock of a home. `path` is that of its lock file. Needs only read access to the folder.
 
     Raises:
         OSError: the folder exists but cannot be opened.

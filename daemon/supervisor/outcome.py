@@ -235,7 +235,7 @@ def _crash(end: End) -> str:
 
 
 def _detail(end: End) -> str | None:
-    """The error that the worker reported, if any, and the end of its output. The error is shown although it was not believed."""
+    """The error that the worker reported, even if it was not believed, then the end of its output; None if there is neither."""
     if end.error is None:
         return end.tail
     info = end.error.error

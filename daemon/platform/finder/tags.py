@@ -54,7 +54,7 @@ def with_state(tags: bytes | None, state: State) -> bytes:
 
 
 def with_colour(info: bytes | None, state: State) -> bytes:
-    """FinderInfo, 32 bytes, with the colour of the state; all other bits are unchanged."""
+    """The 32 bytes of FinderInfo with the colour of the state. All other bits are as in `info`, or 0 where it is missing."""
     wanted = bytearray((info or b"").ljust(_INFO_BYTES, b"\0")[:_INFO_BYTES])
     wanted[_LOW_FLAGS] = wanted[_LOW_FLAGS] & ~_COLOUR_MASK | STATE_TAGS[state][1] << _COLOUR_SHIFT
     return bytes(wanted)

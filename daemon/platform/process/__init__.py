@@ -17,7 +17,7 @@ _SAME_SECONDS = 0.005
 
 
 def is_same(pid: int, then: float) -> bool:
-    """Whether this pid still belongs to the process created at `then`, which `created` must have returned since boot."""
+    """Whether this pid still belongs to the process created at `then`. `created` must have returned `then` since boot."""
     now = created(pid)
     return now is not None and abs(now - then) < _SAME_SECONDS
 
