@@ -218,7 +218,7 @@ class FileSystem(Protocol):
         """Move within one file system. Replaces a file at `target` atomically. Not durable before `sync_dir` of both folders.
 
         Each folder becomes durable separately. After a power loss the file may be visible under both names. On some file
-        systems it is visible under neither until the file system has replayed its journal.
+        systems it is visible under neither name until the file system has replayed its journal.
         """
 
     def unlink(self, path: bytes) -> None:

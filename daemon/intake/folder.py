@@ -45,7 +45,7 @@ class Circumstances:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """The result of a scan of a folder: the new memory, late sidecars and notices. Each of the latter two is reported once."""
+    """The result of a scan of a folder: the new memory, late sidecars and notices. Each sidecar and notice is reported once."""
 
     memory: FolderMemory
     late: tuple[Late, ...] = ()

@@ -129,7 +129,7 @@ _FAMILY_EXTENSIONS = DEPTH_EXTENSIONS + IMAGE_EXTENSIONS + SIDECAR_EXTENSIONS
 
 
 def _hidden(key: str) -> Label:
-    """The label of a dotfile: it is ignored, unless it is an AppleDouble file, which has the key of its file."""
+    """The label of a dotfile. Dotfiles are ignored, except AppleDouble files, which have the key of the file they belong to."""
     if key.startswith("._") and len(key) > 2:
         return _label("twin", key[2:], key[2:])
     return _label("ignored", key, key)

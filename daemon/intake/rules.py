@@ -13,7 +13,7 @@ class Rules:
         settle_closed: the same after a rename, or after a close in a folder whose writers close each picture once. Other writers
             (scanners, converters) close and reopen with pauses of 0.2 to 4 s.
         once_needed: how many pictures in a row must have been closed just once before we assume that writers in that folder
-            always do so. A program that closes several times does so with every picture.
+            always close just once. A program that closes a picture several times does that with every picture.
         reopened_within: if a picture appears within this time under the name of a taken picture, it may be the rest of that
             picture: a program may have opened the name again.
         settle_ceiling: the maximum to which settle times can double.

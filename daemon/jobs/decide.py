@@ -173,7 +173,7 @@ def cancelled(job: Job, *, seconds: float | None = None) -> Ended:
 
 
 def taken_back(job: Job) -> Ended:
-    """The end of a job whose picture somebody removed from the inbox while it waited there for its rest."""
+    """The end of a returned job: somebody removed the picture from the inbox while it waited there for its rest."""
     message = f"{job.image.name} was removed from the inbox while it waited there for the rest of the file"
     return Ended(job=job.job_id, state="cancelled", error=Cancelled(message).info(), warnings=job.accepted.warnings)
 

@@ -235,7 +235,7 @@ class Results:
 
 
 def unrecordable(error: UnreplayableError) -> JobError:
-    """The error of a job whose worker sent texts that could not be read back from the journal."""
+    """The error if a worker sent texts that could not be read back from the journal."""
     return WorkerCrashed(f"What the worker reported cannot be recorded: {error}.")
 
 

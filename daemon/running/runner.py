@@ -118,7 +118,7 @@ class JobRunner:
         self.end(job, record)
 
     def end_removed_returns(self) -> None:
-        """End the jobs whose picture somebody removed from the inbox while it waited for its rest."""
+        """End each returned job if somebody removed its picture from the inbox."""
         for job in self.returns.missing():
             self.end(job, decide.taken_back(job))
 

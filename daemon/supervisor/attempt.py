@@ -4,8 +4,9 @@
 process.
 
 Heartbeats show that a worker is alive; progress messages show that its job advances. A worker is ended only if it exceeds a
-limit, breaks the protocol, or loses its guardian, without which a dying daemon would leave it behind. Silence does not end a
-worker, because it may be busy in C code that holds the interpreter; but the message of a timeout mentions the silence.
+limit, breaks the protocol, or loses its guardian. (Without the guardian, a dying daemon would leave the worker behind.) Silence
+does not end a worker, because it may be busy in C code that holds the interpreter; but the message of a timeout mentions the
+silence.
 
 The supervisor calls `step` after every event on one of the descriptors, and at the time that `next_look` returns.
 """

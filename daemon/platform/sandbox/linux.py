@@ -1,7 +1,7 @@
 """The sandbox on Linux: the worker sandboxes itself (`pipeline.worker.sandbox`) before it loads anything heavy.
 
-The `landlock` package (1.0.0.dev5) does not fit: it supports only files, neither TCP nor signals, and mistakes a left-over
-errno for a failed call.
+The `landlock` package (1.0.0.dev5) does not fit: it supports files, but not TCP or signals, and it mistakes a left-over errno
+for a failed call.
 """
 
 import ctypes

@@ -46,7 +46,7 @@ class Step:
 
     Attributes:
         argv: the program and its arguments.
-        tolerated: exit statuses other than 0 that mean that there was nothing to do.
+        tolerated: nonzero exit statuses that mean there was nothing to do.
         until_it_fails: for up to this many seconds, repeat the call until it fails; the failure means that something is gone.
             If 0, make the call once.
         needed: whether a failure ends the action.
