@@ -2,7 +2,7 @@
 
 The order of the removal:
 
-1. Record `batch_closing`. After a crash from here on, recovery completes the removal.
+1. Record `batch_closing`. If a crash follows, recovery completes the removal.
 2. Rename job.yaml into the source/ of the batch's last job, and sync.
 3. Remove the empty folder.
 4. Record `batch_closed`.

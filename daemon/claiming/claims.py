@@ -5,13 +5,13 @@ The order, and why:
 1. Check that each file is still what intake saw (`daemon.claiming.claim_checks`). A file that changed keeps waiting. So does a
    new picture whose end is missing: a writer that opens the name again must find it there.
 2. Read the sidecar; decide on spec and id (`daemon.claiming.acceptance`). Nothing has changed yet.
-3. Record `accepted`, with one sync for all. From here each pair is a job, whatever happens.
+3. Record `accepted`, with one sync for all. Now each pair is a job, whatever happens.
 4. Make the job's folder (which must not exist yet) and `source/`, and sync them. A power loss that undid a folder would lose
    everything in it.
 5. Rename the image, depth picture, twins and, last, the sidecar. After a crash some files may be in either folder. The record
    names them all, so recovery completes the claim.
 6. Sync `source/`, then the inbox. Until then a power loss may undo the renames, but the record remains and the files are whole.
-7. Record `claimed`, with one sync for all. From here the names in the inbox are free: whatever appears there is a new job.
+7. Record `claimed`, with one sync for all. Now the names in the inbox are free: whatever appears there is a new job.
 8. Write `status.json`, a view.
 """
 

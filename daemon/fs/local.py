@@ -34,7 +34,7 @@ class LocalFiles:
     _published: bytes | None = None
 
     def publish_below(self, root: bytes) -> None:
-        """From now on, make everything below this folder readable for everybody who can enter it, and follow no link there."""
+        """Make all later files and folders below `root` readable for everybody who can enter it, and follow no link there."""
         self._published = root + b"/"
 
     def _is_published(self, path: bytes) -> bool:

@@ -176,11 +176,11 @@ class FileSystem(Protocol):
     """Everything that the daemon does with a disk. Every method raises OSError as the system reports it; none retries."""
 
     def publish_below(self, root: bytes) -> None:
-        """From now on, make new files and folders below this one readable for everybody who can enter it (0644, 0755).
+        """Make all later files and folders below `root` readable for everybody who can enter `root` (modes 0644 and 0755).
 
-        The umask then applies only to files and folders made elsewhere. The folder itself does not change.
+        The umask then applies only to files and folders made elsewhere. `root` itself does not change.
 
-        Strangers may write in the folder as well. So no operation follows a link anywhere below it: an operation raises
+        Strangers may write in `root` as well. So no operation follows a link anywhere below it: an operation raises
         NotADirectoryError if a link is in the place of a folder.
         """
 

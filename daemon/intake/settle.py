@@ -84,7 +84,7 @@ class Pace:
         rules: the times and limits.
         now: monotonic seconds.
         settle: seconds for which the fingerprint must stay the same, before any shortening.
-        factor: a factor on all settle times; more than 1 if a file here grew that had counted as complete.
+        factor: a factor on all settle times; more than 1 after a file that had counted as complete grew here.
         full_scan: when every name in the folder was last scanned.
         copying_until: everything in the folder waits until then, because the folder's birth time says that it is being copied.
         local: whether all renames and closes happen on this machine.

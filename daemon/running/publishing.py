@@ -3,8 +3,8 @@
 The order at the end of a job, and why:
 
 1. Check the worker's files against what it reported, and make them durable. Nothing is visible yet.
-2. Record `publishing`, with everything that status.json will say about the result. After a crash from here on, recovery
-   completes the publishing.
+2. Record `publishing`, with everything that status.json will say about the result. If a crash follows, recovery completes
+   the publishing.
 3. Rename the folder to `result/`, and sync. If only the sync fails, the job stays at this step, and the sync is retried: what
    `ended` says must stay true. (Retrying is safe for names. After a failed sync of a file, the system may drop its bytes; but a
    file system that cannot write its own structures becomes read-only.)

@@ -2,7 +2,7 @@
 
 The job stays pending under its id, and status.json says what it waits for. The order, and why:
 
-1. Record `returning`. After a crash from here on, recovery completes the return before anything reads the inbox.
+1. Record `returning`. If a crash follows, recovery completes the return before anything reads the inbox.
 2. Link each file to its old name in the inbox, the picture first. A name that is taken is never replaced. If the picture's name
    is taken, nothing has moved yet, and the picture settles in source/ instead.
 3. Sync the inbox folder: the names there must be durable before those in source/ are removed.
