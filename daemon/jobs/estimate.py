@@ -5,7 +5,7 @@ fraction of progress was reported. The point that a running job has reached is l
 its kind. That shows how much of the earlier job was done at this point, and how much was left. So the fractions that a worker
 reports serve only as milestones. They are used as a measure of time only while there is no timeline.
 
-The *pace* is how many times longer the running job takes than an earlier one. It is estimated in two ways: from the cost of
+The *pace* is how many times longer the running job takes than an earlier job. It is estimated in two ways: from the cost of
 size and layers, and from the time taken so far. At the beginning, the first estimate is more reliable; later, the second is. The
 logarithms of the two are averaged, each weighted by the inverse of its variance. If the current step takes longer than expected,
 the remaining steps are expected to take longer too; this effect is stronger if the step is a large part of the job. Each
