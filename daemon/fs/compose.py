@@ -173,7 +173,7 @@ def _within_reach(fs: FileSystem, folder: bytes, tree: bytes) -> bytes:
 
 
 def _insist(fs: FileSystem, folder: bytes, do: Callable[[], _Done]) -> _Done:
-    """Run `do`, which changes `folder`. If the folder's mode keeps even its owner from changing it, change the mode and try again."""
+    """Run `do`, which changes `folder`. If the mode keeps even the owner from changing it, change the mode and try again."""
     try:
         return do()
     except PermissionError:
