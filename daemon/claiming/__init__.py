@@ -1,4 +1,4 @@
 """From the inbox to source/: decides which job a pair becomes, records it, then moves the files.
 
-Also batches and control files.
+It also handles batches and control files.
 """

@@ -32,7 +32,7 @@ class Reading:
 
     Attributes:
         spec: None if the pair is refused.
-        mode: of the spec.
+        mode: the mode that the spec asks for.
         requested_id: the id that the sidecar asks for, if any.
         refusal: None if there is a spec.
         warnings: about fields without effect.
@@ -73,12 +73,14 @@ class Acceptance:
         self._understood: dict[tuple[bytes | None, bytes | None, JobKind], Reading] = {}
 
     def record_for(self, pair: Ready, reserved: set[str], batches: dict[bytes, str]) -> Accepted | Retaken:
-        """The record that accepts a pair: `Retaken` if its picture had returned to the inbox for its rest, otherwise `Accepted`.
+        """The record that accepts a pair.
+
+        It is `Retaken` if a job had returned the picture to the inbox to wait for its missing end, otherwise `Accepted`.
 
         Args:
             pair: a pair that is ready to be taken.
             reserved: ids already given to other pairs of the same group; this job's id is added.
-            batches: ids of the batches of the same group, by folder; this pair's batch is added.
+            batches: the batch ids of the same group, by folder; the id of this pair's batch is added.
 
         Raises:
             OSError: the sidecar or the outbox cannot be read at the moment.
@@ -168,7 +170,7 @@ class Acceptance:
         return Reading(spec, spec.mode, asked, None, without_effect(spec, preset, own))
 
     def _name(self, pair: Ready, reading: Reading, reserved: set[str]) -> tuple[str, ErrorInfo | None]:
-        """The job's id, and a refusal if the id that the sidecar asks for is taken."""
+        """The job's id, and a refusal if the id that the sidecar asks for is taken; otherwise None."""
         wanted = reading.requested_id
         if wanted is None:
             return generated_id(pair.image.name, self._clock()), None
@@ -196,11 +198,11 @@ class Acceptance:
         )
 
     def _files(self, pair: Ready, *, as_asked: bool) -> tuple[tuple[ClaimedFile, ...], str | None]:
-        """The files of the claim, and the name for the effective spec; None if no effective spec is written.
+        """The files of the claim, and the name for the effective spec. The name is None if no effective spec is written.
 
-        An effective spec is written for preset and batch pictures that have a spec (`as_asked`). It gets the name that ranks
-        first in the inbox (photo.jpg.yaml), or a shorter one if that is too long for the disk. If the picture's own sidecar has
-        that name, the sidecar is kept as photo.jpg.yaml.original, a name that intake does not read.
+        An effective spec is written if a preset or batch applies and the job has a spec (`as_asked`). It gets the sidecar name
+        that ranks first in the inbox (photo.jpg.yaml), or a shorter name if that is too long for the disk. If the picture's own
+        sidecar has that name, the sidecar is kept as photo.jpg.yaml.original, a name that intake does not read.
         """
         effective = _effective_name(pair.image.name) if pair.control and as_asked else None
         files: list[ClaimedFile] = []
@@ -211,14 +213,14 @@ class Acceptance:
 
 
 def _effective_name(image: bytes) -> bytes:
-    """The name for a sidecar of this picture: the first in rank that is short enough for the disk."""
+    """The name for a sidecar of this picture: the one that ranks highest among those short enough for the disk."""
     stem = os.path.splitext(image)[0]
     names = (image + b".yaml", stem + b".yaml", stem + b".yml")
     return next((name for name in names if len(name) <= _NAME_MAX), names[-1])
 
 
 def _shortened(name: bytes, ending: bytes) -> bytes:
-    """The name with an ending. A name that would be too long is first cut, never within a character."""
+    """The name with an ending added. If that would be too long, the name is cut first, but never within a character."""
     room = _NAME_MAX - len(ending)
     return (name if len(name) <= room else name[:room].decode(errors="ignore").encode()) + ending
 

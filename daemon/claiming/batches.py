@@ -2,12 +2,12 @@
 
 The order of the removal:
 
-1. Record `batch_closing`. After a crash from here on, recovery completes the removal.
+1. Record `batch_closing`. If a crash follows, recovery completes the removal.
 2. Rename job.yaml into the source/ of the batch's last job, and sync.
 3. Remove the empty folder.
 4. Record `batch_closed`.
 
-If the folder contains a file that is neither job.yaml nor a file manager's, the folder stays: no file of a person is removed.
+If the folder contains anything but job.yaml and a file manager's hidden files, it stays: no file of a person is removed.
 """
 
 import errno
@@ -92,7 +92,7 @@ class Batches:
             self._ledger.record(*(BatchClosed(job=batch.last_job, folder=batch.folder) for batch in gone))
 
     def _not_ours(self, folder: HeldFolder) -> bytes | None:
-        """The first name in the folder that is neither job.yaml nor a file manager's, so that the folder must stay; or None."""
+        """The first file that is neither job.yaml nor a file manager's, so the folder must stay. None if there is none."""
         names = [entry.name for entry in folder.scan()]
         return next((name for name in sorted(names) if not is_system_file(name) and not is_batch_file(name)), None)
 

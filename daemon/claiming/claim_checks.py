@@ -26,9 +26,9 @@ class NotClaimed:
 
     Attributes:
         reason: in plain words, for the waiting list.
-        grew: the picture grew, so it had not been complete.
-        for_a_person: somebody must do something; waiting alone will not help.
-        unfinished: the picture or depth picture whose end is missing, if that is the reason.
+        grew: whether the picture grew, so that it had not been complete.
+        for_a_person: whether somebody must do something, because waiting alone will not help.
+        unfinished: the picture or depth picture whose end is missing; None if no end is missing.
         seconds: how long the missing rest may still take to arrive; 0 if nothing is missing.
     """
 
@@ -103,8 +103,9 @@ class ClaimChecks:
     def _rest_may_come(self, folder: HeldFolder, entry: Entry, written: float | None) -> float:
         """For how many seconds the rest of a picture may still arrive; 0 if its end is there, or if it is too old.
 
-        `written` is when intake last saw the picture being written, in monotonic seconds. Only if that is None, the picture's
-        date is compared with the clock: the clock of a share may differ from ours, and ours may be changed.
+        `written` is when intake last saw the picture being written, in monotonic seconds. If it is None, the picture's date is
+        compared with the clock instead. That is less reliable: the clock of a share may differ from ours, and ours may be
+        changed.
 
         Raises:
             OSError: the picture cannot be read.

@@ -5,13 +5,13 @@ The order, and why:
 1. Check that each file is still what intake saw (`daemon.claiming.claim_checks`). A file that changed keeps waiting. So does a
    new picture whose end is missing: a writer that opens the name again must find it there.
 2. Read the sidecar; decide on spec and id (`daemon.claiming.acceptance`). Nothing has changed yet.
-3. Record `accepted`, with one sync for all. From here each pair is a job, whatever happens.
-4. Make the job's folder (which must not exist yet) and `source/`, and sync them. If a power loss undid a folder, it would take
-   everything in it along.
+3. Record `accepted`, with one sync for all. Now each pair is a job, whatever happens.
+4. Make the job's folder (which must not exist yet) and `source/`, and sync them. A power loss that undid a folder would lose
+   everything in it.
 5. Rename the image, depth picture, twins and, last, the sidecar. After a crash some files may be in either folder. The record
    names them all, so recovery completes the claim.
 6. Sync `source/`, then the inbox. Until then a power loss may undo the renames, but the record remains and the files are whole.
-7. Record `claimed`, with one sync for all. From here the names in the inbox are free: whatever appears there is a new job.
+7. Record `claimed`, with one sync for all. Now the names in the inbox are free: whatever appears there is a new job.
 8. Write `status.json`, a view.
 """
 
@@ -84,7 +84,7 @@ class Claims:
         self._troubles = Troubles()
 
     def claim(self, ready: Sequence[Ready]) -> ClaimOutcome:
-        """Accept and claim the first `GROUP` pairs. A pair that is not as intake saw it stays where it is.
+        """Accept and claim the first `GROUP` pairs. A pair that is no longer as intake saw it stays in the inbox.
 
         Raises:
             JournalError: the process must stop.
@@ -122,9 +122,9 @@ class Claims:
     def _record(
         self, accepted: list[tuple[Ready, Accepted | Retaken]]
     ) -> tuple[list[tuple[Ready, Accepted | Retaken]], list[NotClaimed]]:
-        """Record all of them with one sync, except for pairs whose record no reader of the journal would accept.
+        """Record these pairs with one sync. A pair is left out if no reader of the journal would accept its record.
 
-        Returns the recorded pairs, and the others.
+        Returns the recorded pairs, and those left out.
         """
         try:
             if accepted:
@@ -146,7 +146,7 @@ class Claims:
         return recorded, dropped
 
     def try_again(self) -> None:
-        """Retry the claims that could not be completed: of all cancelled jobs, and of the next `GROUP` others in turn.
+        """Retry claims that could not be completed: those of all cancelled jobs, and those of the next `GROUP` other jobs.
 
         Raises:
             JournalError: the process must stop.
@@ -200,10 +200,10 @@ class Claims:
             logger.info("{} was taken back before it could be claimed", job.job_id)
 
     def _hold(self, job: Job, error: Exception) -> bool:
-        """Note that the files of an accepted job cannot be moved now, so that it is logged once, listed and retried later.
+        """Note that the files of an accepted job cannot be moved now. The job is logged once, listed, and retried later.
 
-        If somebody cancelled the job, or only a person can remove the obstacle, the job is given up instead, provided that all
-        its files are still in the inbox. Returns whether it was given up.
+        The job is given up instead if somebody cancelled it, or if only a person can remove the obstacle. This requires that
+        all its files are still in the inbox. Returns whether the job was given up.
         """
         since = self._since.setdefault(job.job_id, self._monotonic())
         hopeless = getattr(error, "errno", None) in DENIED and self._monotonic() - since >= _STUCK_SECONDS
@@ -251,7 +251,7 @@ class Claims:
         return prepared, occupied, stuck
 
     def _is_held(self, pair: Ready, under_way: dict[tuple[str, str], Job]) -> NotClaimed | None:
-        """The reason to wait if the picture is already an accepted job that could not be moved yet; otherwise None."""
+        """The reason to wait if the picture belongs to an accepted job whose files could not be moved yet; otherwise None."""
         job = under_way.get((to_text(pair.folder), to_text(pair.image.name)))
         if job is None or (job.image.size, job.image.mtime_ns) != (pair.image.size, pair.image.mtime_ns):
             return None

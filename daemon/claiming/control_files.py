@@ -13,8 +13,8 @@ from daemon.sidecar import MAX_BYTES, parse
 def read_control(folder: int, entry: Entry, kind: Literal["preset", "batch"]) -> Control:
     """Read a control file in an open folder. Errors are part of the answer; none is raised.
 
-    After an error of the disk or server, which may be temporary, the answer is marked as `passing`, so that the file is read
-    again. After an error in the content, it is not.
+    An error of the disk or server may be temporary. The answer is then marked as `passing`, so that the file is read again. An
+    error in the content is not marked.
     """
     wanted = Wanted(entry.size, entry.mtime_ns, entry.ino, entry.dev)
     try:

@@ -16,7 +16,8 @@ _AGAIN_SECONDS = 600.0
 class Downloads:
     """Requests downloads, and remembers what was requested.
 
-    `request` starts a program that asks iCloud for one file, and returns it; None if this system has no iCloud.
+    `request` starts a program that asks iCloud for one file, and returns the process. It returns None if this system has no
+    iCloud.
     """
 
     def __init__(self, request: Callable[[bytes], subprocess.Popen[bytes] | None] = request_download) -> None:

@@ -49,7 +49,7 @@ class InboxFolders:
         It is held open until `release`, or until too many are open.
 
         Args:
-            name: of the folder.
+            name: the folder's name; empty for the inbox itself.
             ino: the inode that the folder must have, if it was recorded before; 0 if unknown. Checked only on local disks.
 
         Raises:

@@ -52,7 +52,7 @@ class Mover:
             inbox: path of the inbox.
             outbox: where the files go.
             is_local: returns whether the inbox is on a local disk, where an inode identifies a file.
-            most_bytes: the largest file that is copied to another disk; a copy holds up everything else.
+            most_bytes: size of the largest file that may be copied to another disk; a copy holds up everything else.
         """
         self._fs = fs
         self._most_bytes = most_bytes
@@ -130,9 +130,10 @@ class Mover:
         return self._remove_job_folder(job) is Moved.TAKEN_BACK
 
     def _remove_job_folder(self, job: Job) -> Moved:
-        """Remove the folders of a job none of whose files was moved. Returns `TAKEN_BACK`.
+        """Remove the folders of a job if none of its files was moved. Returns `TAKEN_BACK`.
 
-        If somebody put something into them, they stay, and so does the job, which will fail for lack of a picture: `WHOLE`.
+        If somebody put something into the folders, they stay, and this returns `WHOLE`. The job also stays, and will fail
+        because it has no picture.
         """
         try:
             with self._outbox.hold() as outbox:
@@ -220,12 +221,12 @@ class Mover:
         return True
 
     def _wanted(self, file: ClaimedFile) -> Wanted:
-        """The accepted file. Its inode is compared only on local disks: on a share it may change with each mount."""
+        """The accepted file's identity. The inode is compared only on local disks: on a share it may change with each mount."""
         return Wanted(file.size, file.mtime_ns, file.ino if self.folders.local else None)
 
 
 def _make(folder: HeldFolder, name: bytes, job: Job, *, may_be_there: bool) -> None:
-    """Make a folder in a folder. Raises NameTakenError if the name is taken, except by a folder if `may_be_there`."""
+    """Make a subfolder. Raises NameTakenError if the name is taken. If `may_be_there`, a folder of this name is accepted."""
     try:
         folder.mkdir(name)
     except FileExistsError as error:

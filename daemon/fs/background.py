@@ -1,7 +1,7 @@
 """Runs slow system calls in a separate thread, so that the caller can do other work meanwhile.
 
-A read can be split into small pieces. A sync and the removal of a large file cannot: for a file of two gigabytes they took
-0.9 s and 0.4 s.
+A read can be split into small pieces. A sync and the removal of a large file cannot: for a file of two gigabytes, the sync took
+0.9 s and the removal 0.4 s.
 """
 
 import threading

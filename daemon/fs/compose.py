@@ -35,8 +35,8 @@ def write_all(fs: FileSystem | HeldFolder, fd: int, data: bytes) -> None:
 def write_new(fs: FileSystem | HeldFolder, path: bytes, data: bytes, *, durable: bool) -> None:
     """Write a new file. If the write is interrupted, part of the file may remain: use `write_atomic` where that matters.
 
-    If `durable`, the bytes are on the disk when this returns, but the name is not until `sync_dir`. Raises FileExistsError if
-    the name is taken.
+    If `durable`, the bytes are on the disk when this returns. The name is on the disk only after `sync_dir`. Raises
+    FileExistsError if the name is taken.
     """
     fd = fs.create(path)
     try:
@@ -48,7 +48,7 @@ def write_new(fs: FileSystem | HeldFolder, path: bytes, data: bytes, *, durable:
 
 
 def write_atomic(fs: FileSystem | HeldFolder, path: bytes, data: bytes, *, durable: bool) -> None:
-    """Write a file atomically: readers see either the old file or the new one. In a held folder, `path` is a name.
+    """Write a file atomically: readers see either the old file or the new one. If `fs` is a held folder, `path` is a name in it.
 
     If `durable`, the new bytes and the name are on the disk when this returns. If not, a power loss may leave the old bytes, the
     new bytes or, on file systems that do not keep the order of writes, an empty file. So non-durable writes are only for views
@@ -86,7 +86,7 @@ def _forget(fs: FileSystem | HeldFolder, path: bytes) -> None:
 
 
 def make_folders(fs: FileSystem, path: bytes) -> None:
-    """Make a folder and its missing parents, durably. Does nothing if the folder, or a link in its place, exists.
+    """Make a folder and its missing parents, durably. Does nothing if a folder or a link already has the name.
 
     Raises FileExistsError if something else has the name.
     """
@@ -153,7 +153,7 @@ def removing_tree(fs: FileSystem, path: bytes) -> Iterator[None]:
 
 
 def _removing(fs: FileSystem, folder: bytes, path: bytes) -> Iterator[None]:
-    """Remove a file from a folder, even if the folder's mode forbids that to its owner. Does nothing if the file is gone."""
+    """Remove a file from a folder, even if the folder's mode forbids its owner to do so. Does nothing if the file is gone."""
     with contextlib.suppress(FileNotFoundError):
         try:
             yield from fs.unlink_in_background(path)
@@ -173,7 +173,7 @@ def _within_reach(fs: FileSystem, folder: bytes, tree: bytes) -> bytes:
 
 
 def _insist(fs: FileSystem, folder: bytes, do: Callable[[], _Done]) -> _Done:
-    """Run `do`, which changes `folder`. If the folder's mode forbids that even to its owner, change the mode and try again."""
+    """Run `do`, which changes `folder`. If the mode keeps even the owner from changing it, change the mode and try again."""
     try:
         return do()
     except PermissionError:

@@ -1,4 +1,4 @@
-"""A folder on the real disk that is held open, and access to the files in it. No path is resolved twice, no link is followed."""
+"""A folder on the real disk that is held open, and access to the files in it. No path is resolved twice; no link is followed."""
 
 import contextlib
 import errno
@@ -41,7 +41,7 @@ def open_regular(path: bytes, *, folder: int | None = None, wanted: Wanted | Non
     """Open a regular file for reading while the block runs. Yields its descriptor.
 
     Args:
-        path: of the file; relative to `folder` if that is given.
+        path: the file's path; relative to `folder` if that is given.
         folder: descriptor of an open folder.
         wanted: the file that must have this name; None allows any regular file.
 
@@ -97,7 +97,7 @@ class LocalFolder:
     """`HeldFolder` on the real disk."""
 
     def __init__(self, fd: int, path: bytes, published: bool = False) -> None:
-        """Take ownership of an open folder's descriptor, whose `path` is only for messages.
+        """Take ownership of `fd`, the descriptor of an open folder. `path` is used only in messages.
 
         If `published`, everybody who can enter the folder can read what is made in it.
         """
@@ -131,7 +131,7 @@ class LocalFolder:
         return type(self)(enter(self.fd, name), os.path.join(self.path, name), self._published)
 
     def lstat(self, name: bytes) -> Stat:
-        """Kind, identity, size and time of what has this name."""
+        """The kind, identity, size and modification time of whatever has this name."""
         return as_stat(os.stat(name, dir_fd=self.fd, follow_symlinks=False))
 
     def scan(self) -> list[DirEntry]:
@@ -144,7 +144,7 @@ class LocalFolder:
         return read_at(self.fd, name, limit, wanted)
 
     def ends(self, name: bytes, most: int, wanted: Wanted) -> tuple[bytes, bytes]:
-        """At most `most` bytes from the beginning and from the end of the wanted file."""
+        """The first and the last `most` bytes of the wanted file, or all of it twice if the file is shorter."""
         with open_regular(name, folder=self.fd, wanted=wanted) as fd:
             head = os.pread(fd, most, 0)
             return head, head if wanted.size <= most else os.pread(fd, most, wanted.size - most)
@@ -193,7 +193,7 @@ class LocalFolder:
             return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE, 0o644, dir_fd=self.fd)
 
     def write(self, fd: int, data: bytes) -> int:
-        """One write; may be short."""
+        """One write, possibly of fewer bytes than given. Returns how many."""
         return os.write(fd, data)
 
     def sync(self, fd: int) -> None:

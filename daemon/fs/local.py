@@ -34,7 +34,7 @@ class LocalFiles:
     _published: bytes | None = None
 
     def publish_below(self, root: bytes) -> None:
-        """From now on, make everything below this folder readable for everybody who can enter it, and follow no link there."""
+        """Make all later files and folders below `root` readable for everybody who can enter it, and follow no link there."""
         self._published = root + b"/"
 
     def _is_published(self, path: bytes) -> bool:
@@ -42,7 +42,7 @@ class LocalFiles:
 
     @contextlib.contextmanager
     def _locate(self, path: bytes) -> Iterator[Location]:
-        """Resolve a path: below the published folder to a name in its open parent folder, elsewhere to the path itself."""
+        """How to reach a path: below the published folder, by a name in its open parent folder; elsewhere, by the whole path."""
         names = names_below(self._published, path)
         if not names or self._published is None:
             yield Location(path, None)
@@ -65,7 +65,7 @@ class LocalFiles:
         return fd
 
     def write(self, fd: int, data: bytes) -> int:
-        """One write; may be short."""
+        """One write, possibly of fewer bytes than given. Returns how many."""
         return os.write(fd, data)
 
     def copy(self, source: bytes, target: bytes) -> str:
@@ -164,22 +164,22 @@ class LocalFiles:
             full_sync(fd)
 
     def sync_file_in_background(self, path: bytes) -> Iterator[None]:
-        """Wait until a file is on the disk, with pauses."""
+        """Wait until a file is on the disk; yields None while waiting."""
         yield from self._in_background(path, partial(self.sync_file, path))
 
     def unlink_in_background(self, path: bytes) -> Iterator[None]:
-        """Remove a name, with pauses."""
+        """Remove a name; yields None while waiting."""
         yield from self._in_background(path, partial(self.unlink, path))
 
     def _in_background(self, path: bytes, do: Callable[[], None]) -> Iterator[None]:
-        """Run `do`, which acts on the file at `path`; in a separate thread if the file is large."""
+        """Run `do`, which acts on the file at `path`. If the file is large, `do` runs in a separate thread."""
         if self.lstat(path).size < LARGE:
             do()
         else:
             yield from run_in_thread(do)
 
     def lstat(self, path: bytes) -> Stat:
-        """Kind, identity, size and time of what has this name; links are not followed."""
+        """The kind, identity, size and modification time of whatever has this name; links are not followed."""
         with self._locate(path) as location:
             return as_stat(os.stat(location.name, dir_fd=location.folder, follow_symlinks=False))
 

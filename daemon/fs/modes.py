@@ -10,11 +10,11 @@ _READABLE = 0o022
 
 @contextlib.contextmanager
 def readable(published: bool) -> Iterator[None]:
-    """While the block runs, make new files and folders readable for everybody who can enter their folder, if `published`.
+    """If `published`, files and folders made while the block runs are readable for everybody who can enter their folder.
 
-    This sets the umask instead of calling chmod: it applies from the moment of creation, keeps what is inherited from the folder
-    (setgid, ACLs), and cannot fail on disks without modes. The umask belongs to the whole process, which is safe because only
-    one thread of the daemon creates files.
+    This sets the umask instead of calling chmod. The umask applies from the moment of creation, keeps what is inherited from
+    the folder (setgid, ACLs), and cannot fail on disks without modes. It belongs to the whole process. That is safe because
+    only one thread of the daemon creates files.
     """
     if not published:
         yield

@@ -1,4 +1,4 @@
-"""The primitive file operations, and what each does *not* guarantee. Paths are absolute, and bytes as they are on the disk."""
+"""The primitive file operations, and what each does *not* guarantee. Paths are absolute. They are bytes, as on the disk."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ class Stat:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The file that a name must refer to: its size in bytes and its time, and on local disks also its inode and device.
+    """The file that a name must refer to: its size in bytes, its modification time and, on local disks, its inode and device.
 
-    On network file systems inode and device are None, which matches any: they may change when the share is mounted again.
+    On network file systems, `ino` and `dev` are None and are not compared: they may change when the share is mounted again.
     """
 
     size: int
@@ -55,10 +55,10 @@ class DirEntry:
 
 
 class HeldFolder(Protocol):
-    """An open folder. Every operation acts on this very folder, even if another one has its path by now.
+    """An open folder. Every operation acts on this very folder, even if another folder has taken its path.
 
-    Names are single names in the folder, never paths. Links are neither followed nor entered. Methods that `FileSystem` also
-    has give the same guarantees as there, so `write_atomic` can write through a held folder.
+    Names are single names in the folder, never paths. Links are neither followed nor entered. A method that `FileSystem` also
+    has gives the same guarantees here, so `write_atomic` can write through a held folder.
 
     Attributes:
         dev, ino: the folder's identity.
@@ -83,7 +83,7 @@ class HeldFolder(Protocol):
         """Open a subfolder. NotADirectoryError for anything else, including a link to a folder."""
 
     def lstat(self, name: bytes) -> Stat:
-        """Kind, identity, size and time of what has this name; links are not followed."""
+        """The kind, identity, size and modification time of whatever has this name; links are not followed."""
 
     def scan(self) -> list[DirEntry]:
         """The names in the folder, in no particular order."""
@@ -92,13 +92,16 @@ class HeldFolder(Protocol):
         """The first `limit` bytes of a regular file, or fewer. Raises OSError (ESTALE) if it is not the wanted file."""
 
     def ends(self, name: bytes, most: int, wanted: Wanted) -> tuple[bytes, bytes]:
-        """The first and the last `most` bytes of a regular file, or fewer. OSError (ESTALE) if it is not the wanted file."""
+        """The first and the last `most` bytes of a regular file, or all of it twice if the file is shorter.
+
+        Raises OSError (ESTALE) if it is not the wanted file.
+        """
 
     def digest(self, name: bytes) -> str:
         """The SHA-256 of a regular file, read in chunks."""
 
     def written_elsewhere(self, name: bytes) -> bool:
-        """Whether another program has the file open for writing. False if the system does not report it, or the open fails."""
+        """Whether another program has the file open for writing. False if the system does not report it, or we cannot open it."""
 
     def removal_obstacle(self, name: bytes) -> str | None:
         """A clause that says why the file cannot be removed from the folder (permissions, a read-only disk); None if it can."""
@@ -113,7 +116,7 @@ class HeldFolder(Protocol):
         """
 
     def copy(self, name: bytes, to: "HeldFolder", new: bytes, wanted: Wanted) -> str:
-        """`FileSystem.copy` into another held folder. OSError (ESTALE) if it is not the wanted file; then nothing is copied."""
+        """`FileSystem.copy` into another held folder. Copies nothing and raises OSError (ESTALE) if it is not the wanted file."""
 
     def create(self, name: bytes) -> int:
         """See `FileSystem.create`."""
@@ -163,7 +166,7 @@ class TreeEntry:
 
     @property
     def charge(self) -> int:
-        """The bytes that count toward limits: a file's length, or `used` where that is far more. 0 for anything but a file."""
+        """The bytes that count toward limits: a file's `size`, or `used` if that is far more. 0 for anything but a file."""
         if self.kind != "file":
             return 0
         return self.used if self.used > 2 * self.size + _SLACK else self.size
@@ -173,11 +176,11 @@ class FileSystem(Protocol):
     """Everything that the daemon does with a disk. Every method raises OSError as the system reports it; none retries."""
 
     def publish_below(self, root: bytes) -> None:
-        """From now on, make new files and folders below this one readable for everybody who can enter it (0644, 0755).
+        """Make all later files and folders below `root` readable for everybody who can enter `root` (modes 0644 and 0755).
 
-        The umask then applies only to files and folders made elsewhere. The folder itself does not change.
+        The umask then applies only to files and folders made elsewhere. `root` itself does not change.
 
-        Strangers may write in the folder as well. So from now on, no operation follows a link below it, at any place in a path:
+        Strangers may write in `root` as well. So no operation follows a link anywhere below it: an operation raises
         NotADirectoryError if a link is in the place of a folder.
         """
 
@@ -188,7 +191,7 @@ class FileSystem(Protocol):
         """
 
     def append(self, path: bytes) -> int:
-        """Open an existing or new regular file for appending; refuses links. Other processes may append in between."""
+        """Open an existing or new regular file for appending; refuses links. Other processes may append as well."""
 
     def write(self, fd: int, data: bytes) -> int:
         """One write. Returns how many bytes were written, possibly fewer than given. They are not on the disk before `sync`."""
@@ -197,15 +200,15 @@ class FileSystem(Protocol):
         """Copy a regular file's bytes, times and extended attributes into a new file, and return the SHA-256 of what was read.
 
         Refuses links. The copy is durable when this returns, except for its name in the folder. If interrupted, part of
-        `target` remains. Owners are not copied, nor attributes that the other file system cannot hold.
+        `target` remains. The owner is not copied. Attributes that the other file system cannot hold are not copied either.
         """
 
     def sync(self, fd: int) -> None:
         """Wait until the file's bytes and length are on the disk.
 
-        This does not cover its name in the folder. After an error, the state of the written bytes is unknown, and a second sync
-        may wrongly succeed (fsync-gate, 2018), so callers must not retry. A disk that falsely reports its cache as written
-        cannot be detected.
+        The file's name in the folder may not be durable yet. After an error, the state of the written bytes is unknown, and a
+        second sync may wrongly succeed (fsync-gate, 2018), so callers must not retry. A disk that falsely reports its cache as
+        written cannot be detected.
         """
 
     def close(self, fd: int) -> None:
@@ -215,7 +218,7 @@ class FileSystem(Protocol):
         """Move within one file system. Replaces a file at `target` atomically. Not durable before `sync_dir` of both folders.
 
         Each folder becomes durable separately. After a power loss the file may be visible under both names. On some file
-        systems it is visible under neither until the file system has replayed its journal.
+        systems it is visible under neither name until the file system has replayed its journal.
         """
 
     def unlink(self, path: bytes) -> None:
@@ -244,13 +247,13 @@ class FileSystem(Protocol):
         """`sync` for a file that another process wrote; refuses links."""
 
     def sync_file_in_background(self, path: bytes) -> Iterator[None]:
-        """`sync_file` for callers with other work to do: yields None every few milliseconds. The file is durable when it ends."""
+        """`sync_file` for callers with other work to do: yields None every few milliseconds until the file is durable."""
 
     def unlink_in_background(self, path: bytes) -> Iterator[None]:
         """`unlink` for callers with other work to do: yields None every few milliseconds. Removing a large file takes long."""
 
     def lstat(self, path: bytes) -> Stat:
-        """Kind, identity, size and time of what has this name; links are not followed."""
+        """The kind, identity, size and modification time of whatever has this name; links are not followed."""
 
     def scan(self, path: bytes) -> list[DirEntry]:
         """The names in a folder, in no particular order."""
@@ -278,7 +281,7 @@ class FileSystem(Protocol):
         """How many bytes an unprivileged process can still write to the disk that holds the path."""
 
     def free_files(self, path: bytes) -> int | None:
-        """How many more files and folders the disk that holds the path has room for (free inodes); None if it does not say."""
+        """How many more files and folders fit on the disk that holds the path (free inodes); None if it does not say."""
 
     def hold(self, path: bytes) -> HeldFolder:
         """Open the folder at a path and hold it.
@@ -291,7 +294,7 @@ class FileSystem(Protocol):
 
         Returns the descriptor, which holds the lock until it is closed, or None if another process holds the lock. The lock is
         advisory, and reliable only on a local disk: a network file system may grant it to two machines at once. Anybody who can
-        change the folder can remove the file, and lock another one under its name.
+        change the folder can remove the file, and lock a new file of the same name.
         """
 
     def lock_folder(self, path: bytes) -> int | None:

@@ -29,7 +29,7 @@ def folder_obstacle(folder: int) -> str | None:
 
 
 def name_obstacle(folder: int, name: bytes) -> str | None:
-    """Why this file cannot be removed although the folder lets others go (sticky bit); None if it can, or does not exist."""
+    """Why this file cannot be removed although other files here can (sticky bit); None if it can, or does not exist."""
     mine, parent = os.geteuid(), os.fstat(folder)
     if not parent.st_mode & stat.S_ISVTX or mine in (0, parent.st_uid):
         return None

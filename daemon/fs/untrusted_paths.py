@@ -19,7 +19,9 @@ class Location:
 
 
 def names_below(root: bytes | None, path: bytes) -> list[bytes]:
-    """The names that lead from `root`, which must end with a slash, to `path`. Empty if the path is not below `root`.
+    """The names on the way from `root` to `path`. Empty if `root` is None, or if the path is not below it.
+
+    `root` must end with a slash.
 
     Raises:
         OSError: one of the names is `..` (EINVAL).
@@ -67,7 +69,7 @@ def enter(folder: int, name: bytes) -> int:
 
 @contextlib.contextmanager
 def locate_below(root: bytes, names: Sequence[bytes]) -> Iterator[Location]:
-    """The place of the last name. Its folder stays open while the block runs. Raises the same errors as `descend`."""
+    """Locate the last of these names. Its folder stays open while the block runs. Raises the same errors as `descend`."""
     folder = descend(root, names[:-1])
     try:
         yield Location(names[-1], folder)

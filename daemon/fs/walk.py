@@ -1,7 +1,7 @@
-"""Walks a tree that somebody else made, of any depth, with one open descriptor at a time.
+"""Walks a tree of any depth that somebody else made, with one open descriptor at a time.
 
-No path is ever passed to the system. A path longer than its limit (4,096 bytes on Linux) could not be opened, but the files
-there take up space like all others.
+No path is ever passed to the system, because it cannot open a path longer than its limit (4,096 bytes on Linux). Files below
+that depth take up space as well, so they must be found.
 """
 
 import errno

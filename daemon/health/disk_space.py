@@ -127,7 +127,7 @@ class DiskSpace:
         return self._in(self._outbox.attempt(attempt)) if attempt else Used()
 
     def _disks(self) -> list[Disk]:
-        """The disks that can be measured. If one cannot, its folder is away, which `FolderHealth` handles."""
+        """The disks that can be measured. If a disk cannot, its folder is away; `FolderHealth` handles that."""
         found = []
         for what, path, wanted in (
             ("outbox", self._outbox.root, self._wanted),

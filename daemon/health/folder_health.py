@@ -34,7 +34,7 @@ class FolderHealth:
 
     Args:
         fs: the disk.
-        settings: of the home.
+        settings: the home's settings.
         outbox: the outbox.
         known: returns jobs whose folders should be in the outbox, the most certain ones first.
     """
@@ -125,7 +125,7 @@ class FolderHealth:
         return None
 
     def _is_the_same(self, name: str, folder: bytes) -> bool:
-        """Whether a folder lacks its marker, but is otherwise known to be the right one."""
+        """Whether a folder without its marker is nevertheless known to be the right one."""
         try:
             with self._fs.hold(folder) as held:
                 held.lstat(MARKER)
@@ -136,9 +136,9 @@ class FolderHealth:
         return False
 
     def _has_its_jobs(self) -> bool:
-        """Whether the outbox contains the unchanged picture of one of the last jobs, or there is no such job.
+        """Whether the outbox contains the unchanged picture of one of the last jobs. Also True if there are no jobs.
 
-        This is needed because a new folder may get the inode of a deleted one. Without the jobs, it is not the outbox.
+        This is needed because a new folder may get the inode of a deleted one. A folder without the jobs is not the outbox.
         """
         jobs = [job for job in islice(self._known(), _MAX_JOBS) if job.claimed]
         return not jobs or any(self._has(job) for job in jobs)

@@ -31,7 +31,7 @@ _KEPT = TypeAdapter(dict[str, Seen])
 
 
 class FolderIdentities:
-    """Records what inbox and outbox were when they were last there with their markers. `path`: the file for that."""
+    """Records what inbox and outbox were when they were last there with their markers. `path`: the file for the records."""
 
     def __init__(self, fs: FileSystem, path: bytes) -> None:
         self._fs = fs

@@ -11,10 +11,10 @@ class InboxReplacement:
     """Decides whether a folder without our marker, in the inbox's place, should become the inbox.
 
     People tidy up: they throw the inbox away and create a new folder with that name, which lacks the hidden marker. Work must
-    continue with the new folder. But where a disk or share is not mounted, there is an empty folder as well. That must not become
-    the inbox: files dropped there would disappear from view when the disk comes back.
+    continue with the new folder. But an unmounted disk or share also leaves an empty folder in its place. That folder must not
+    become the inbox: files dropped there would disappear from view when the disk comes back.
 
-    If the inbox or a folder above it was mounted or unmounted, then either the parent folder is another one than before, or the
+    If the inbox or a folder above it was mounted or unmounted, then either the parent is a different folder than before, or the
     inbox is or was a mount point. So a person created the new folder if, and only if,
 
     - this process has seen the inbox with its marker, in the same parent folder (device and inode) as now,

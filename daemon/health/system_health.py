@@ -2,7 +2,7 @@
 
 The questions are: are the program, its interpreter and its configuration still those that this daemon was started from? Is there
 disk space? Can a file really be written into the outbox? Does a worker without a job (a canary) start and become ready? While
-the queue pauses, the cause is checked again after growing pauses, and work resumes automatically when it is gone.
+the queue pauses, the cause is checked again after growing pauses. Work resumes automatically when the cause is gone.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ UNDECIDED: Undecided = "undecided"
 
 
 class Canary:
-    """A worker without a job, started to find out whether workers can start: if so, it becomes ready."""
+    """A worker without a job. It is started to find out whether workers can start; if they can, it becomes ready."""
 
     def __init__(self, outbox: Outbox, supervisor: Supervisor) -> None:
         self._outbox, self._supervisor = outbox, supervisor
@@ -101,7 +101,7 @@ class SystemHealth:
         clock: returns monotonic seconds.
 
     Attributes:
-        restart: the daemon should restart with the program that is on the disk now.
+        restart: whether the daemon should restart with the program that is on the disk now.
     """
 
     def __init__(
@@ -219,7 +219,7 @@ class SystemHealth:
             self._again(now, self._cause if self._available() < _ENOUGH_MEMORY else None)
 
     def next_look(self) -> float:
-        """When to call `look` at the latest, in monotonic seconds; infinite while a canary runs: its answer wakes the loop."""
+        """When to call `look` at the latest, in monotonic seconds. Infinite while a canary runs, as its answer wakes the loop."""
         return float("inf") if self._canary.is_pending else self._next
 
     def _look_at_program(self, now: float, *, busy: bool) -> None:
@@ -245,7 +245,7 @@ class SystemHealth:
             self._canary.send()
 
     def _again(self, now: float, cause: Cause | None) -> None:
-        """Note the result of a check: the cause that remains, perhaps another one than before; None if it is gone."""
+        """Note the result of a check: the cause found now, perhaps a different one than before; None if there is none."""
         if cause is None:
             logger.warning("work resumes; this is over: {}", self.problem)
             self._well_since, self._next = now, now + _PROGRAM_SECONDS
@@ -257,7 +257,7 @@ class SystemHealth:
         self._cause = cause
 
     def _try_writing(self) -> OSError | None:
-        """Create a file where results are made, move it to where they are published, and remove it. Returns the error, or None.
+        """Create a file where results are made, move it to where they are published, and remove it. Returns the error, if any.
 
         If the outbox is away, this does nothing and returns None: `FolderHealth` handles that.
         """

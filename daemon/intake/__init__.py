@@ -1,4 +1,4 @@
-"""Intake: decides which pictures can be taken and why all other files wait, from the scans so far and the time.
+"""Intake decides, from the scans so far and the time, which pictures can be taken and why all other files wait.
 
 This is the functional core of the hot folder. It opens no file and reads no clock.
 """

@@ -45,7 +45,7 @@ class Circumstances:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """The result of a scan of a folder: the new memory, and late sidecars and notices, each of which is reported only once."""
+    """The result of a scan of a folder: the new memory, late sidecars and notices. Each sidecar and notice is reported once."""
 
     memory: FolderMemory
     late: tuple[Late, ...] = ()
@@ -91,7 +91,7 @@ def pace_of(memory: FolderMemory, step: Circumstances) -> Pace:
 
 
 def finished(memory: FolderMemory, step: Circumstances) -> Finished | None:
-    """The end of a batch folder: pictures were taken from it, and there has been none in it for a while. None otherwise."""
+    """The batch folder, if it is done: pictures were taken from it, and it has had none for a while. None if it is not done."""
     control = memory.control_state.control
     if control is None or control.kind != "batch" or not memory.batch_taken or memory.empty_since is None or memory.problem:
         return None
@@ -108,7 +108,7 @@ def _leftovers(memory: FolderMemory) -> tuple[bytes, ...]:
 
 
 def with_growth(memory: FolderMemory, step: Circumstances) -> FolderMemory:
-    """The folder after a file in it grew that had counted as complete: its settle times double, up to the maximum."""
+    """The memory after a complete-looking file in the folder grew: the folder's settle times double, up to the maximum."""
     factor = pace_of(memory, step).factor * 2
     factor = min(factor, step.rules.settle_ceiling / step.rules.settle_closed)
     return replace(memory, factor=factor, factor_since=step.now, closed_once=0)
@@ -178,7 +178,7 @@ def _taken_lately(memory: FolderMemory, key: str, step: Circumstances) -> bool:
 
 
 def _taken_names(memory: FolderMemory, scanned: frozenset[bytes] | None) -> tuple[list[bytes], dict[bytes, Entry]]:
-    """Split `memory.gone` by this scan: names that it covers, so that what it found counts, and files not scanned since."""
+    """Split `memory.gone` into the names that this scan covers, so that its result counts, and the files it does not cover."""
     if not memory.gone:
         return [], {}
     back = [name for name in memory.gone if scanned is None or name in scanned]
@@ -193,7 +193,7 @@ def _empty_since(memory: FolderMemory, now: float) -> float | None:
 
 
 def _control_state(memory: FolderMemory, step: Circumstances) -> ControlState:
-    """Which preset or batch applies here, and whether it can be used yet. Such a file must settle like any other."""
+    """Which preset or batch applies here, and whether it can be used yet. Its file must settle like any other."""
     if not memory.controls:
         return ControlState(bare=bool(memory.name))
     names = " and ".join(sorted(to_text(c.entry.name) for c in memory.controls))
@@ -265,7 +265,7 @@ def _decide(memory: FolderMemory, changed: dict[str, None], step: Circumstances)
 
 
 def _others(verdicts: Mapping[str, _T], changed: Mapping[str, None]) -> dict[str, _T]:
-    """A copy of the verdicts without those on the families that changed."""
+    """A copy of the verdicts, without the families that changed."""
     if len(changed) < len(verdicts):
         left = dict(verdicts)
         for family in changed:
@@ -294,7 +294,7 @@ def _next_due(memory: FolderMemory, step: Circumstances) -> float | None:
 
 
 def _listing(memory: FolderMemory) -> tuple[Waiting, ...]:
-    """The folder's part of the waiting list: its files, and lines about the folder itself or its control file if needed."""
+    """The folder's part of the waiting list: its files and, if needed, lines about the folder itself or its control file."""
     name, state = memory.name, memory.control_state
     lines = [w for waits in memory.waits.values() for w in waits]
     if state.hold:

@@ -16,7 +16,7 @@ class Taken:
     """A picture that was taken, remembered so that a late sidecar is recognised.
 
     Attributes:
-        name: of the picture.
+        name: the picture's name.
         at: when it was taken, in monotonic seconds.
         sidecar: name of the sidecar with which it was taken, if there was one.
     """
@@ -31,11 +31,11 @@ class Context:
     """The folder that contains a family.
 
     Attributes:
-        name: empty for the inbox itself.
+        name: the folder's name; empty for the inbox itself.
         pace: how long files here must stay unchanged.
         control: the preset or batch that applies here, if any.
-        hold: why nothing here can be taken at the moment, because of the preset or batch file; None if that is no obstacle.
-        hold_will_resolve: the hold ends by itself; nobody has to do anything.
+        hold: how the preset or batch file keeps everything here from being taken at the moment; None if it does not.
+        hold_will_resolve: whether the hold ends by itself, so that nobody has to do anything.
         quiet_since: when something last arrived or changed in this folder.
         recent: pictures taken from here, by key and by stem.
     """
@@ -97,7 +97,7 @@ def judge(members: Sequence[Track], context: Context) -> Verdict:
 
 
 def _refuse(track: Track, reason: str, context: Context, verdict: Verdict) -> None:
-    """Show a file that is never taken. If the reason may pass, check it again for a while."""
+    """List a file that is never taken, with the reason. If the reason may pass, check the file again for a while."""
     passing = track.entry.kind == "unreadable" or (
         track.entry.kind == "file" and context.pace.now < track.history.since + _link_hold(context)
     )
@@ -152,13 +152,13 @@ def _judge_picture(found: Match, family: Family, context: Context, verdict: Verd
 
 
 def _of(culprit: Track, shown: Track, state: SettleState) -> str:
-    """The reason as shown for one file of the group: for the file that causes it, or for a file that waits with it."""
+    """The reason to show for one file of the group. If another file causes the wait, the reason names that file."""
     reason = state.reason or ""
     return reason if culprit is shown else f"waiting for {name_text(culprit)}: {reason}"
 
 
 def _member_state(track: Track, family: Family, pace: Pace, *, complete_at: float | None) -> SettleState:
-    """Whether one member of a pair has settled. An empty picture only counts as settled when it has been empty for too long."""
+    """Whether one member of a pair has settled. An empty picture counts as settled only after it has been empty for too long."""
     if track.entry.size == 0 and track.label.role in ("image", "depth") and not is_empty_too_long(track, pace):
         return SettleState("still empty", track.history.since + pace.rules.empty_hold)
     if track.label.role == "twin" and complete_at is not None:
@@ -238,10 +238,10 @@ def _judge_alone(track: Track, unused: str | None, family: Family, context: Cont
 
 
 def _after_its_picture(track: Track, taken: Taken, context: Context, verdict: Verdict) -> str | None:
-    """Why a sidecar is alone if its picture seems to have been taken; None if it is more likely the first half of a new pair.
+    """Why a sidecar is alone: its picture was already taken. None if the sidecar more likely begins a new pair.
 
-    Somebody who drops a pair again may drop the sidecar first. So if the picture was taken with a sidecar of the same name, this
-    one is never late. Otherwise it is late, but only after it has been alone for a while.
+    Somebody who drops a pair again may drop the sidecar first. So if the picture was taken with a sidecar of the same name, the
+    new sidecar is never late. Otherwise it is late, but only after it has been alone for a while.
     """
     rules, picture, arrived = context.pace.rules, to_text(taken.name), track.history.arrived
     if arrived < taken.at:

@@ -16,9 +16,9 @@ class ControlState:
 
     Attributes:
         control: the preset or batch file; None if there is none, or if there are two.
-        hold: why nothing in the folder can be taken at the moment; None if something can.
-        will_resolve: the hold ends by itself; nobody has to do anything.
-        bare: a folder of the inbox with neither preset nor batch; its files are not judged.
+        hold: how the preset or batch file keeps everything in the folder from being taken at the moment; None if it does not.
+        will_resolve: whether the hold ends by itself, so that nobody has to do anything.
+        bare: whether this is a folder of the inbox with neither preset nor batch, so that its files are not judged.
         check_at: when to check the preset or batch file again; None if only a change of it matters.
     """
 
@@ -34,10 +34,10 @@ class FolderMemory:
     """What intake remembers of a folder. Times are monotonic seconds.
 
     Attributes:
-        name: empty for the inbox itself.
+        name: the folder's name; empty for the inbox itself.
         entries: the files as last seen, by name.
-        histories: the history of each name that is here and was not taken.
-        roles: the number of these names per role.
+        histories: the history of each name in the folder, except those of files that were taken.
+        roles: how many of these names have each role.
         gone: files that were taken, by name. `entries` still contains them until a scan covers their names.
         families: names by family.
         waits, ready, downloads: the last verdict on each family.
@@ -45,20 +45,20 @@ class FolderMemory:
         control_state: which preset or batch applies.
         controls: the preset and batch files as last read.
         birth: birth time of the folder itself, in seconds since 1970, if known.
-        problem: a sentence that says why the last scan could not read it; None if it could.
+        problem: a sentence that says why the last scan could not read the folder; None if it could.
         full_scan: when every name was last scanned.
-        factor: the factor on the settle times here.
+        factor: the factor by which settle times are multiplied here.
         factor_since: when the factor last grew.
         closed_once: how many pictures in a row were each closed once by their writers; see `daemon.intake.step.taken`.
         quiet_since: when something last arrived or changed here.
         empty_since: since when there has been no picture here; None if there is one.
         recent: pictures taken from here, by key and by stem.
-        awaited: names of pictures that return to the inbox because their end is missing, and until when the rest may arrive.
-        batch_taken: a picture of this batch folder was taken.
+        awaited: pictures that return to the inbox because their end is missing: by name, until when the rest may arrive.
+        batch_taken: whether a picture of this batch folder was taken.
         next_due: when anything here must be checked again; None if nothing must.
         listing: the folder's part of the waiting list.
-        network: it is on a network file system.
-        scanned_before: there was an earlier scan, so a new name must have arrived since.
+        network: whether the folder is on a network file system.
+        scanned_before: whether there was an earlier scan, so that a new name must have arrived since.
     """
 
     name: bytes

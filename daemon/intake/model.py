@@ -23,7 +23,7 @@ class Entry:
         dev, ino, size, mtime_ns: the fingerprint, as in `stat_result`.
         nlink: number of hard links.
         birth: birth time in seconds since 1970, if lstat reports it (macOS).
-        dataless: the content is only in iCloud.
+        dataless: whether the content is only in iCloud.
     """
 
     name: bytes
@@ -38,7 +38,7 @@ class Entry:
 
     @property
     def fingerprint(self) -> tuple[int, int, int, int]:
-        """What must not change for a file to be complete: dev, ino, size, mtime_ns."""
+        """The values that stay the same once a file is complete: dev, ino, size, mtime_ns."""
         return self.dev, self.ino, self.size, self.mtime_ns
 
 
@@ -48,8 +48,8 @@ class Control:
 
     Attributes:
         images: the pictures that belong to the batch, as names or globs; None for all.
-        problem: a sentence that says why it cannot be used; its pictures wait with it.
-        passing: the problem is that it could not be read, which may be temporary; the next scans read it again.
+        problem: a sentence that says why the file cannot be used, so that the folder's pictures wait; None if it can.
+        passing: whether the problem may be temporary: the file could not be read, and the next scans read it again.
     """
 
     kind: Literal["preset", "batch"]
@@ -68,8 +68,8 @@ class Folder:
         scanned: the names that were scanned this time; None for all names. The other entries are as they were last seen.
         birth: birth time of the folder itself in seconds since 1970, if known.
         controls: its `_preset.yaml` and `job.yaml`, if any.
-        problem: a sentence that says why it could not be read this time; `entries` is then the last known state.
-        network: whether it is on a network file system; None if it is on the same file system as the inbox.
+        problem: a sentence that says why the folder could not be read this time; `entries` is then the last known state.
+        network: whether the folder is on a network file system; None if it is on the same file system as the inbox.
         mtime_ns: when a name in it last appeared or disappeared, in nanoseconds since 1970 by the clock of its file system; None
             if unknown.
     """
@@ -112,7 +112,8 @@ class Ready:
         control: the preset or batch that applies to it, if any.
         warnings: sentences for the job's status.
         arrived: when the picture was first seen. The earliest picture is taken first.
-        problem: None, or a sentence: the picture was empty for too long, so its job must fail with it (`image_unreadable`).
+        problem: a sentence that says which picture was empty for too long, so that the job must fail (`image_unreadable`); None
+            if none was.
         image_written, depth_written: when intake last saw the file being written; None if it never did.
     """
 
@@ -155,7 +156,7 @@ class Late:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A batch folder that is done. `leftovers`: names of files in it that somebody may miss; if there are any, it stays."""
+    """A batch folder that is done. `leftovers`: names of files in it that somebody may miss; with any, the folder stays."""
 
     folder: bytes
     control: Entry

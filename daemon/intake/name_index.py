@@ -11,7 +11,7 @@ class NameIndex:
     """The names of one folder. It starts from a memory; after the changes, `closed` returns the new memory.
 
     Attributes:
-        histories: by name. The caller may replace the history of a name, but adds and removes names only by the methods.
+        histories: the history of each name. The caller may replace a history, but must use the methods to add or remove names.
         families: names by family.
     """
 

@@ -46,7 +46,8 @@ class Label:
 
     Attributes:
         role: the kind of file, judged by its name.
-        key: the name in the form in which names are compared. A twin or an unfinished download has the key of its file.
+        key: the name in the form in which names are compared. A twin or an unfinished download has the key of the file that it
+            belongs to.
         base: the key without the extension that determines the role (`photo` of `photo.jpg`, `photo.jpg` of `photo.jpg.yaml`).
         family: the base without any known extension. Only files of one family can belong together.
     """
@@ -78,7 +79,7 @@ def is_system_file(name: bytes) -> bool:
 
 
 def is_batch_file(name: bytes) -> bool:
-    """Whether a file in an inbox folder is its `job.yaml`, or the AppleDouble file of that."""
+    """Whether a file in an inbox folder is its `job.yaml`, or the AppleDouble file of its `job.yaml`."""
     return key_of(name) in (BATCH_NAME, "._" + BATCH_NAME)
 
 
@@ -105,7 +106,7 @@ def classify(name: bytes, *, in_inbox: bool) -> Label:
 
 
 def stray_ending(name: bytes, *, in_inbox: bool) -> str | None:
-    """What is wrong at the end of a name that would be recognised without it ("a dot", "a space"); None if nothing is."""
+    """What must be removed from the end of a name ("a dot", "a space") before it is recognised; None if nothing must."""
     text = name.decode("utf-8", "surrogateescape")
     end = len(text)
     while end and (text[end - 1] == "." or text[end - 1].isspace() or unicodedata.category(text[end - 1]) in ("Cc", "Cf")):
@@ -128,7 +129,7 @@ _FAMILY_EXTENSIONS = DEPTH_EXTENSIONS + IMAGE_EXTENSIONS + SIDECAR_EXTENSIONS
 
 
 def _hidden(key: str) -> Label:
-    """The label of a dotfile: it is ignored, unless it is an AppleDouble file, which has the key of its file."""
+    """The label of a dotfile. Dotfiles are ignored, except AppleDouble files, which have the key of the file they belong to."""
     if key.startswith("._") and len(key) > 2:
         return _label("twin", key[2:], key[2:])
     return _label("ignored", key, key)
@@ -142,7 +143,7 @@ def _label(role: Role, key: str, base: str) -> Label:
 
 
 def _extension(key: str, extensions: tuple[str, ...]) -> str:
-    """The first of the extensions that the key ends with; an empty string if there is none, or if the key is nothing else."""
+    """The first of the extensions that the key ends with. Empty if there is none, or if the key is only an extension."""
     if not key.endswith(extensions):
         return ""
     return next((e for e in extensions if key.endswith(e) and len(key) > len(e)), "")

@@ -1,4 +1,4 @@
-"""Finds the files of one family that belong together: picture, sidecar and depth picture; or what prevents that.
+"""Finds the files of one family that belong together (picture, sidecar and depth picture), or says why this is ambiguous.
 
 A family consists of the files whose names are the same before their known extensions. No file outside a family affects the
 verdict on it.
@@ -48,7 +48,7 @@ class Match:
 
     Attributes:
         clash: a sentence that says why it is ambiguous which files belong to the picture; then nothing is taken.
-        clashing: the files that make it ambiguous, without the picture.
+        clashing: the files that make it ambiguous, apart from the picture.
         unused: files of lower rank, each with the reason that is shown for it.
     """
 
@@ -94,8 +94,8 @@ def sort_out(members: Sequence[Track], *, in_inbox: bool) -> Family:
 def match(family: Family) -> list[Match]:
     """The files that belong to each picture of the family.
 
-    Sidecars rank in the order `photo.jpg.yaml`, `photo.jpg.yml`, `photo.yaml`, `photo.yml`; depth pictures likewise. It is
-    ambiguous if a short form fits several pictures with that stem, or a full form several pictures with that key.
+    Sidecars rank in the order `photo.jpg.yaml`, `photo.jpg.yml`, `photo.yaml`, `photo.yml`; depth pictures likewise. A full name
+    fits every picture with its key; a short name fits every picture with its stem. A name that fits several is ambiguous.
     """
     return [_match_one(image, family) for image in family.images]
 
@@ -123,7 +123,7 @@ def _match_one(image: Track, family: Family) -> Match:
 
 
 def _ranked(image: Track, tracks: list[Track], images: list[Track], endings: tuple[str, ...]) -> list[list[Track]]:
-    """Those of `tracks` whose names refer to this picture: one list per rank, the best first."""
+    """The members of `tracks` whose names refer to this picture: one list per rank, the best rank first."""
     names = {i.label.key for i in images}
     ranks = []
     for base in (image.label.key, image.label.base):

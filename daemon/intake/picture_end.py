@@ -103,7 +103,7 @@ def _jpeg_ends_early(ends: _Ends) -> bool:
 
 
 def _is_scan(data: bytes) -> bool:
-    """Whether these bytes can be entropy-coded data: they contain no markers but those of scans, and are not text or zeros."""
+    """Whether these bytes can be entropy-coded data: their only markers are those of scans, and they are not text or zeros."""
     is_text = len(data.decode("utf-8", "ignore").encode()) >= len(data) - 6  # either end may cut a character in two
     return not is_text and {match[1] for match in _MARKER.finditer(data)} <= _IN_SCANS
 
@@ -132,7 +132,7 @@ def _boxes_end_early(ends: _Ends) -> bool:
 
 
 def _tiff_ends_early(ends: _Ends, order: str, is_big: bool) -> bool:
-    """Whether the first directory of a TIFF, or its strips or tiles, extend beyond the file, as far as the two ends show that."""
+    """Whether the first directory of a TIFF, or its strips or tiles, extend beyond the file. Checks only what the ends show."""
     word, entry = ("Q", "HHQ8s") if is_big else ("I", "HHI4s")
     start, width = (8, 8) if is_big else (4, 4)
     first = ends.at(start, width)

@@ -1,13 +1,13 @@
-"""Decides when a file is complete: its fingerprint stayed the same for long enough, and no sign says that it is being written.
+"""Decides when a file is complete: its fingerprint stayed the same for long enough, and nothing shows that it is being written.
 
 Edge cases, each with the rule that covers it:
 - slow chunks with pauses: every change restarts the wait; growth after a file had settled doubles the settle time of its folder
 - open, write, close, several times: a close does not shorten the wait, unless the last pictures here were closed only once
-- preallocated, then filled: the modification time changes, or Linux reports the close; the decoder finds what is left
+- preallocated, then filled: the modification time changes, or Linux reports the close; the decoder detects the other cases
 - modification time restored, in 1970 or in the future: it is only compared with earlier values, never with a clock
 - a new inode with the same size and time: the fingerprint differs
-- Finder: three birth times that mean "copy in progress", on the file or a folder above it, are believed for ten minutes without
-  change
+- Finder: three birth times mean "copy in progress"; if the file or a folder above it has one, it is believed until nothing has
+  changed for ten minutes
 """
 
 import math
@@ -40,14 +40,16 @@ class History:
         checked: when the file was last checked.
         reported: what the operating system reported about the file with this fingerprint, if anything.
         reported_at: when that happened.
-        closes: how often its writer closed it, as far as was reported. A change after a close counts as another close.
+        closes: how often its writer closed it, as far as the system reported. A change after a close counts as another close.
         patience: factor on the settle time of this file alone. It doubles each time a claim finds that the file had not settled.
-        held: why the last claim was dropped; None if none was.
-        noticed: its one notice has been given.
+        held: why the last claim was dropped; None if no claim was dropped.
+        noticed: whether its only notice has been given.
         awaits: until when the rest of the file may arrive (`REST_SECONDS` after the last write); 0 if its end is not missing.
-        found_in_inbox: the file was still in the inbox when its missing end was found, so each new part is checked there again.
-        least: the minimum settle time in seconds. It is more than 0 if the writer has paused for long before.
-        written: it was being written when this fingerprint was first seen (`written_lately`), so `since` is its last write.
+        found_in_inbox: whether the file was still in the inbox when its end was found missing, so that each new part is checked
+            there again.
+        least: the minimum settle time in seconds. It is more than 0 if the writer made a long pause before.
+        written: whether the file was being written when this fingerprint was first seen (`written_lately`), so that `since` is
+            the time of its last write.
     """
 
     arrived: float
@@ -82,11 +84,11 @@ class Pace:
         rules: the times and limits.
         now: monotonic seconds.
         settle: seconds for which the fingerprint must stay the same, before any shortening.
-        factor: a factor on all settle times; more than 1 if a file here grew that had counted as complete.
+        factor: a factor on all settle times; more than 1 after a file that had counted as complete grew here.
         full_scan: when every name in the folder was last scanned.
         copying_until: everything in the folder waits until then, because the folder's birth time says that it is being copied.
-        local: all renames and closes happen on this machine.
-        closed_once: writers here close each picture once, when it is complete.
+        local: whether all renames and closes happen on this machine.
+        closed_once: whether writers here close each picture once, when it is complete.
     """
 
     rules: Rules
@@ -128,7 +130,7 @@ def written_lately(entry: Entry, folder_mtime_ns: int | None, unseen: float) -> 
     Args:
         entry: a file that this scan found to be new or changed.
         folder_mtime_ns: when a name in its folder last appeared or disappeared; None if unknown.
-        unseen: seconds since the scan before. The name may have appeared that much earlier than `folder_mtime_ns`.
+        unseen: seconds since the previous scan. The name may have appeared that much earlier than `folder_mtime_ns`.
     """
     return folder_mtime_ns is not None and entry.mtime_ns > folder_mtime_ns - (_LATELY + unseen) * 1e9
 
@@ -184,8 +186,8 @@ def grew_again(before: Track, entry: Entry, pace: Pace) -> bool:
 def counts_as_complete(history: History, complete_at: float, pace: Pace) -> bool:
     """Whether a file is complete because its sidecar was renamed in at `complete_at`, after the file.
 
-    It is if the file was renamed in by then, or is the sidecar itself. A close says less: a scanner may continue to write after
-    it, and the sidecar may come from somebody else. So a close counts only in a folder whose writers close once.
+    A file is complete if it was renamed in by then, or is the sidecar itself. A close proves less: a scanner may continue to
+    write after it, and the sidecar may come from somebody else. So a close counts only in a folder whose writers close once.
     """
     if history.held is not None or history.least or history.reported_at > complete_at:
         return False
@@ -197,8 +199,8 @@ def settle_state(track: Track, pace: Pace, *, complete_at: float | None, busy: b
 
     Args:
         track: the file.
-        pace: of its folder.
-        complete_at: when the producer renamed the sidecar in, which says that all files before it are complete; otherwise None.
+        pace: how long files in its folder must stay unchanged.
+        complete_at: when the producer renamed the sidecar in, so that all earlier files are complete; None if it did not.
         busy: an unfinished download beside the file shows that it is still being filled.
     """
     rules, entry, history = pace.rules, track.entry, track.history

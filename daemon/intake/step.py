@@ -23,15 +23,15 @@ class Decision:
     """What follows from a scan.
 
     Attributes:
-        memory: for the next step.
+        memory: the memory for the next step.
         ready: pairs that can be taken, in order of arrival. A pair stays here until `taken`, `put_back` or `lacks_end` is called
             for it, or one of its files changes.
         waiting: everything else in the inbox that is not ignored, with the reason.
-        check_again_at: when to check `due_names` again, monotonic seconds; None if only a changed file can alter the decision.
+        check_again_at: when to check `due_names` again, in monotonic seconds; None if only a changed file can alter the decision.
         late: sidecars that arrived after their picture was taken; each is reported once.
         finished: batch folders that are done, as long as they exist.
         notices: pictures that have waited a long time for their sidecar; each is reported once.
-        downloads: by folder, the names of files whose content is only in iCloud, so that their download must be requested.
+        downloads: by folder, the names of files whose download must be requested, because their content is only in iCloud.
     """
 
     memory: Memory
@@ -53,7 +53,7 @@ def step(memory: Memory, scan: Scan, hints: Iterable[Hint] = ()) -> Decision:
     """Decide which pictures can be taken.
 
     Args:
-        memory: from the last decision; `Memory()` at the start.
+        memory: the memory in the last decision; `Memory()` at the start.
         scan: the new scan.
         hints: what the operating system reported between the last scan and the start of this one.
     """
@@ -175,7 +175,7 @@ def put_back(memory: Memory, ready: Ready, now: float, reason: str, *, grew: boo
     """The memory after a claim was dropped: the files of the pair must settle again, for twice as long.
 
     Args:
-        memory: from the last decision.
+        memory: the memory in the last decision.
         ready: the pair that could not be taken.
         now: monotonic seconds.
         reason: in plain words, for the waiting list ("still open in another program").
@@ -216,7 +216,7 @@ def lacks_end(memory: Memory, ready: Ready, image: Entry, until: float, now: flo
 
 
 def batch_under_way(memory: Memory, folder: bytes, now: float) -> Memory:
-    """The memory after a restart, with a note that pictures were already taken from this batch folder before it."""
+    """The memory after a restart, with a note that pictures were already taken from this batch folder."""
     known = memory.folders.get(folder) or FolderMemory(folder, full_scan=now, quiet_since=now)
     return replace(memory, folders={**memory.folders, folder: replace(known, batch_taken=True)})
 

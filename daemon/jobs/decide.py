@@ -29,7 +29,7 @@ REST_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a request: whether it will be done, one sentence for the person, and the records to write."""
+    """The answer to a request: whether the request is granted, one sentence for the person, and the records to write."""
 
     accepted: bool
     sentence: str
@@ -54,8 +54,8 @@ def after_failure(
         now: seconds since 1970.
         seconds: how long the attempt took; None if unknown.
         source: what the worker reported about the picture.
-        warnings: from the worker.
-        retryable: whether another attempt may succeed; None: as the error's code says.
+        warnings: the worker's warnings.
+        retryable: whether another attempt may succeed; if None, the error's code decides.
     """
     if job.cancel_requested:
         return cancelled(job, seconds=seconds)
@@ -74,9 +74,9 @@ def after_failure(
 
 
 def still_settling(job: Job, error: ErrorInfo, *, changed_at: float, now: float, tries: int) -> AnyRecord | None:
-    """The record for an unreadable picture that may still be written to: it settles again, and the attempt does not count.
+    """The record for an unreadable picture that may still be written to: the picture settles again; the attempt does not count.
 
-    None if the picture was last written to more than a minute ago, or has settled again too often.
+    Returns None if the picture was last written to more than a minute ago, or has settled again too often.
 
     Args:
         job: the job whose attempt failed.
@@ -96,8 +96,8 @@ def still_settling(job: Job, error: ErrorInfo, *, changed_at: float, now: float,
 def return_to_inbox(job: Job, error: ErrorInfo, *, size: int, mtime_ns: int, now: float) -> Returning | None:
     """The record that returns an incomplete picture to the inbox because its rest may still arrive; None if it should not return.
 
-    Only a new picture returns: intake saw it being written, or it was written to less than a minute before it was accepted,
-    however long it waited in the queue. It returns a second time only if it has changed since its last return.
+    Only a new picture returns: either intake saw it being written, or its last write was less than a minute before it was
+    accepted. Time in the queue does not matter. A picture returns a second time only if it has changed since its last return.
 
     Args:
         job: the job whose attempt failed.
@@ -122,7 +122,7 @@ def rest_until(mtime_ns: int, *, since: float, now: float) -> float | None:
 
     Args:
         mtime_ns: when it was last written to, nanoseconds since 1970.
-        since: when it was accepted, or could be, in seconds since 1970.
+        since: when the picture was accepted, or could be accepted, in seconds since 1970.
         now: seconds since 1970.
     """
     changed = mtime_ns / 1e9
@@ -136,11 +136,11 @@ def is_cut_off(error: ErrorInfo) -> bool:
 
 
 def incomplete_for_good(job: Job, error: ErrorInfo, *, now: float, other: int | None) -> ErrorInfo:
-    """The error of a picture that stays incomplete, with a guess at what happened to its rest if there is one.
+    """The error of a picture that stays incomplete. It contains a guess at what happened to the rest, if there is one.
 
     Args:
         job: the job that fails with this error.
-        error: from the worker.
+        error: the error that the worker reported.
         now: seconds since 1970.
         other: size in bytes of another file that now has the picture's name in the inbox; None if there is none.
     """
@@ -173,7 +173,7 @@ def cancelled(job: Job, *, seconds: float | None = None) -> Ended:
 
 
 def taken_back(job: Job) -> Ended:
-    """The end of a job whose picture somebody removed from the inbox while it waited there for its rest."""
+    """The end of a returned job: somebody removed the picture from the inbox while it waited there for its rest."""
     message = f"{job.image.name} was removed from the inbox while it waited there for the rest of the file"
     return Ended(job=job.job_id, state="cancelled", error=Cancelled(message).info(), warnings=job.accepted.warnings)
 

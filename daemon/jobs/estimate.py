@@ -1,15 +1,16 @@
-"""How much longer a running job will take, learned stage by stage from earlier jobs. Pure: the time is always passed in.
+"""Estimates how much longer a running job will take, stage by stage, from earlier jobs. Pure: the time is always passed in.
 
-A completed job leaves a timeline: when each of its stages began (from the journal) and, if it was observed, when each fraction
-of progress was reported. The point that a running job has reached is looked up on the timeline of each earlier job of its kind.
-That shows how much of the earlier job was done at this point, and how much was left. So the fractions that a worker reports
-serve only as milestones. They are used as a measure of time only while there is no timeline.
+A completed job leaves a timeline: when each of its stages began (from the journal) and, if the job was observed, when each
+fraction of progress was reported. The point that a running job has reached is looked up on the timeline of each earlier job of
+its kind. That shows how much of the earlier job was done at this point, and how much was left. So the fractions that a worker
+reports serve only as milestones. They are used as a measure of time only while there is no timeline.
 
-The *pace* is how many times longer the running job takes than an earlier one. It is estimated in two ways: from the cost of
-size and layers, and from the time taken so far. At the beginning the first is more reliable, later the second. The logarithms of
-the two are averaged, each weighted by the inverse of its variance. If the current step takes longer than expected, the remaining
-steps are expected to do so as well: the larger this step's part of the job, the more so. Each timeline gives one answer,
-and the result is their weighted median, so that a job that was slowed down by other work on the machine hardly matters.
+The *pace* is how many times longer the running job takes than an earlier job. It is estimated in two ways: from the cost of
+size and layers, and from the time taken so far. At the beginning, the first estimate is more reliable; later, the second is. The
+logarithms of the two are averaged, each weighted by the inverse of its variance. If the current step takes longer than expected,
+the remaining steps are expected to take longer too; this effect is stronger if the step is a large part of the job. Each
+timeline gives one answer. The result is the weighted median of these answers, so a job that was slowed down by other work on the
+machine hardly matters.
 
 There is no estimate early in a job of a new kind, nor when a job has made no progress for far too long.
 """
@@ -78,7 +79,7 @@ class Run:
     """A running job.
 
     Attributes:
-        kind: of the job.
+        kind: the kind of the job, see `kind_of`.
         size: bytes of the picture's file.
         layers: how many were asked for.
         began: when it began, in monotonic seconds.
@@ -197,7 +198,7 @@ class Estimator:
 
 
 def _apart(run: Run, timeline: Timeline) -> tuple[float, float]:
-    """How much larger the running job is in bytes and in layers, in natural logarithms."""
+    """How much larger the running job is than the earlier one, in bytes and in layers, as natural logarithms."""
     # 1 is added because the background costs as much as one more layer.
     return math.log(run.size / timeline.size), math.log((run.layers + 1) / (timeline.layers + 1))
 

@@ -34,13 +34,13 @@ class Failure:
     """How an attempt failed.
 
     Attributes:
-        code: of its error.
-        attempt: the name of its folder in .work/; None if there is none.
+        code: the code of the error.
+        attempt: the name of the attempt's folder in .work/; None if there is none.
         ready: whether the worker became ready. Before that it reads nothing of its job, so the job cannot be at fault.
         held_when_killed: bytes that the worker held when the system killed it because other programs used up the memory; None
             if that did not happen.
-        held_when_refused: bytes that the worker held when it got no more memory, less than half of all memory; None if that did
-            not happen.
+        held_when_refused: bytes that the worker held when the system refused it more memory. None if that did not happen, or if
+            the worker held half of all memory or more.
         disk: the error that the disk reported while the daemon checked or synced a result; None if it reported none.
         excused: how often this job was excused before.
     """
@@ -59,9 +59,9 @@ class Evidence:
     """What is known about the machine after the failure.
 
     Attributes:
-        changed: the program on the disk is not the one that the daemon was started from.
-        full: the disk would be full even without the files that the attempt wrote.
-        short: although the worker is gone, less memory is free than the smallest job needs.
+        changed: whether the program on the disk differs from the one that the daemon was started from.
+        full: whether the disk would be full even without the files that the attempt wrote.
+        short: whether less memory is free than the smallest job needs, although the worker is gone.
         writing: the error of an attempt to write into the outbox; None if it succeeded, or was not made.
         starting: why a worker without a job did not become ready; None if it did, or if none was started.
     """
@@ -98,7 +98,7 @@ def judge(failure: Failure, seen: Evidence) -> Cause | None:
 
 
 def program_changed(why_not: str | None = None) -> Cause:
-    """The cause "program": it was changed since the start. `why_not`: why the changed one cannot start, if that is known."""
+    """The cause "program": the program was changed since the start. `why_not`: why it cannot start now; None if unknown."""
     if why_not is None:
         return Cause(
             "program",
@@ -122,7 +122,7 @@ def not_writable(why: str) -> Cause:
 
 
 def no_memory(held: int, did: str = "ended") -> Cause:
-    """The cause "memory": it ran out while a worker held `held` bytes. `did`: what the system did to the worker."""
+    """The cause "memory": memory ran out while a worker held `held` bytes. `did`: what the system did to the worker."""
     return Cause(
         "memory",
         f"the memory of this machine ran out, and the system {did} a worker that held only {-(-held >> 20):,} MiB of it",

@@ -57,16 +57,17 @@ class Batch:
 
 
 class Jobs:
-    """The jobs according to the records, also grouped by what has to be done with them, so that no caller searches all jobs.
+    """The jobs according to the records. They are grouped by what must be done with them, so no caller has to search them all.
 
     All mappings of jobs are by id.
 
     Attributes:
-        keep: how many ended jobs are kept in memory; None: all.
+        keep: how many ended jobs are kept in memory; None keeps all.
         live: jobs that have not ended, by arrival.
         ended: the jobs that ended last, oldest first.
         removed: ids of jobs that were removed, and not begun again.
-        turns: the number (`seq`) of the `started` record with which each batch (None: single drops) last had its turn.
+        turns: the number (`seq`) of the `started` record of each batch's last turn, by batch id. The key None stands for single
+            drops.
         queue: the jobs that wait for their turn.
         pending: how many are pending, including those still being claimed.
         processing: running jobs.

@@ -1,4 +1,4 @@
-"""Makes the id of a job whose sidecar asks for none, from the time and the picture's name."""
+"""Makes a job's id from the time and the picture's name, if the sidecar asks for no id."""
 
 import re
 import secrets

@@ -11,12 +11,13 @@ _Lines = dict[str | None, list[str]]
 class Queue:
     """The jobs that wait for their turn, kept in order as jobs are added and removed.
 
-    Within one priority, each batch has a line of its own, and all single drops share one. The lines take turns: the one whose
-    last turn is longest ago goes first. So a batch of 10,000 holiday pictures does not hold up a single drop.
+    Within one priority, each batch has a line of its own, and all single drops share one line. The lines take turns: the line
+    that has waited longest since its last turn goes first. So a batch of 10,000 holiday pictures does not hold up a single drop.
 
     Args:
         jobs: the jobs by id. A job must stay in this mapping while it is in the queue.
-        turns: the number (`seq`) of the `started` record with which each batch (None: single drops) last had its turn.
+        turns: the number (`seq`) of the `started` record of each batch's last turn, by batch id. The key None stands for single
+            drops.
     """
 
     def __init__(self, jobs: Mapping[str, Job], turns: Mapping[str | None, int]) -> None:
@@ -69,6 +70,6 @@ class Queue:
         return bisect_left(line, job.sequence, key=lambda job_id: self._jobs[job_id].sequence)
 
     def _by_turn(self, lines: _Lines) -> list[list[str]]:
-        """The lines in the order of their turns: first those that never had one, by the arrival of their first job."""
+        """The lines in the order of their turns. Lines that never had a turn come first, by the arrival of their first job."""
         first = sorted(lines, key=lambda batch: (self._turns.get(batch, 0), self._jobs[lines[batch][0]].sequence))
         return [lines[batch] for batch in first]

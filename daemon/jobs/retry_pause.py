@@ -1,4 +1,4 @@
-"""How long a job must still pause before its next attempt. If the clock is set, this never exceeds the pause that was decided."""
+"""How long a job must still pause before its next attempt. Even if the clock was set, this is at most the pause decided on."""
 
 from collections.abc import Callable
 

@@ -5,7 +5,7 @@
 - `segment_files`: the names of the files, and reading them.
 - `writer`: appends records to a segment. `journal` opens the whole folder, and begins new segments.
 - `ledger`: records decisions, and tells its subscribers.
-- `chain`: checks that the segments follow one another. `head` does that for the last one.
+- `chain`: checks that the segments follow one another. `head` shows whether the end is missing.
 - `history`: searches all segments.
 - `pruning`: removes old segments. `elapsed_time` counts their age.
 - `lock`: keeps a second daemon out.

@@ -1,6 +1,6 @@
 """Checks that the segments of the journal follow one another.
 
-Each segment names the segment that it continues. Segments of older versions do not, so their record numbers must do.
+Each segment names the segment that it continues. Segments of older versions do not; their record numbers are compared instead.
 
 There are two kinds of fault. A *gap*: part of the history is missing, but the last segment describes every live job, and work
 goes on. A *break*: the last segment is missing or incomplete, and continuing without it would forget jobs or repeat them.
@@ -85,7 +85,7 @@ def _between(before: Link, link: Link, known: Collection[int]) -> Fault | None:
 
 
 def missing_at_end(last: Link | None, head: Head | None, known: Collection[int] = ()) -> Fault | None:
-    """The fault at the end of the journal, if records are missing there. `known`: as in `between`."""
+    """The fault if records are missing at the end of the journal; None if none are. `known`: as in `between`."""
     if head is None or (last and last.number > head.segment):
         return None
     fault = None

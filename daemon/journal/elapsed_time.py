@@ -2,8 +2,8 @@
 
 A single start with the clock two years ahead (an empty battery) would make all segments look old, and pruning cannot be undone.
 So between two consecutive records at most a day counts, forwards or backwards. A clock that was wrong and then corrected makes
-no difference in the end; one that stays wrong adds or subtracts a day. After long pauses, segments look younger than they are
-and are kept longer.
+no difference in the end. A clock that stays wrong adds or subtracts a day. After long pauses, segments look younger than they
+are and are kept longer.
 """
 
 from collections.abc import Iterable

@@ -16,7 +16,7 @@ _MAX_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The number of the last segment, and the `seq` of one of its records that is on the disk. The journal must reach it."""
+    """The number of the last segment, and the `seq` of one of its records on the disk. The journal must reach this record."""
 
     segment: int
     seq: int
@@ -43,7 +43,7 @@ def read_head(fs: FileSystem, folder: bytes) -> Head | None:
 
 
 def write_head(fs: FileSystem, folder: bytes, head: Head) -> None:
-    """Record how far the journal has got. If that fails, the older head stays, which claims less but nothing wrong."""
+    """Record how far the journal has got. If that fails, the older head stays: it claims less, but nothing wrong."""
     try:
         write_atomic(fs, head_path(folder), _HEAD.dump_json(head) + b"\n", durable=False)
     except OSError:

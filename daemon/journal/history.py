@@ -1,7 +1,7 @@
-"""Searches all segments of the journal, with one in memory at a time. Never changes anything.
+"""Searches all segments of the journal. Holds one segment in memory at a time, and never changes anything.
 
 Every segment begins with a snapshot of the jobs that had not ended. So each can be understood without the ones before it, and
-the oldest may be missing (`pruning`). Of most records, only the first fields are read (`outline`).
+the oldest may be missing (`pruning`). Only the first fields of most records are read (`outline`).
 """
 
 from collections.abc import Callable, Iterator
@@ -22,13 +22,13 @@ from daemon.journal.segment_files import load_segment, read_file, segment_number
 
 @dataclass(frozen=True, slots=True)
 class EndedJob:
-    """A job that ended, whose records are not decoded yet.
+    """A job that ended. Its records are not decoded yet.
 
     Attributes:
         job_id: its id.
         begun: the line of its first record in the segment.
         end: the line of its `ended` record.
-        job: decodes its records, and returns the job.
+        job: a function that decodes its records and returns the job.
     """
 
     job_id: str
@@ -108,7 +108,7 @@ class History:
         return jobs.find(job_id)
 
     def batch(self, name: str) -> list[Job]:
-        """The jobs of the batch with this id, or of all batches that came in a folder with this name, by arrival."""
+        """The jobs of the batch with this id, or of all batches whose folder had this name; in order of arrival."""
         found: dict[str, Job] = {}
         live: dict[str, Job] = {}
         for segment in self.segments():
@@ -128,7 +128,7 @@ class History:
                     yield found.job, ts_of(line)
 
     def past(self) -> Iterator[EndedJob]:
-        """The jobs that ended and were not removed, newest first, not decoded yet.
+        """The jobs that ended and were not removed, newest first. They are not decoded yet.
 
         Raises:
             Refusal: a segment is damaged.
@@ -155,7 +155,7 @@ class History:
         return list(islice(self.backwards(), most))
 
     def _lines(self, number: int, needle: bytes) -> list[bytes]:
-        """The lines of a segment that contain these bytes. Lines after a torn tail or damage are not trusted and left out."""
+        """The lines of a segment that contain these bytes, up to a torn tail or damage. Later lines are not trusted."""
         try:
             data = read_file(self._fs, segment_path(self._folder, number))
         except FileNotFoundError:
@@ -185,7 +185,7 @@ def _past(outline: Outline, job_id: str, places: list[Mark]) -> EndedJob:
 
 
 def _of_batch(outline: Outline, several: dict[str, list[Mark]], name: str) -> dict[str, Job]:
-    """Those of the jobs in `several` that belong to the batch, by id. Only these are decoded."""
+    """The jobs in `several` that belong to the batch, by id. Jobs without a batch are not decoded."""
     found = {}
     for job_id, places in several.items():
         if b'"batch":null' in outline.segment.line(places[0]):

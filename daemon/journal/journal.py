@@ -144,7 +144,7 @@ class Journal:
         return Recovered(entries, highest, link.last + 1, torn, report, gap)
 
     def _fault_before(self, link: Link, numbers: list[int], aside: set[int]) -> Fault | None:
-        """The fault between the last segment and the one before it; None also if the latter is damaged (only history suffers)."""
+        """The fault between the last two segments; None if there is none, or if the earlier is damaged (only history suffers)."""
         if len(numbers) == 1:
             return None
         number = numbers[-2]

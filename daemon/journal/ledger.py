@@ -20,7 +20,7 @@ class Ledger:
         self.jobs = jobs
 
     def subscribe(self, *subscribers: Subscriber) -> None:
-        """From now on, call each subscriber, in this order, with every record after it was applied. Call this once, for all.
+        """Call each subscriber, in this order, with every record that is applied from now on. Subscribe all of them in one call.
 
         A subscriber shows or remembers something; it must not record anything itself. If it raises OSError, that is logged, and
         the other subscribers still get the record. It must not raise anything else.
@@ -34,7 +34,7 @@ class Ledger:
 
         Raises:
             UnreplayableError: one of them could not be read back; nothing was recorded.
-            JournalError: the process must stop; the next start shows whether they are durable.
+            JournalError: the process must stop; the next start shows whether the records are durable.
         """
         entries = self._journal.append(records)
         for entry in entries:

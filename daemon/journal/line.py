@@ -3,9 +3,9 @@
 The line ends with the CRC-32 of all its bytes before `,"crc"`, so any damage shows, and `tail -f | jq` can read it. `group` is
 the `seq` of the first record in the same write and sync.
 
-Decoding a whole record takes 30 µs, reading the beginning of its line 1 µs. So a search through a long history reads the
+Decoding a whole record takes 30 µs; reading the beginning of its line takes 1 µs. So a search through a long history reads the
 beginnings (`mark`), perhaps one field (`field`), and decodes only the records it needs. That is safe after the CRC was checked,
-because then this program wrote the line.
+because a line with the right CRC was written by this program.
 """
 
 import json
@@ -64,7 +64,7 @@ class Mark(NamedTuple):
 
 
 def encode(entry: Entry) -> bytes:
-    """The line of a record, with its newline. It is not checked that the line can be read back: writers use `checked`."""
+    """The line of a record, with its newline. This does not check that the line can be read back; writers use `checked`."""
     envelope = b'{"v":%d,"seq":%d,"group":%d,"ts":"%s",' % (RECORD_VERSION, entry.seq, entry.group, entry.ts.encode())
     body = envelope + RECORD.dump_json(entry.record)[1:-1]
     return body + _CLOSING % zlib.crc32(body) + b"\n"
@@ -119,7 +119,7 @@ def ts_of(line: bytes) -> str:
 
 
 def field(line: bytes, name: str) -> object:
-    """The value of the first field with this name in an intact line, any JSON; None if there is none. Decodes only that field."""
+    """The value (any JSON) of the first field with this name in an intact line; None if there is none. Decodes no other field."""
     key = b'"%s":' % name.encode()
     # Inside a string the quotes would be escaped, so this is a key.
     at = line.find(key)
@@ -148,7 +148,7 @@ def decode(line: bytes) -> Entry:
 
 
 def _envelope(line: bytes) -> re.Match[bytes]:
-    """Groups 1 to 4: version, sequence number, group, time."""
+    """Match the envelope of a line. The match's groups 1 to 4 are version, sequence number, group and time."""
     envelope = _ENVELOPE.match(line)
     if envelope is None:
         raise UnknownRecordError(_version_of(line) or "an envelope that this version does not know")

@@ -35,8 +35,8 @@ def hold_lock(fs: FileSystem, path: bytes, pid: int) -> HomeLock:
 
     Args:
         fs: the disk.
-        path: of the lock file, in the state folder.
-        pid: of this process.
+        path: path of the lock file, in the state folder.
+        pid: id of this process.
 
     Raises:
         Refusal: another daemon holds the lock.
@@ -63,7 +63,7 @@ def hold_lock(fs: FileSystem, path: bytes, pid: int) -> HomeLock:
 
 
 def is_running(fs: FileSystem, path: bytes) -> bool:
-    """Whether a daemon holds the lock of the home whose lock file has this path. Needs only read access to the folder.
+    """Whether a daemon holds the lock of a home. `path`: the home's lock file. Needs only read access to its folder.
 
     Raises:
         OSError: the folder exists but cannot be opened.
@@ -75,7 +75,7 @@ def is_running(fs: FileSystem, path: bytes) -> bool:
 
 
 def is_running_elsewhere(fs: FileSystem, path: bytes, pid: int) -> bool:
-    """Whether another process than `pid` holds the lock of the home that this lock file belongs to.
+    """Whether a process other than `pid` holds the lock of a home. `path`: the home's lock file.
 
     Raises:
         OSError: this cannot be determined.

@@ -70,7 +70,7 @@ class Outline:
         return job
 
     def needed_records(self, most_ended: int) -> list[Mark]:
-        """All records that a start needs, in order: those of ended jobs are left out, except for the last `most_ended` jobs.
+        """All records that a start needs, in order. Ended jobs are left out, except for the `most_ended` that ended last.
 
         Jobs of a batch are never left out, because a batch folder is remembered only through the jobs that came from it.
         """

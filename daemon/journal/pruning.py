@@ -26,7 +26,7 @@ def prune(fs: FileSystem, folder: bytes, keep: timedelta) -> int:
         How many segments were removed.
 
     Raises:
-        OSError: a segment could not be removed; older ones are gone.
+        OSError: a segment could not be removed; older ones are already removed.
     """
     numbers = segment_numbers(fs, folder)
     now = _began(fs, segment_path(folder, numbers[-1])) if numbers else None

@@ -2,9 +2,9 @@
 
 The pages of an unsynced write may reach the disk in any order, or not at all, or as zeros. So an invalid line is the result of
 a power loss, a *torn tail*, if everything after it belongs to the same write. A record's `group` is the sequence number of the
-first record of its write. So the rule is: every intact record after the invalid line has the same group, and this group began
-no later than the first missing record. Anything else means that synced records were changed on the disk. That is *damage*, and
-is never repaired by guessing.
+first record of its write. So an invalid line begins a torn tail if every intact record after it has the same group, and if this
+group began no later than the first missing record. Anything else means that synced records were changed on the disk. That is
+*damage*, and is never repaired by guessing.
 """
 
 import json
@@ -26,7 +26,7 @@ NEWER_HINT = (
 
 @dataclass(frozen=True, slots=True)
 class Torn:
-    """What a power loss left of the last write: `data`, from byte `offset` of the file on, which is in line `line` (1-based)."""
+    """What a power loss left of the last write: `data`, which begins at byte `offset` of the file, in line `line` (1-based)."""
 
     offset: int
     line: int
@@ -58,7 +58,7 @@ class Segment:
 
     Args:
         data: the content of the file.
-        name: of the file, for messages.
+        name: the file's name, for messages.
 
     Attributes:
         marks: the valid records, in order.
@@ -83,7 +83,7 @@ class Segment:
         return ts_of(self.line(place))
 
     def field(self, place: Mark, name: str) -> object:
-        """The value of the first field with this name in a record, any JSON; None if there is none. Decodes only that field."""
+        """The value (any JSON) of the first field with this name in a record; None if there is none. Decodes no other field."""
         return field(self.line(place), name)
 
     def fields(self, place: Mark) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Writer:
     Args:
         fs: the disk.
         fd: the segment's file, open for writing. The writer closes it.
-        path: of that file.
+        path: path of that file.
         next_seq: the number for the next record.
         clock: returns the time as text: UTC, RFC 3339.
 

@@ -30,7 +30,7 @@ def give_back_large_blocks() -> None:
 
     By default, glibc returns only blocks above a certain size, and raises that size, up to 32 MiB, each time a large block is
     freed (mallopt(3)). When very many files arrive, tables are replaced again and again as they grow, and the memory of the old
-    ones would never be returned. With other C libraries, this does nothing.
+    tables would never be returned. With other C libraries, this does nothing.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

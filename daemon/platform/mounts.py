@@ -29,9 +29,9 @@ class Mount:
 
 
 def mount_of(path: bytes, name: bytes = b"") -> Mount:
-    """The mount that holds a path, or the subfolder `name` of it; neither need exist.
+    """The mount that holds a path or, if `name` is given, its subfolder of that name. The path need not exist.
 
-    This only reads the mount table and resolves links in `path`, so only the latter can block if a server does not answer.
+    This only reads the mount table and resolves links in `path`. Only resolving links can block if a server does not answer.
     `name` is not resolved, because a stranger may turn it into a link at any moment.
     """
     real = os.path.realpath(path)

@@ -5,15 +5,15 @@ import sys
 if sys.platform == "darwin":
 
     def oom_kills() -> int | None:
-        """None: macOS does not count the processes that it kills because memory ran out."""
+        """Always None: macOS does not count the processes that it kills because memory ran out."""
         return None
 
     def memory_limit() -> int | None:
-        """None: macOS sets no limit for groups of processes."""
+        """Always None: macOS sets no limit for groups of processes."""
         return None
 
     def memory_left() -> int | None:
-        """None: macOS sets no limit for groups of processes."""
+        """Always None: macOS sets no limit for groups of processes."""
         return None
 
 else:

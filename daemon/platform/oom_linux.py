@@ -38,9 +38,9 @@ def memory_left() -> int | None:
 
 
 def _limits() -> Iterator[tuple[int, int]]:
-    """The limit of our group and of each group around it that has one, with the bytes used there.
+    """The limit and the bytes used, for our group and each group around it. Groups without a limit are left out.
 
-    Files that the kernel only keeps until it needs the room (inactive_file) do not count as used.
+    Cached files that the kernel drops when it needs the memory (inactive_file) do not count as used.
     """
     for limit_name, used_name, files_name in _LIMITS:
         for folder in _folders():

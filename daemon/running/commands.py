@@ -14,7 +14,7 @@ def command(job: Job, outbox: Outbox, settings: Settings, *, attempt: str, seen:
     Args:
         job: the job.
         outbox: where its files are.
-        settings: of the home.
+        settings: the home's settings.
         attempt: name of the attempt's folder in .work/.
         seen: the picture's current size in bytes and modification time in nanoseconds.
         warm: what the worker must have loaded before the job begins.

@@ -43,7 +43,7 @@ class FailureHandler:
     _excused: dict[str, int] = field(default_factory=dict)
 
     def failed(self, job_id: str, failed: Failed, *, disk: str | None = None) -> None:
-        """Handle a failed attempt. `disk`: the disk's error if it failed while the daemon worked on the result."""
+        """Handle a failed attempt. `disk`: the disk's error while the daemon worked on the result; None if there was none."""
         job, error = self.ledger.jobs.live[job_id], failed.error
         if not self.outbox.surely_has(job_id):
             # The failure says nothing about the job. It runs again when its folder is back; if a person removed the folder, it
@@ -93,7 +93,7 @@ class FailureHandler:
         self.end(job, decide.excused_attempt(job, failed.error))
 
     def charge(self, job: Job, failed: Failed) -> None:
-        """Record a failure that is the job's own. If its picture is incomplete, let it settle or return to the inbox instead."""
+        """Record a failure that is the job's own. An incomplete picture settles or returns to the inbox instead."""
         now = self.wall_clock()
         record = self.returns.proposal(job, failed.error, now=now) or self.settling.after_failure(job, failed.error, now=now)
         if record is None:

@@ -119,7 +119,7 @@ class LateWrites:
         return True
 
     def _compare(self, job: Job, before: Fingerprint, seen: Fingerprint) -> None:
-        """Call `grew` if the picture grew: only that shows that its writer pauses for longer than expected."""
+        """Call `grew` if the picture grew: only growth shows that its writer pauses for longer than expected."""
         if seen[0] > before[0]:
             self.grew(job)
 

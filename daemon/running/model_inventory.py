@@ -45,9 +45,9 @@ class ModelInventory:
         return [os.fsencode(path) for path in (self._models, *own, *self._lists)]
 
     def identities(self) -> tuple[tuple[int, int] | None, ...]:
-        """Device and inode of each path in `folders`; None for a missing one.
+        """Device and inode of each path in `folders`; None for a missing path.
 
-        The sandbox of a running worker admits only these, even if another folder has the same path later.
+        The sandbox of a running worker admits only these folders, even if another folder has the same path later.
         """
         found: list[tuple[int, int] | None] = []
         for folder in self.folders():
@@ -80,7 +80,7 @@ class ModelInventory:
         return None if self._listed[self._default].repo is None or self._has_depth_model() else self._default
 
     def _has_depth_model(self, job: Job | None = None) -> bool:
-        """Whether a depth model is installed that works on any photo or, if a job is given, on its photo."""
+        """Whether an installed depth model works on any photo or, if a job is given, on its photo."""
         files = () if job is None else job.accepted.files
         with_depth = any(file.role == "image" and file.name.casefold().endswith(_HOLD_DEPTH) for file in files)
         return any(

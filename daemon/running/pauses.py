@@ -1,7 +1,7 @@
 """Measures the pauses before another attempt on the monotonic clock, so that setting the wall clock has no effect on them.
 
-The journal records when a pause ends by the wall clock, for the next start and for people. That time is used only once, when
-the pause is first seen. A pause found at a start is never longer than the one that was decided.
+The journal records the end of each pause in wall-clock time, for the next start and for people. That time is used only once, when
+the pause is first seen. A pause found at a start is never longer than the pause that was decided.
 """
 
 from collections.abc import Callable

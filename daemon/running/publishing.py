@@ -3,11 +3,11 @@
 The order at the end of a job, and why:
 
 1. Check the worker's files against what it reported, and make them durable. Nothing is visible yet.
-2. Record `publishing`, with everything that status.json will say about the result. After a crash from here on, recovery
-   completes the publishing.
+2. Record `publishing`, with everything that status.json will say about the result. If a crash follows, recovery completes
+   the publishing.
 3. Rename the folder to `result/`, and sync. If only the sync fails, the job stays at this step, and the sync is retried: what
-   `ended` says must stay true. (That is safe for names. After a failed sync of a file, the system may drop its bytes; but a file
-   system that cannot write its own structures becomes read-only.)
+   `ended` says must stay true. (Retrying is safe for names. After a failed sync of a file, the system may drop its bytes; but a
+   file system that cannot write its own structures becomes read-only.)
 4. Record `ended`. The job is over.
 5. Write `status.json` durably, so that whoever reads `completed` finds the files. Then remove the attempt's folder.
 
@@ -122,7 +122,7 @@ class Results:
         return there_was
 
     def stop(self) -> None:
-        """Finish what can be finished in `_LAST_SECONDS`, because the daemon stops. Other attempts do not count."""
+        """Finish what can be finished in `_LAST_SECONDS`, because the daemon stops. Attempts not finished do not count."""
         until = self.clock() + _LAST_SECONDS
         while self._made and self.clock() <= until:
             self.continue_checks()
@@ -235,7 +235,7 @@ class Results:
 
 
 def unrecordable(error: UnreplayableError) -> JobError:
-    """The error of a job whose worker sent texts that could not be read back from the journal."""
+    """The error if a worker sent texts that could not be read back from the journal."""
     return WorkerCrashed(f"What the worker reported cannot be recorded: {error}.")
 
 

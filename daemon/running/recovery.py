@@ -91,9 +91,9 @@ class Recovery:
             self.runs.end(job, record)
 
     def _rewrite_views(self) -> None:
-        """Write status.json of every job for which it differs from the journal.
+        """Rewrite status.json of each job whose status differs from the journal.
 
-        Ended jobs are checked from the newest back, across all segments, until `_RIGHT_IN_A_ROW` in a row are correct.
+        Ended jobs are checked newest first, across all segments, until `_RIGHT_IN_A_ROW` in a row are correct.
         """
         for job in self.ledger.jobs.live.values():
             if job.claimed and not self._says(job.job_id, job.state, None):
@@ -118,9 +118,9 @@ class Recovery:
                 return
 
     def _says(self, job_id: str, state: State | None, completed_at: str | None) -> bool:
-        """Whether a job's status.json is valid, and has this state or this time of its end.
+        """Whether a job's status.json is valid, and shows this state or this end time.
 
-        True also if the job has no folder: then it needs no status.
+        Also True if the job has no folder: then it needs no status.
         """
         if not self.outbox.has(job_id):
             return True

@@ -2,16 +2,16 @@
 
 The job stays pending under its id, and status.json says what it waits for. The order, and why:
 
-1. Record `returning`. After a crash from here on, recovery completes the return before anything reads the inbox.
+1. Record `returning`. If a crash follows, recovery completes the return before anything reads the inbox.
 2. Link each file to its old name in the inbox, the picture first. A name that is taken is never replaced. If the picture's name
    is taken, nothing has moved yet, and the picture settles in source/ instead.
 3. Sync the inbox folder: the names there must be durable before those in source/ are removed.
-4. Remove the names in source/, and sync it. If a power loss brought one back, it would block the next claim.
+4. Remove the names in source/, and sync it. If a power loss brought a name back, it would block the next claim.
 5. Record `returned`. The next claim of a picture with this name continues this job (`daemon.claiming.acceptance`).
 
-Most pictures without their end are not even taken (`daemon.intake.picture_end`). This module handles those whose missing end
-only a decoder notices. If a writer opens the name between the claim and the return, it makes a second file. That cannot be
-repaired, because the two parts cannot be matched with certainty. When the job fails, its message names both files.
+Most pictures without their end are not even taken (`daemon.intake.picture_end`). This module handles a picture if only
+a decoder notices that the end is missing. If a writer opens the name between the claim and the return, it makes a second file.
+That cannot be repaired, because the two parts cannot be matched with certainty. When the job fails, its message names both files.
 
 A crash between 2 and 4 leaves two names of one file, which the next try recognises.
 """
@@ -64,7 +64,7 @@ class Returns:
         return decide.return_to_inbox(job, error, size=seen[0], mtime_ns=seen[1], now=now)
 
     def continue_return(self, job: Job) -> AnyRecord:
-        """Continue with a job whose files are being returned to the inbox, or fetch those of a cancelled job that are there.
+        """Continue to return a job's files to the inbox or, if the job was cancelled, fetch its files from there.
 
         Returns the record of the outcome.
 
@@ -74,7 +74,7 @@ class Returns:
         return self._send_back(job) if job.place == "returning" else self._fetch(job)
 
     def explain(self, job: Job, error: ErrorInfo, *, now: float) -> ErrorInfo:
-        """The error, with a guess at what happened to the rest if a picture is incomplete. `now` is in seconds since 1970."""
+        """The error. If a picture is incomplete, it includes a guess at what happened to the rest. `now`: seconds since 1970."""
         if not decide.is_cut_off(error):
             return error
         try:
@@ -161,7 +161,7 @@ class Returns:
             folders.release()
 
     def _look(self, job: Job, file: ClaimedFile) -> Stat | None:
-        """What has this file's name in the inbox now; None if nothing has, or if the folder is gone."""
+        """What is in the inbox under this file's name now; None if there is nothing, or if the folder is gone."""
         try:
             with self._inbox_folder(job) as folder:
                 return _look_in(folder, to_bytes(file.name))

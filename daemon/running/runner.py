@@ -4,7 +4,7 @@
 
 The next job begins as soon as the worker has exited, before its result is checked, so that the disk works while the next worker
 computes. That is safe: the two jobs share no file, and the order of a job's records concerns only that job. After a crash in
-between, the journal says of both jobs that they were started, and the finished one runs again.
+between, the journal says that both jobs were started, and the finished job runs again.
 """
 
 import errno
@@ -108,7 +108,7 @@ class JobRunner:
                 self.end(job, decide.refused(job, job.refusal))
 
     def _return(self, job: Job) -> None:
-        """Continue with a job whose files are being returned to the inbox, or fetched from it."""
+        """Continue to return a job's files to the inbox, or to fetch them from there."""
         try:
             record = self.returns.continue_return(job)
         except OSError as error:
@@ -118,12 +118,12 @@ class JobRunner:
         self.end(job, record)
 
     def end_removed_returns(self) -> None:
-        """End the jobs whose picture somebody removed from the inbox while it waited for its rest."""
+        """End each returned job if somebody removed its picture from the inbox."""
         for job in self.returns.missing():
             self.end(job, decide.taken_back(job))
 
     def start_next(self) -> None:
-        """Start jobs until as many run as may run at once, or no other may start."""
+        """Start jobs until the allowed number is running, or until no other job may start."""
         most = self.settings.queue.max_concurrent_jobs
         # Unchecked results take up disk space, so workers must not get too far ahead of the checks.
         while not self._stopping and self._at_work() < most and len(self.results) <= most:

@@ -1,12 +1,12 @@
-"""Keeps a warm worker: a process that has already loaded its libraries, so that the next job need not wait for that.
+"""Keeps a warm worker: a process that has already loaded its libraries, so that the next job need not wait for the loading.
 
 Loading takes half a second of computing for the imports, and several seconds with a model. On a machine with two cores this
-would slow down a running job. So a warm worker is started when nothing runs, or shortly before the running job ends. How shortly
-depends on how long recent warm workers took to become ready. (A lower priority during the imports would not help: an ordinary
-process can lower its priority, but cannot raise it again for the job.)
+would slow down a running job. So a warm worker is started when nothing runs, or shortly before the running job ends. That lead
+time depends on how long recent warm workers took to become ready. (A lower priority during the imports would not help: an
+ordinary process can lower its priority, but cannot raise it again for the job.)
 
-A warm worker belongs to no job, and no record of the journal names it. If the daemon crashes, its guardian ends it, and so does
-its closed standard input; the next start removes its folder.
+A warm worker belongs to no job, and no record of the journal names it. If the daemon crashes, the guardian kills the worker, and
+the worker also ends when its standard input is closed. The next start removes its folder.
 """
 
 import os
@@ -65,7 +65,7 @@ class WarmWorkers:
     """Keeps one warm worker, if the settings ask for one.
 
     Args:
-        settings: of the home.
+        settings: the home's settings.
         outbox: where attempt folders are.
         jobs: all jobs, to find the running ones and the next one.
         inventory: the installed models.
@@ -96,7 +96,7 @@ class WarmWorkers:
         self._not_before = self._looked = self._program_looked = float("-inf")
 
     def lead_seconds(self, warm: Warm) -> float:
-        """How many seconds before the end of the running job a worker with `warm` is started."""
+        """How many seconds before the end of the running job to start a worker with `warm`."""
         took = self._took[warm]
         return statistics.median(took) * _LEAD_SHARE if took else LEAD_SECONDS[warm]
 
@@ -208,8 +208,8 @@ class WarmWorkers:
     def _is_time(self, warm: Warm) -> bool:
         """Whether to start a warm worker now: no job runs, or the first of the running ones is about to end.
 
-        If the end is unknown, as for the first job of a kind, the answer is yes if another job waits. That takes part of a core
-        from the running job for a while, but otherwise the next job would wait for the whole start.
+        If the end is unknown, as for the first job of a kind, the answer is yes if another job waits. The start takes part of a
+        core from the running job for a while, but otherwise the next job would wait for the whole start.
         """
         if not self._jobs.processing:
             return True

@@ -26,7 +26,7 @@ def supervisor_rules(settings: Settings, threads: int) -> SupervisorRules:
 
 
 def sandbox_policy(settings: Settings, inventory: ModelInventory) -> sandbox.SandboxPolicy | None:
-    """The sandbox policy of workers; None if the settings turn the sandbox off. Logs which protection is missing here."""
+    """The sandbox policy of workers; None if the settings turn the sandbox off. Logs what this system cannot enforce."""
     if settings.worker.sandbox == "off":
         logger.warning("worker.sandbox is off: jobs may read and write what you may, and use the network")
         return None

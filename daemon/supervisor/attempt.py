@@ -4,8 +4,9 @@
 process.
 
 Heartbeats show that a worker is alive; progress messages show that its job advances. A worker is ended only if it exceeds a
-limit, breaks the protocol, or loses its guardian, without which a dying daemon would leave it behind. Silence does not end a
-worker, because it may be busy in C code that holds the interpreter; but the message of a timeout mentions it.
+limit, breaks the protocol, or loses its guardian. (Without the guardian, a dying daemon would leave the worker behind.) Silence
+does not end a worker, because it may be busy in C code that holds the interpreter; but the message of a timeout mentions the
+silence.
 
 The supervisor calls `step` after every event on one of the descriptors, and at the time that `next_look` returns.
 """
@@ -43,10 +44,10 @@ class Attempt:
         worker: its processes, just started.
         folder: its attempt folder.
         log: where its output goes.
-        selector: the loop's, for its descriptors.
+        selector: the loop's selector, where the worker's descriptors are registered.
         wake: called after a descriptor was served, so that the supervisor calls `step`.
         progress: called with (job_id, stage, fraction).
-        clock: the supervisor's.
+        clock: the supervisor's clock.
 
     Attributes:
         initial_state: when it was started, in monotonic seconds.
@@ -236,7 +237,7 @@ class Attempt:
     def _look_for_outsiders(self) -> list[psutil.Process]:
         """The worker and all its descendants. Empty if the worker has ended, because then they can no longer be found.
 
-        Those that left the group are remembered, because SIGKILL to the group does not reach them.
+        Processes that left the group are remembered, because SIGKILL to the group does not reach them.
         """
         family = process.tree(self.worker.worker.pid) if self.worker.ended() is None else []
         for member in family:

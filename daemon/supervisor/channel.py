@@ -19,14 +19,15 @@ class WorkerChannel:
     Args:
         worker: its processes, just started.
         log: where its output goes.
-        selector: the loop's. The descriptors are registered here, and removed by `close` at the latest.
+        selector: the loop's selector. The descriptors are registered with it, and removed by `close` at the latest.
         on_event: called with each event.
         on_hang_up: called when the worker closed its event channel.
         on_guardian_gone: called when its guardian is gone.
         on_served: called after any descriptor was served.
 
     Attributes:
-        violation: how the worker broke the protocol, a clause that completes "the worker …"; later events are ignored.
+        violation: how the worker broke the protocol, a clause that completes "the worker …"; None if it did not. After a
+            violation, events are ignored.
     """
 
     def __init__(

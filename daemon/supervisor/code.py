@@ -1,4 +1,4 @@
-"""The program on the disk: whether it is still the one that runs, whether it can start, and its compiled form."""
+"""The program on the disk: whether it is still the program that runs, whether it can start, and its compiled form."""
 
 import compileall
 import importlib.util
@@ -36,7 +36,7 @@ def fingerprint(more: Iterable[str] = ()) -> int:
     Args:
         more: further files that count as configuration; they need not exist.
 
-    It uses sizes and times, not contents: about 200 files in 2 ms.
+    The number depends on sizes and times, not on contents. Computing it takes 2 ms for about 200 files.
     """
     return hash(tuple(sorted(_stamps(more))))
 
@@ -44,7 +44,7 @@ def fingerprint(more: Iterable[str] = ()) -> int:
 def why_cannot_restart(home: str) -> str | None:
     """Why a daemon for this home could not be started now from what is on the disk; None if it could.
 
-    Takes as long as its imports.
+    This takes as long as the daemon's imports.
     """
     command = (sys.executable, "-P", "-c", _START, home)
     try:

@@ -33,7 +33,7 @@ _WAITING_SLEEPS = {"OMP_WAIT_POLICY": "passive"}
 
 
 def worker_environment(outer: Mapping[str, str], *, tmp: bytes, threads: int) -> dict[str, str]:
-    """The environment for a worker whose temporary folder is `tmp`, made from the daemon's own."""
+    """The environment for a worker, made from the daemon's own. `tmp`: the worker's temporary folder."""
     kept = {key: value for key, value in outer.items() if key in _PASSED or key.startswith(_PASSED_PREFIX)}
     fixed = {
         "TMPDIR": os.fsdecode(tmp),

@@ -32,7 +32,7 @@ class EventReader:
     """Splits a stream of bytes into events, and checks their order.
 
     A line has at most `MAX_LINE_BYTES`. The first event is `hello` with our version. `ready` and `started` come once each and
-    in this order, and `started` names the job that was given. There is at most one `result`, after `started`, or one `error`.
+    in this order, and `started` names the job that was given. There is at most one `result` (after `started`) or one `error`.
     """
 
     def __init__(self) -> None:

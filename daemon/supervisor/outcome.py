@@ -42,14 +42,14 @@ class Failed:
 
     Attributes:
         error: why.
-        retryable: another attempt may succeed.
+        retryable: whether another attempt may succeed.
         seconds: how long it took.
         source, warnings: what the worker reported about its picture.
         ready: whether the worker became ready. Before that it reads nothing of its job.
         held_when_killed: bytes that the worker held when the system killed it because other programs used up the memory; None
             if that did not happen.
-        held_when_refused: bytes that the worker held when it got no more memory, less than half of all memory; None if that did
-            not happen.
+        held_when_refused: bytes that the worker held when the system refused it more memory. None if that did not happen, or if
+            the worker held half of all memory or more.
     """
 
     error: ErrorInfo
@@ -71,7 +71,7 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The daemon stopped the worker because it stops itself. The attempt does not count. `seconds`: how long it took."""
+    """The daemon stopped the worker because the daemon itself stops. The attempt does not count. `seconds`: how long it took."""
 
     seconds: float
 
@@ -87,16 +87,16 @@ class End:
         reason: why the supervisor ended it; None if it ended by itself.
         status: the exit status, or minus the number of the signal that ended it; None if not even SIGKILL ended it.
         result, error: what it sent last, if anything.
-        violation: how it broke the protocol, a clause that completes "the worker …".
+        violation: how it broke the protocol, a clause that completes "the worker …"; None if it did not.
         tail: the last lines of its output.
-        seconds: from the job's `started` (or from sending the job, if it never started) to the end.
-        silent_seconds: since its last sign of life.
-        still_seconds: since its last progress.
+        seconds: seconds from the job's `started` (or from sending the job, if it never started) to the end.
+        silent_seconds: seconds since its last sign of life.
+        still_seconds: seconds since its last progress.
         peak_bytes: the most memory its process tree was seen to hold.
-        excess: a sentence that says what it wrote too much of; None if it did not.
+        excess: a sentence that says what it wrote too much of; None if it stayed within the limits.
         timeout_seconds, max_memory_bytes, max_processes: its limits.
         ready: whether it became ready for a job.
-        oom_kills: how many processes the system killed for lack of memory during the job; None if it does not count them.
+        oom_kills: how many processes the system killed for lack of memory during the job; None if the system does not count.
         memory_bytes: the memory that all programs together may use; None if unknown.
     """
 
@@ -165,7 +165,7 @@ def _held_most(end: End) -> bool:
 
 
 def _killed(end: End) -> JobError:
-    """The error after a SIGKILL from outside. It is `out_of_memory` if the worker held most memory and no count denies it."""
+    """The error after a SIGKILL from outside: `out_of_memory` if the worker held most memory, unless 0 kills were counted."""
     held = _mib(end.peak_bytes)
     if _held_most(end) and end.oom_kills != 0:
         return OutOfMemory(
@@ -235,7 +235,7 @@ def _crash(end: End) -> str:
 
 
 def _detail(end: End) -> str | None:
-    """The error that the worker reported, if any, although it was not believed; then the end of its output."""
+    """The error that the worker reported, even if it was not believed, then the end of its output; None if there is neither."""
     if end.error is None:
         return end.tail
     info = end.error.error

@@ -124,13 +124,13 @@ class WorkerProcess:
     def kill(self) -> None:
         """Send SIGKILL to the whole group, guardian included. Does nothing once the guardian is reaped.
 
-        Until then, no other group can have this number.
+        Until the guardian is reaped, no other group can get this number.
         """
         if self.guardian.returncode is None:
             process.kill_group(self.group, signal.SIGKILL)
 
     def group_is_gone(self) -> bool:
-        """Call this after `kill`: reaps what has ended. True once guardian and worker are reaped and their group is empty."""
+        """Reap what has ended after `kill`. Returns True once guardian and worker are reaped and their group is empty."""
         if self.ended() is None or self.guardian.poll() is None:
             return False
         # A group's number is not reused while it has members, so this checks our group or finds none.

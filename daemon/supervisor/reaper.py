@@ -1,7 +1,7 @@
 """Ends the workers that an earlier daemon left behind. Recovery calls this at each start.
 
-Usually their guardians have ended them. The system reuses pids, so a process is signalled only if it was created at the time in
-the journal, and the machine has not been restarted since.
+Usually their guardians have ended them. The system reuses pids, so a process is signalled only if it was created at the time
+recorded in the journal, and the machine has not been restarted since.
 """
 
 import os
@@ -18,7 +18,7 @@ _PAUSE = 0.01
 
 
 def reap(records: Iterable[Process]) -> list[Process]:
-    """Kill what is left of these workers and their groups. Returns those of which something was left.
+    """Kill what is left of these workers and their groups. Returns the records of the workers that were not yet gone.
 
     A worker that moved to another group is killed by its own pid. Groups and processes that are ours or the system's are never
     signalled (`daemon.platform.process` raises ValueError for such a record). Blocks until the killed processes are gone, for

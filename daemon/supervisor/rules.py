@@ -13,9 +13,9 @@ class SupervisorRules:
         cancel_seconds: the same after a cancel. Nobody needs the worker's output any more, so it only gets the time that an
             orderly exit takes. Long C code (OpenCV, numpy) does not notice the request at all.
         shutdown_grace_seconds: the same when the daemon itself stops.
-        start_seconds: how long a worker may take until `hello` and `ready`, and again from its job until `started`, before it
-            is killed. Importing torch, transformers and diffusers takes 5 s and more from a warm disk, and a minute from a cold
-            network home.
+        start_seconds: how long a worker may take to send `hello` and `ready`, and again from receiving its job to `started`. A
+            slower worker is killed. Importing torch, transformers and diffusers takes 5 s and more from a warm disk, and a minute
+            from a cold network home.
         kill_seconds: how long the supervisor waits after SIGKILL before it gives up on a process. Such a process hangs in the
             system, on a disk or share that does not answer. It is reaped when it ends at last.
         max_memory_bytes: the limit for the worker and everything it started, together; None: no limit.

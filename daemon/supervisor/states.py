@@ -3,7 +3,7 @@
     starting → ready → running → stopping → killed → gone
 
 States may be skipped, and any state but the last can turn into killed. A state knows what it waits for and until when. A
-transition returns the next state and, if anything must be done now, what. Times are seconds of a `WorkingClock`.
+transition returns the next state, and what must be done now, if anything. Times are seconds of a `WorkingClock`.
 """
 
 from collections.abc import Callable
@@ -57,7 +57,7 @@ class Starting:
 class Ready:
     """The worker has loaded what it needs. If it has a job, it is killed unless it starts the job before `by`.
 
-    Without a job, `by` is never.
+    Without a job, `by` is `NEVER`.
     """
 
     by: float = NEVER
@@ -82,7 +82,7 @@ class Stopping:
         reason: why it was asked to stop; None if it was not.
         kill_at: when it is killed for ignoring the request; never if it was not asked.
         leave_by: when it is killed for not ending after its last message; never if it has not sent one.
-        flaw: the fault to report in that case, a clause that completes "the worker …".
+        flaw: the fault to report if it is killed at `leave_by`, a clause that completes "the worker …".
     """
 
     before: Starting | Ready | Running
@@ -99,7 +99,7 @@ class Killed:
 
     Attributes:
         reason: why the supervisor ended it; None if it ended by itself.
-        flaw: as in `Stopping`, if that is why it was killed.
+        flaw: as in `Stopping`, if that is why it was killed; otherwise None.
     """
 
     at: float
@@ -210,7 +210,7 @@ def kill(state: State, now: float, reason: Reason | None = None) -> Step:
 
 
 def look(state: Alive | Stopping, now: float, rules: SupervisorRules, *, ended: bool) -> Step:
-    """What is due at `now` while the worker is not killed.
+    """What is due at `now` for a worker that has not been killed.
 
     `ended`: the worker has ended by itself or broken the protocol, so nothing more is expected from it.
     """
@@ -237,7 +237,7 @@ def check_after_kill(state: Killed, now: float, rules: SupervisorRules, *, gone:
 
 
 def next_look(state: State, now: float) -> float:
-    """When to check again if nothing happens before; never if no limit runs. It is at most `READ_SECONDS` from `now`."""
+    """When to check again if nothing happens before: at most `READ_SECONDS` from `now`, or never if no limit runs."""
     match state:
         case Starting() | Ready() | Running():
             due = min(state.by, state.task.measure_at if state.task else NEVER)

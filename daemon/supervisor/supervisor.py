@@ -63,7 +63,7 @@ class Listener(Protocol):
     """Receives the progress and the ends of jobs."""
 
     def on_progress(self, job_id: str, stage: str, fraction: float) -> None:
-        """A worker reports the progress of its job; `fraction` from 0 to 1."""
+        """A worker reports the progress of its job; `fraction` is from 0 to 1."""
 
     def on_end(self, job_id: str, outcome: Outcome) -> None:
         """A job's processes are gone. The listener may start the next job at once."""
@@ -81,11 +81,11 @@ class Supervisor:
 
     Args:
         selector: the loop's selector. Each key's data is a callable; the loop calls `key.data(mask)`.
-        fs: for the attempt folders and job.log.
+        fs: the disk with the attempt folders and job.log.
         rules: limits and delays.
         argv: the worker's command; `--warm W` and `--events-fd N` are appended.
         clock: returns monotonic seconds.
-        guardian: the guardian's command; None: the usual one.
+        guardian: the guardian's command; None for the usual command.
         policy: what workers may read and use (the sandbox); None: no sandbox.
     """
 
@@ -112,7 +112,7 @@ class Supervisor:
         self._died: tuple[bytes, str] = (b"", "")
 
     def subscribe(self, listener: Listener) -> None:
-        """From now on, report every job's progress and end to this listener. Call this once, before the first worker starts."""
+        """Report every job's progress and end to this listener. Call this once, before the first worker starts."""
         if self._listener is not None:
             raise AssertionError("the supervisor has its listener already")
         self._listener = listener
@@ -140,7 +140,7 @@ class Supervisor:
             spare.kill()
 
     def warm_workers(self) -> list[WarmWorker]:
-        """The workers without a job, oldest first, without those whose end was noticed."""
+        """The workers without a job, oldest first, except those known to have ended."""
         now = self._clock.moment(self._clock.now())
         return [
             WarmWorker(folder, warm, spare.ready, now - spare.initial_state)
@@ -148,7 +148,7 @@ class Supervisor:
         ]
 
     def how_it_died(self, attempt: bytes) -> str:
-        """A clause that says how the warm worker of this attempt folder died. Details are known only of the last that died."""
+        """A clause that says how the warm worker of this attempt folder died. Details are known only of the last to die."""
         folder, how = self._died
         return how if folder == attempt else "it ended"
 
@@ -160,7 +160,7 @@ class Supervisor:
         Args:
             command: the job; `command.attempt` is the path of the attempt folder, which is created if it is missing.
             log: absolute path of job.log; an existing one is continued.
-            timeout_seconds: time from `started` (when everything that the job needs is loaded) until it is asked to stop.
+            timeout_seconds: time from `started` (everything that the job needs is loaded) until the job is asked to stop.
 
         Raises:
             OSError: no worker could be started; nothing is left running, and `on_end` is not called.
@@ -178,7 +178,7 @@ class Supervisor:
         return attempt.worker.pid
 
     def cancel(self, job_id: str) -> bool:
-        """Ask a job to stop. It ends as `Cancelled`, within the grace period of a cancel. False if it is not running."""
+        """Ask a job to stop. It ends as `Cancelled` within the grace period. Returns False if the job is not running."""
         attempt = self._jobs.get(job_id)
         if attempt is None:
             return False

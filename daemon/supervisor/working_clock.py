@@ -1,7 +1,8 @@
 """A clock that stops while the whole daemon stands still, so that this time counts toward no limit.
 
-A container may be frozen, a process stopped, or the loop blocked by a share. The daemon cannot watch its workers in that time, so
-it must not count against them. The supervisor measures every limit on this clock, so no limit has to be corrected afterwards.
+A container may be frozen, a process stopped, or the loop blocked by a share. The daemon cannot watch its workers in that time,
+so that time must not count against them. The supervisor measures every limit on this clock, so no limit has to be corrected
+afterwards.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ STANDSTILL_SECONDS = 2 * READ_SECONDS
 class WorkingClock:
     """Seconds of a monotonic clock, without the time in which everything stood still.
 
-    While no limit runs, the clock is not read. That time is left out as well, because it looks like a standstill.
+    While no limit runs, the clock is not read. The time until the next reading looks like a standstill and is left out too.
 
     Args:
         clock: returns monotonic seconds.

@@ -70,7 +70,8 @@ class Coverage:
         inbox: absolute path.
         note: receives every event (folder, name, how, is_directory); called on the observer's threads.
         lost: called when events were lost.
-        mount_of: returns the mount that holds a path; with a second argument, that of the subfolder with this name.
+        mount_of: called with a path and a name; returns the mount that holds the subfolder of this name, or the path itself if
+            the name is empty.
 
     Attributes:
         network: whether the inbox itself is on a network file system, so that all of it is polled.
@@ -92,7 +93,7 @@ class Coverage:
         self.polled: set[bytes] = set()
 
     def begin(self, identity: Identity) -> None:
-        """Watch the inbox, which may be another folder than before, and forget what is known about its subfolders.
+        """Watch the inbox, which may be a different folder now, and forget what is known about its subfolders.
 
         `identity`: device and inode of the inbox.
         """
@@ -133,7 +134,7 @@ class Coverage:
         return self.network or (self._observing is not None and self._observing.alive())
 
     def enter(self, name: bytes, entry: Entry) -> bool:
-        """Make sure that a folder is watched or polled. Call this before it is listed for the first time, or was replaced.
+        """Make sure that a folder is watched or polled. Call this before its first listing, and again after it was replaced.
 
         Returns:
             Whether it is on a network file system.
@@ -152,7 +153,7 @@ class Coverage:
                 self._observing.uncover(name)
 
     def renew(self) -> None:
-        """Watch every folder again, after events were lost: one of them may have reported that a folder was replaced."""
+        """Watch every folder again, after events were lost: a lost event may have reported that a folder was replaced."""
         for name, place in self._places.items():
             self._cover(name, place)
 
@@ -186,7 +187,7 @@ class Coverage:
         return f"{several} cannot be watched ({reason(trouble)}); {are} polled instead", remedy(trouble)
 
     def polled_folders(self) -> tuple[Polled, ...]:
-        """The folders that are polled; if the inbox itself is among them, it stands for all its subfolders."""
+        """The folders that are polled. If the inbox itself is polled, it is the only entry and stands for all its subfolders."""
         if self.network:
             return (Polled(INBOX, self._mount.kind),)
         if self.trouble is not None:

@@ -26,10 +26,10 @@ _CHUNK = 64
 
 
 def entry_from(name: bytes, st: os.stat_result, dev: int = 0) -> Entry:
-    """The entry for an lstat result. For a folder, size and time are 0: they would change with everything in it.
+    """The entry for an lstat result. For a folder, size and time are 0: they would change whenever something in it does.
 
-    `dev` is the device number of the containing folder. If the file has the same one, the entry uses this very object, so that
-    all files of a folder share it.
+    `dev` is the device number of the containing folder. If the file has the same number, the entry uses this very object, so
+    that all files of a folder share it.
     """
     if st is UNREADABLE:
         return Entry(name, "unreadable", 0, 0, 0, 0)

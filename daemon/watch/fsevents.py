@@ -50,7 +50,7 @@ class _Handler(FileSystemEventHandler):
             self.pass_on(source, "closed" if event.event_type == "closed" else "changed", event.is_directory)
 
     def pass_on(self, path: bytes, how: How, is_directory: bool) -> None:
-        """Report a path in the root or in a folder of it. Other paths are ignored; scans find what they concern."""
+        """Report a path in the root or in a folder of it. Other paths are ignored; scans find those changes."""
         if not path.startswith(self._root):
             return
         folder, _, name = path[len(self._root) :].rpartition(b"/")

@@ -84,10 +84,10 @@ class _Folder:
 
 
 class Observing:
-    """A running observer of one folder, and of those of its subfolders that `cover` was called for.
+    """A running observer of one folder, and of each subfolder for which `cover` was called.
 
     Args:
-        path: of the folder.
+        path: the folder's path.
         note: receives every event; called on the observer's thread.
         overflow: called when events were lost.
 

@@ -1,7 +1,7 @@
 """The scanner: lists the inbox with `scandir` and `lstat` alone. It opens no file except a changed preset or batch file.
 
 The inbox is opened by its path, and each folder in it through the open inbox. No link is entered, even if a folder is swapped
-for one.
+for a link.
 
 A full scan lists every folder. A partial scan checks only certain names, and leaves the other entries as they were last seen.
 An entry that did not change is the same object as before, so that later code need not compare it again.
@@ -44,7 +44,7 @@ class _Chunk:
 
 @dataclass(slots=True)
 class _Seen:
-    """What was last seen of one folder. `chunks` holds the entries a second time; without it, each entry must be compared."""
+    """What was last seen of one folder. `chunks` holds the entries again, so that a scan need not compare each of them."""
 
     entries: dict[bytes, Entry] = field(default_factory=dict)
     chunks: list[_Chunk] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Scanner:
         network: whether it is on a network file system.
         read_control: reads a new or changed `_preset.yaml` or `job.yaml` (open folder, entry, kind). It reports errors in the
             `Control` it returns, and raises nothing.
-        enter: see `Enter`; None: every folder counts as being on the inbox's file system.
+        enter: see `Enter`. If None, every folder counts as being on the inbox's file system.
     """
 
     def __init__(self, inbox: bytes, *, network: bool, read_control: ReadControl, enter: Enter | None = None) -> None:
@@ -91,7 +91,7 @@ class Scanner:
         self._trouble = OSError(errno.EBADF, "it was not looked at yet")
 
     def begin(self, *, network: bool) -> None:
-        """The inbox may be another folder now: call `enter` again for all its folders. What was seen in them is kept."""
+        """Make the next scan call `enter` for all folders: the inbox may be another folder now. Keeps what was seen in them."""
         self.network = network
         for seen in self._seen.values():
             seen.place = None
@@ -119,7 +119,7 @@ class Scanner:
         return self._as_scan(now, None)
 
     def scan_names(self, now: float, names: Mapping[bytes, Set[bytes]], folders: Set[bytes] = frozenset()) -> Scan:
-        """A partial scan: checks `names`, by folder, and everything in `folders` of the inbox. `now` is monotonic seconds."""
+        """A partial scan: checks `names` (by folder), and everything in the inbox's `folders`. `now` is monotonic seconds."""
         in_inbox = names.get(INBOX, frozenset())
         in_inbox = in_inbox | folders if folders else in_inbox
         scanned: dict[bytes, Set[bytes] | None] = {**names, INBOX: in_inbox}
@@ -261,7 +261,7 @@ class Scanner:
         seen.controls = controls
 
     def _read_again(self, fd: int, seen: _Seen, *, entries: Set[bytes]) -> None:
-        """Read the control files among `entries` again that could not be read before, even if they are unchanged."""
+        """Read again those control files among `entries` that could not be read before, even if they are unchanged."""
         passing = [control for control in seen.controls.values() if control.passing and control.entry.name in entries]
         if passing:
             again = {control.entry.name: self._control(fd, control.entry, control.kind) for control in passing}
@@ -276,7 +276,7 @@ class Scanner:
 
 
 def _control_kind(folder: bytes, name: bytes) -> Literal["preset", "batch"] | None:
-    """Which kind of control file has this name; None if none has. Directly in the inbox, `job.yaml` is only a sidecar."""
+    """The kind of control file that has this name, or None. Directly in the inbox, `job.yaml` is only a sidecar."""
     key = key_of(name)
     if key == PRESET_NAME:
         return "preset"

@@ -107,7 +107,7 @@ class Watch:
         return self._coverage.polled_folders()
 
     def scan(self, due: Mapping[bytes, Set[bytes]] | None = None) -> Seen | None:
-        """Scan the names in events and those in `due` (names by folder), or the whole inbox if it is time for that.
+        """Scan the names that events reported and those in `due` (names by folder), or the whole inbox if it is time for that.
 
         Returns:
             The scan and the hints; None if the inbox is not there, so that nothing can be said about its contents.
@@ -201,7 +201,7 @@ class Watch:
             self._wake()
 
     def _presence(self) -> tuple[str | None, Identity | None]:
-        """A sentence that says why the inbox counts as away, or None; and device and inode of the folder, or None."""
+        """Why the inbox counts as away (a sentence; None if it is there), and its device and inode (None if unreadable)."""
         try:
             fd = os.open(self.inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:

@@ -15,17 +15,17 @@ _NO_ATTRIBUTES = (errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
 
 def birth_time(st: os.stat_result) -> float | None:
-    """None: Python's stat has no birth time here, and Samba would not pass on the dates that Finder sets."""
+    """Always None: Python's stat has no birth time here, and Samba would not pass on the dates that Finder sets."""
     return None
 
 
 def is_dataless(st: os.stat_result) -> bool:
-    """False: Linux has no iCloud placeholders."""
+    """Always False: Linux has no iCloud placeholders."""
     return False
 
 
 def is_locked(st: os.stat_result) -> bool:
-    """False: on Linux, lstat cannot report a lock. A file with `chattr +i` is noticed when moving it fails."""
+    """Always False: on Linux, lstat cannot report a lock. A file with `chattr +i` is noticed when moving it fails."""
     return False
 
 
@@ -72,7 +72,7 @@ def permission_hint() -> str:
 
 
 def request_download(path: bytes) -> subprocess.Popen[bytes] | None:
-    """None: Linux has no iCloud placeholders."""
+    """Always None: Linux has no iCloud placeholders."""
     return None
 
 

@@ -28,7 +28,7 @@ def is_dataless(st: os.stat_result) -> bool:
 
 
 def is_locked(st: os.stat_result) -> bool:
-    """Whether somebody ticked "Locked" in Finder, or locked it as root: it can be neither moved nor removed."""
+    """Whether the file is locked, in Finder or by root, so that it can be neither moved nor removed."""
     return bool(st.st_flags & (stat.UF_IMMUTABLE | stat.SF_IMMUTABLE))
 
 
@@ -56,7 +56,7 @@ def path_of(fd: int) -> bytes:
 
 
 def open_for_writing_elsewhere(fd: int) -> bool:
-    """False: macOS offers no way to find out."""
+    """Always False: macOS offers no way to find out."""
     return False
 
 

@@ -105,7 +105,7 @@ def sign_droplet(app: str) -> tuple[Step, ...]:
 
 
 def refresh_services() -> tuple[Step, ...]:
-    """The calls that make the menus show the Quick Action, or forget it; otherwise that happens at the next login."""
+    """The calls that make the menus show or forget the Quick Action. Without them, that happens at the next login."""
     return tuple(Step((_PBS, verb), needed=False) for verb in ("-flush", "-update")) if os.path.exists(_PBS) else ()
 
 

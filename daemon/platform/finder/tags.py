@@ -3,8 +3,8 @@
 Finder keeps the tags of a file in `com.apple.metadata:_kMDItemUserTags`: a binary property list of strings, each with a name, a
 line feed and the number of a colour. The colour of the last tag is stored a second time, in the label bits of
 `com.apple.FinderInfo` (Finder Interface Reference, `FolderInfo.finderFlags` and `kColor`; the Finder of Mac OS 9 knew only this
-one). When a person tags a folder, Finder writes both, and it may show either. So changing only the first can leave the old
-colour.
+attribute). When a person tags a folder, Finder writes both attributes, and it may show either. So after a change of the first
+alone, Finder may still show the old colour.
 
 A person's own tags stay, and so does everything else in FinderInfo: the position of the window, a custom icon.
 """
@@ -43,7 +43,7 @@ def with_state(tags: bytes | None, state: State) -> bytes:
 
     Args:
         tags: the current attribute; None or an invalid list counts as no tags.
-        state: of the job.
+        state: the job's state.
 
     Returns:
         A binary property list; the same tags always give the same bytes.
@@ -54,7 +54,7 @@ def with_state(tags: bytes | None, state: State) -> bytes:
 
 
 def with_colour(info: bytes | None, state: State) -> bytes:
-    """FinderInfo, 32 bytes, with the colour of the state; all other bits are unchanged."""
+    """The 32 bytes of FinderInfo with the colour of the state. All other bits are as in `info`, or 0 where it is missing."""
     wanted = bytearray((info or b"").ljust(_INFO_BYTES, b"\0")[:_INFO_BYTES])
     wanted[_LOW_FLAGS] = wanted[_LOW_FLAGS] & ~_COLOUR_MASK | STATE_TAGS[state][1] << _COLOUR_SHIFT
     return bytes(wanted)

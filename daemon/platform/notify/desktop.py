@@ -44,7 +44,7 @@ class Desktop:
     """Shows notifications on this machine's desktop.
 
     Args:
-        environ: of the daemon.
+        environ: the daemon's environment.
         platform: as in `sys.platform`.
     """
 

@@ -14,7 +14,7 @@ class Notifier:
     If a message cannot be sent, work continues, and the message is sent in a later pass of the loop.
 
     Args:
-        environ: of the process. `WATCHDOG_USEC` and `WATCHDOG_PID` are as in sd_watchdog_enabled(3).
+        environ: the process's environment. `WATCHDOG_USEC` and `WATCHDOG_PID` are as in sd_watchdog_enabled(3).
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -29,7 +29,7 @@ class Notifier:
         self._ready = False
 
     def loop_ran(self, now: float) -> None:
-        """Report that the loop has completed a pass: first that the start is over, later that the loop does not hang.
+        """Report that the loop completed a pass. At first this means that the start is over, later that the loop does not hang.
 
         Call this in every pass; it sends a message only when one is due. `now`: monotonic seconds.
         """
@@ -43,7 +43,7 @@ class Notifier:
         self._send("STOPPING=1")
 
     def _send(self, message: str) -> bool:
-        """Send it; whether it was sent, or nobody listens."""
+        """Send a message. Returns True if it was sent, or if there is no socket to send it to."""
         if self._address is None:
             return True
         try:

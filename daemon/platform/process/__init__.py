@@ -17,7 +17,7 @@ _SAME_SECONDS = 0.005
 
 
 def is_same(pid: int, then: float) -> bool:
-    """Whether the process with this pid is the one that was created at `then`, a value that `created` returned since boot."""
+    """Whether this pid still belongs to the process created at `then`. `created` must have returned `then` since boot."""
     now = created(pid)
     return now is not None and abs(now - then) < _SAME_SECONDS
 
@@ -26,8 +26,8 @@ def kill_group(group: int, signal: int) -> bool:
     """Signal every process of a group; False if there is none. Signal 0 only checks.
 
     Raises:
-        ValueError: the group must never be signalled: 1 or below (kill(2) takes 0 for "my own", −1 for "everybody"), or our
-            own.
+        ValueError: the group must never be signalled: it is our own, or its number is 1 or below. kill(2) reads 0 as our own
+            group and −1 as everybody.
     """
     if group <= 1 or group == os.getpgrp():
         raise ValueError(f"refusing to signal process group {group}")
@@ -77,8 +77,9 @@ def tree(pid: int) -> list[psutil.Process]:
 def tree_memory(processes: list[psutil.Process], above: int | None = None) -> int:
     """Bytes of memory that the processes hold together.
 
-    The sum of the resident sizes counts shared pages several times, so it is an upper bound. It is returned unless it exceeds
-    `above`. Then the sizes are measured exactly, which is slow: as proportional (Linux) or unique (macOS) set sizes.
+    The sum of the resident sizes counts shared pages several times, so it is an upper bound. This bound is returned if it is at
+    most `above`, if `above` is None, or if there is only one process. Otherwise the processes are measured exactly, which is
+    slow: the result is the sum of their proportional (Linux) or unique (macOS) set sizes.
     """
     bound = sum(_memory(process, exact=False) for process in processes)
     if above is None or bound <= above or len(processes) == 1:

@@ -27,5 +27,5 @@ def created(pid: int) -> float | None:
 
 
 def keep_awake(pid: int) -> "subprocess.Popen[bytes] | None":
-    """None: on Linux, the desktop decides when an idle machine sleeps, and servers do not."""
+    """Always None: on Linux, the desktop decides when an idle machine sleeps, and servers do not."""
     return None

@@ -9,7 +9,7 @@ from loguru import logger
 
 @functools.cache
 def boot_id() -> str:
-    """A text that changes only when the machine is restarted; subprocess errors if sysctl cannot supply it."""
+    """A text that changes only when the machine is restarted. Raises an error of subprocess if sysctl cannot supply it."""
     answer = subprocess.run(["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"], capture_output=True, check=True, text=True)
     return answer.stdout.strip()
 

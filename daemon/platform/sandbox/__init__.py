@@ -27,8 +27,9 @@ class SandboxPolicy:
     """What every worker may do besides writing in its own folder. Paths are absolute and include everything below them.
 
     Attributes:
-        read: what it may read. Paths that do not exist when the worker starts stay closed to it.
-        devices: what it may use (graphics cards, /dev/null). The same holds: some drivers create their files only on demand.
+        read: what it may read. On Linux, paths that do not exist when the worker starts stay closed to it.
+        devices: what it may use (graphics cards, /dev/null). On Linux, missing devices stay closed too, even if a driver creates
+            them later on demand.
     """
 
     read: tuple[str, ...]

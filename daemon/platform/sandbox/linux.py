@@ -1,7 +1,7 @@
 """The sandbox on Linux: the worker sandboxes itself (`pipeline.worker.sandbox`) before it loads anything heavy.
 
-The `landlock` package (1.0.0.dev5) does not fit: it supports only files, neither TCP nor signals, and mistakes a left-over
-errno for a failed call.
+The `landlock` package (1.0.0.dev5) does not fit: it supports files, but not TCP or signals, and it mistakes a left-over errno
+for a failed call.
 """
 
 import ctypes
@@ -43,7 +43,7 @@ _MACHINES = ("x86_64", "aarch64")
 
 
 def command(argv: Sequence[str], policy: Policy, own: int) -> list[str]:
-    """The command of a worker that puts itself into this sandbox; `own`: its attempt folder, open, which it inherits."""
+    """The command of a worker that puts itself into this sandbox. `own`: descriptor of its attempt folder, which it inherits."""
     read, devices = (list(filter(os.path.exists, paths)) for paths in (policy.read, policy.devices))
     return [*argv, "--sandbox", json.dumps({"read": read, "devices": devices, "own": own})]
 
@@ -52,8 +52,8 @@ def missing(version: int | None = None, seccomp: bool | None = None) -> tuple[st
     """What this kernel cannot prevent a worker from doing, one clause each; empty if the sandbox is complete.
 
     Args:
-        version: of Landlock's interface, 0 if it is missing; None: ask the kernel.
-        seccomp: whether the kernel filters system calls on this machine; None: ask the kernel.
+        version: version of Landlock's interface, 0 if Landlock is missing. If None, the kernel is asked.
+        seccomp: whether the kernel filters system calls on this machine. If None, the kernel is asked.
     """
     version = _landlock_version() if version is None else version
     seccomp = _has_seccomp() if seccomp is None else seccomp

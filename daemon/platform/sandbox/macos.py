@@ -48,7 +48,7 @@ _PROFILE = """(version 1)
 
 
 def command(argv: Sequence[str], policy: Policy, own: int) -> list[str]:
-    """The command of a worker inside this sandbox; `own`: its attempt folder, open.
+    """The command of a worker inside this sandbox. `own`: descriptor of its attempt folder.
 
     The profile names the real path of this folder, so a link that is later put in its place leads outside the sandbox.
     """

@@ -30,7 +30,7 @@ class Facts:
     Attributes:
         python: the interpreter of the environment that the program is installed in.
         home: the folder with inbox and outbox.
-        errors: the file for messages from before the daemon's own log is open.
+        errors: the file for messages that come before the daemon's own log is open.
         environ: settings (`MULTIPLANE_…`) and places (`XDG_…_HOME`) of this session that the service should also have.
     """
 
@@ -46,9 +46,9 @@ class Step:
 
     Attributes:
         argv: the program and its arguments.
-        tolerated: exit statuses other than 0 that mean that there was nothing to do.
-        until_it_fails: repeat the call until it fails, which means that something is gone, for up to this many seconds; 0: call
-            it once.
+        tolerated: nonzero exit statuses that mean there was nothing to do.
+        until_it_fails: for up to this many seconds, repeat the call until it fails; the failure means that something is gone.
+            If 0, make the call once.
         needed: whether a failure ends the action.
     """
 

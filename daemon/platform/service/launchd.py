@@ -102,7 +102,7 @@ class Launchd:
 
 
 def guarded(path: Path, user_home: Path) -> str | None:
-    """The name of the protected folder that a path is in, by its real path; None if macOS does not protect it."""
+    """The name of the protected folder that contains the path, with links resolved; None if macOS does not protect it."""
     real, home = os.path.realpath(path), os.path.realpath(user_home)
     for folder, name in _GUARDED.items():
         root = os.path.join(home, folder)
