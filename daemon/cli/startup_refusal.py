@@ -90,7 +90,7 @@ def _show(refusal: Refusal, settings: Settings) -> None:
     )
     outbox = Outbox(fs, settings.paths.outbox_bytes, commands=commands_anywhere(settings.paths.home, os.environ))
     try:
-        if not is_running_elsewhere(fs, settings.paths.lock_bytes, os.getpid()) and outbox.is_healthy():
+        if outbox.is_healthy() and not is_running_elsewhere(fs, settings.paths.lock_bytes, os.getpid()):
             outbox.write_health(health)
     except OSError as error:
         logger.warning("cannot write daemon.json: {}", error)

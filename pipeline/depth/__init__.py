@@ -61,5 +61,5 @@ def _best(picture: decode.Photo, job: JobCommand, progress: Progress) -> DepthMa
             passed_over.append(str(reason))
             continue
         if found is not None:
-            return replace(found, warnings=(*passed_over, *found.warnings))
+            return replace(found, warnings=(*found.warnings, *passed_over))
     raise DepthMissing(f"No source has depth for {job.image}.")

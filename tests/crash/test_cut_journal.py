@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -123,4 +124,4 @@ def test_with_any_byte_changed_before_its_last_group_it_always_refuses_and_the_d
         assert os.listdir(folder) == [path.name], "something was changed"
         (said,) = [finding for finding in doctor(folder) if finding.grade == "problem"]
         assert f"{path}, line {line} (byte " in said.sentence
-        assert f"mv '{path}' '{folder}/damaged-00000001.jsonl'" in said.hint
+        assert shlex.join(("mv", str(path), f"{folder}/damaged-00000001.jsonl")) in said.hint

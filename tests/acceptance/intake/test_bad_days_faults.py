@@ -83,7 +83,7 @@ def test_a_file_swapped_for_a_link_between_look_and_claim_is_refused_and_never_o
 def test_whoever_waits_for_the_end_is_told_once_what_is_waited_for(folder: QuickFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.pair("zero.jpg", b"")
     folder.pair("photo.jpg")
-    monkeypatch.setattr(hotfolder_module, "_WORTH_TELLING", 0.9)
+    monkeypatch.setattr(hotfolder_module, "_WORTH_LOGGING", 0.9)
     monkeypatch.setattr(hotfolder_module, "Rules", partial(Rules, empty_hold=2.0))
     said: list[str] = []
     sink = logger.add(lambda message: said.append(message.record["message"]))
