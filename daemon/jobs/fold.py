@@ -129,7 +129,7 @@ class Jobs:
                     self.turns[job.accepted.batch] = entry.seq
 
     def batch_records(self) -> list[AnyRecord]:
-        """The records that put `batches` into a snapshot."""
+        """The records that a snapshot contains in place of `batches`; whoever replays them has the same batches."""
         return [
             (BatchClosing if batch.closing else BatchUnderWay)(job=batch.last_job, folder=batch.folder, batch=batch.batch)
             for batch in self.batches.values()

@@ -2,9 +2,10 @@
 
 The pages of an unsynced write may reach the disk in any order, or not at all, or as zeros. So an invalid line is the result of
 a power loss, a *torn tail*, if everything after it belongs to the same write. A record's `group` is the sequence number of the
-first record of its write. So an invalid line begins a torn tail if every intact record after it has the same group, and if this
-group began no later than the first missing record. Anything else means that synced records were changed on the disk. That is
-*damage*, and is never repaired by guessing.
+first record of its write. An invalid line therefore begins a torn tail if two things hold: all intact records after it
+have the same `group`, and this number is not higher than the sequence number of the first missing record. Then the missing
+records were part of the same write. Anything else means that synced records were changed on the disk. That is *damage*, and is
+never repaired by guessing.
 """
 
 import json

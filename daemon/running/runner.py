@@ -23,7 +23,7 @@ from daemon.jobs.fault import no_start
 from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
-from daemon.running.commands import command
+from daemon.running.job_command import command
 from daemon.running.failures import FailureHandler
 from daemon.running.forecast import Forecast
 from daemon.running.late_writes import Fingerprint, LateWrites

@@ -21,7 +21,7 @@ from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
 from daemon.platform.mounts import mount_of
 from daemon.platform.process import boot_id
-from daemon.running.commands import threads
+from daemon.running.job_command import threads
 from daemon.running.model_inventory import ModelInventory
 from daemon.running.worker_limits import sandbox_policy, supervisor_rules
 from daemon.service.ended_jobs import ended_before

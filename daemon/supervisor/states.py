@@ -173,7 +173,7 @@ def on_last_message(state: State, now: float, flaw: str, rules: SupervisorRules)
 
 
 def stop(state: State, now: float, reason: Reason, grace_seconds: float) -> Step:
-    """What follows if the worker must stop within the grace period.
+    """The transition if the worker must stop within the grace period.
 
     A cancel replaces an earlier reason, because a person who cancels does not want another attempt. No other reason does.
     """
@@ -194,7 +194,7 @@ def stop(state: State, now: float, reason: Reason, grace_seconds: float) -> Step
 
 
 def kill(state: State, now: float, reason: Reason | None = None) -> Step:
-    """What follows if the worker and its group must end now. An earlier reason stays."""
+    """The transition if the worker and its group must be killed now. A reason that was given earlier is kept."""
     match state:
         case Starting() | Ready() | Running():
             return Killed(now, reason), Do.KILL

@@ -78,7 +78,7 @@ def paint(
         style: its brushes, threshold and other settings.
         strength: 0 is the photo itself, byte for byte; towards 1 the brushes grow to twice their size.
         seed: of the random generator; the same seed gives the same bytes, for any number of threads.
-        threads: how many draw.
+        threads: how many threads draw at once.
         progress: called with the fraction that is done, 0 to 1.
 
     Returns:

@@ -28,7 +28,11 @@ Launchd = Annotated[bool, typer.Option("--launchd", hidden=True, help="Started b
 def run(
     once: Annotated[
         bool,
-        typer.Option("--once", help="Stop when everything is done except what needs a person; exit 1 if a job failed."),
+        typer.Option(
+            "--once",
+            help="Stop when nothing is left but files that need a person, such as a picture without its YAML file; "
+            "exit 1 if a job failed.",
+        ),
     ] = False,
     no_model: Annotated[
         bool,

@@ -166,12 +166,13 @@ class Filler:
         return plate_of(found, share, grid)
 
     def add_detail(self, fill: Fill, covered: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-        """Put texture, and the deep part of large holes, onto a layer that is smooth so far.
+        """Add texture to a layer that is smooth so far, and the picture that fills the inner part of large holes.
 
         Args:
             fill: the layer's.
             covered: uint8 (H, W), above 0 where nearer layers cover it.
-            out: uint8 (H, W, 4), the layer; changed in place where it is covered, and maybe elsewhere.
+            out: uint8 (H, W, 4), the layer, changed in place: texture is added only where the layer is covered, the picture
+                wherever the share of `fill.plate` is above 0.
         """
         if len(fill.moves):
             there = self.grid.enlarge_mask(dilate_mask(fill.ground[:, :, 3] > 0, 3))
