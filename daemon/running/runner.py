@@ -23,9 +23,9 @@ from daemon.jobs.fault import no_start
 from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
-from daemon.running.job_command import command
 from daemon.running.failures import FailureHandler
 from daemon.running.forecast import Forecast
+from daemon.running.job_command import command
 from daemon.running.late_writes import Fingerprint, LateWrites
 from daemon.running.model_inventory import ModelInventory
 from daemon.running.pauses import Pauses
