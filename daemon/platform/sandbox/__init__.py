@@ -2,9 +2,10 @@
 
 A worker decodes strangers' pictures with libraries written in C. So it gets no network, may write only in its attempt folder,
 and may read only what it needs. macOS is less strict: a worker may also write the system's temporary files, and may read
-everything outside of people's folders and of other disks. The policy is fixed when the worker starts, before its job is known. So it may read the whole
-outbox (including other jobs' pictures, but not the inbox) and the installed models. A policy for each job would allow less, but
-this is enough: nothing that a worker reads can leave the machine, and it can write only the result that it was asked for.
+everything outside of people's folders and of other disks. The policy is fixed when the worker starts, before its job is
+known. So it may read the whole outbox (including other jobs' pictures, but not the inbox) and the installed models. A policy
+for each job would allow less, but this is enough: nothing that a worker reads can leave the machine, and it can write only
+the result that it was asked for.
 """
 
 import importlib.util
