@@ -32,7 +32,7 @@ _DEPTHS = (b".depth.png", b".depth.tif", b".depth.tiff")
 
 
 class UnfitError(Exception):
-    """A folder that cannot be added; the message is the end of a sentence that says why."""
+    """A folder that cannot be added. The message says why, worded to follow a colon: `NAME was not added: …`."""
 
 
 def adopt(

@@ -69,7 +69,7 @@ class LocalFiles:
         return os.write(fd, data)
 
     def copy(self, source: bytes, target: bytes) -> str:
-        """Copy a regular file's bytes, attributes and times, durable except for its name.
+        """Copy a regular file's bytes, attributes and times. These are durable when this returns, but the new file's name is not.
 
         Returns the SHA-256 of what was read.
         """

@@ -98,7 +98,7 @@ class FolderHealth:
             write_atomic(inbox, MARKER, text, durable=True)
 
     def absence(self, watch: Watch, request_watch: FolderWatch, now: float) -> str | None:
-        """A sentence that says which folder is not there; None if both are. `now` is monotonic seconds.
+        """A sentence that says which folder, inbox or outbox, is missing; None if neither is. `now` is monotonic seconds.
 
         This also rebuilds the watches, puts removed markers back where that is safe, and updates `degraded` and `hint`.
         """

@@ -46,7 +46,7 @@ def after_failure(
     warnings: tuple[str, ...] = (),
     retryable: bool | None = None,
 ) -> AnyRecord:
-    """The record for a failed attempt that counts: another attempt after a pause, or the end of the job.
+    """The record to write when a failed attempt counts towards `MAX_ATTEMPTS`. It plans another attempt, or ends the job.
 
     Args:
         job: the job whose attempt failed.

@@ -11,7 +11,7 @@ PauseLeft = Callable[[Job], float]
 def pause_left(job: Job, at: float) -> float:
     """Seconds that a job must still pause, by the wall clock; 0 if it may run.
 
-    If the clock was set back, it is unknown how much of the pause has passed, so at most the whole pause remains.
+    The result is never more than the whole pause, even if the clock was set back so that `retry_at` is farther away.
 
     Args:
         job: the job.

@@ -25,8 +25,8 @@ class DepthMap:
         valid: bool (h, w), False where the source measured nothing; None if it measured everywhere.
         provenance: what goes into the manifest.
         warnings: sentences for people.
-        cuts: disparities between things that the source knows to be separate, the most important first. The natural split cuts
-            only there, so that no thing is cut in two. If there are none, the split finds its own cuts.
+        cuts: disparities that lie between things which the source knows to be separate, the most important first. The natural
+            split cuts only there, so that no thing is cut in two. If there are none, the split finds its own cuts.
     """
 
     values: Disparity

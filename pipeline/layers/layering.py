@@ -85,13 +85,15 @@ def layer_picture(
         valid: bool (h, w), False where the source measured nothing; None if it measured everywhere.
         num_layers: 2 to 12.
         split: natural, equal, quantile, or num_layers − 1 strictly rising thresholds in 0…1.
-        cuts: disparities between things that the source knows to be separate, the most important first; for the natural split.
+        cuts: disparities at which the natural split may cut, because they lie between things which the source knows to be
+            separate; the most important first. If there are none, the split finds its own cuts.
         stroke_regions: int32 (h, w), numbers of brush strokes, 0 for none: borders go around strokes where possible
             (`pipeline.layers.stroke_regions`).
         alpha_estimator: estimates the alpha of the soft borders; None to estimate it from colours.
         painter: paints large hidden parts of the farthest layer; None to fill them with copies of their surroundings.
-        progress: called with the stage and the fraction of all these steps that is done, rising from 0 to 1: when each stage of
-            `STAGES` begins, while layers are filled, and once at the end. Any thread may call it, but only one at a time.
+        progress: called with the name of the stage and the fraction of all work that is done, 0 to 1. It is called when each
+            stage of `STAGES` begins, while layers are filled, and once at the end. Any thread may call it, but only one at a
+            time.
 
     Returns:
         Always `num_layers` layers. If the picture has fewer distinct depths or known things, some layers are empty.

@@ -37,9 +37,9 @@ def find_thresholds(
         num_layers: at least 2.
         split: natural, equal (equal steps between the farthest and the nearest pixel), quantile (layers of equal size), or the
             thresholds themselves.
-        known: disparities between things that the depth's source knows to be separate, the most important first. The natural
-            split cuts at as many of these as it needs, and nowhere else. If they are too few, the remaining layers are empty and
-            lie just below the first cut.
+        known: disparities that lie between things which the depth's source knows to be separate, the most important first. The
+            natural split cuts at as many of these as it needs, and nowhere else. If they are too few, the remaining layers are
+            empty and lie just below the first cut.
 
     Returns:
         Strictly rising thresholds, each a float32 number. If the picture has fewer distinct depths than layers, every depth

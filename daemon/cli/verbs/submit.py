@@ -61,7 +61,7 @@ def submit(
     wait: Annotated[bool, typer.Option("--wait", help="Wait until all jobs have ended; exit 1 if one did not complete.")] = False,
     patience: Annotated[
         float,
-        typer.Option(min=0, help="With --wait: give up after this many seconds without a running daemon, with exit status 75."),
+        typer.Option(min=0, help="With --wait: if no daemon runs for this many seconds, give up with exit status 75."),
     ] = NO_DAEMON_SECONDS,
     home: Home = None,
     json: Json = False,
