@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -151,9 +152,10 @@ def test_a_picture_in_a_preset_becomes_layers_and_one_beside_it_a_painting(insta
 
 
 def test_commands_of_the_checkout_are_known_to_be_none_of_the_package(installed: Installation) -> None:
+    program = shlex.quote(str(installed.environment / "bin" / "multiplane"))
     assert installed.failing("demo") == (
         "multiplane: demo is a command of the checkout, not a verb of multiplane\n"
-        f"An installed package has none. `{installed.environment}/bin/multiplane --help` lists the verbs.\n"
+        f"An installed package has none. `{program} --help` lists the verbs.\n"
     )
     code = "from daemon.settings.layout import set_up_again; print(set_up_again())"
     assert installed.python(code) == "pipx reinstall multiplane\n"

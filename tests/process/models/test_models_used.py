@@ -96,7 +96,7 @@ def test_the_command_line_asks_for_the_licence_and_fetches_once_it_is_accepted(t
     with Hub({"some/model": tiny_depth}) as hub:
         refused = command_line(tmp_path, hub, "models", "fetch", NAME, catalogue=catalogue)
         assert refused.returncode == 34
-        assert f"multiplane models fetch {NAME} --accept-licence CC-BY-NC-4.0" in refused.stderr
+        assert f" models fetch {NAME} --accept-licence CC-BY-NC-4.0" in refused.stderr
         assert hub.asked == []
         accepting = ("models", "fetch", NAME, "--accept-licence", "CC-BY-NC-4.0")
         done = command_line(tmp_path, hub, *accepting, catalogue=catalogue)

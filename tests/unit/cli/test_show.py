@@ -72,14 +72,14 @@ def shown(home, job_id: str) -> list[str]:
 
 
 def test_a_job_in_the_trash_says_that_its_folder_is_gone_and_to_put_it_back(home) -> None:
-    lines, typed = shown(home, "gone"), commands_here(home, os.environ).program
+    lines, retry = shown(home, "gone"), f"`{commands_here(home, os.environ).typed('retry', 'gone')}`"
     assert f"    folder  {home}/outbox/gone no longer exists" in lines
     assert lines[lines.index(" cancelled  the job was cancelled") + 1].strip() == (
-        f"Its folder was removed from the outbox. Put it back into {home}/outbox, then run: `{typed} retry gone --home {home}`."
+        f"Its folder was removed from the outbox. Put it back into {home}/outbox, then run: {retry}."
     )
     (home / "outbox" / "gone").mkdir()
     assert "    folder  " + str(home / "outbox" / "gone") in shown(home, "gone")
-    assert any(f"Run: `{typed} retry gone --home {home}`" in line for line in shown(home, "gone"))
+    assert any(f"Run: {retry}" in line for line in shown(home, "gone"))
 
 
 def test_an_outbox_that_is_away_is_no_folder_thrown_away(home) -> None:

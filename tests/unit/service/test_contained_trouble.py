@@ -362,7 +362,9 @@ def test_the_hint_of_a_failed_job_names_the_job(scene: Scene) -> None:
     scene.processing("order-7")
     scene.runs.on_end("order-7", Failed(SpecInvalid("wrong").info(), False, 1.0))
     scene.refresh()
-    assert json.dumps(scene.outbox.commands.fill(f"run: {command('retry', 'order-7')}."))[1:-1] in scene.status("order-7")
+    assert (
+        scene.outbox.commands.fill(f"run: {command('retry', 'order-7')}.") in json.loads(scene.status("order-7"))["error"]["hint"]
+    )
     assert "retry ID" not in scene.status("order-7")
 
 
