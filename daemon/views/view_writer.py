@@ -16,7 +16,7 @@ from daemon.contract.segment_records import SegmentStart
 from daemon.contract.status import Progress, Status
 from daemon.jobs.retry_pause import PauseLeft
 from daemon.journal.ledger import Ledger
-from daemon.outbox import ALIVE_SECONDS, Health, Outbox, PolledFolder, Waiting, in_line, status_of
+from daemon.outbox import Health, Outbox, PolledFolder, Waiting, in_line, status_of
 from daemon.outbox.gallery import Gallery
 from daemon.troubles import Troubles
 from daemon.watch import Polled
@@ -231,8 +231,12 @@ class ViewWriter:
             self._stale = True
 
     def next_write(self) -> float:
-        """When `refresh` is due next, in monotonic seconds."""
-        return self._written + (_SPACING if self._stale or self._moved() else ALIVE_SECONDS)
+        """When `refresh` is due next, in monotonic seconds; infinite while nothing changes."""
+        return self._written + _SPACING if self._stale or self._moved() else float("inf")
+
+    def report_alive(self) -> None:
+        """Make the next `refresh` write daemon.json, although nothing changed. Call this at least every `ALIVE_SECONDS`."""
+        self._stale = True
 
     def _moved(self) -> list[str]:
         """The running jobs whose progress has changed since it was last written."""
