@@ -10,6 +10,7 @@ from daemon.contract.messages import Limits
 from daemon.errors import DepthUnreadable
 from pipeline.depth import photo
 from pipeline.image import decode, heif
+from pipeline.image.auxiliary import DepthImage
 
 LIMITS = Limits(max_bytes=10**8, max_pixels=10**8)
 PUG = SAMPLES / "iphone_pug_original.heic"
@@ -17,7 +18,7 @@ needs_pug = pytest.mark.skipif(not PUG.exists(), reason=f"{PUG} is not at hand")
 
 
 def stored(samples, bits=8, **about):
-    return heif.DepthImage(np.array([samples], np.uint16 if bits > 8 else np.uint8), bits, about)
+    return DepthImage(np.array([samples], np.uint16 if bits > 8 else np.uint8), bits, about)
 
 
 def test_disparity_lies_between_its_bounds():
@@ -44,12 +45,15 @@ def test_distance_is_inverted():
         {},
         {"representation_type": 1},
         {"representation_type": 1, "d_min": 2.0, "d_max": 2.0},
+        {"representation_type": 1, "d_min": -1e308, "d_max": 1e308},
+        {"representation_type": 0, "z_near": 1e-320, "z_far": 1},
         {"representation_type": 2, "z_near": 0, "z_far": 1},
     ],
 )
 def test_without_usable_bounds_the_order_counts_and_a_warning_says_so(about):
     disparity, _, remarks = photo.physical(stored([0, 255], **about))
-    assert disparity[0].tolist() == [0.0, 1.0]
+    is_distance = about.get("representation_type") == 2
+    assert disparity[0].tolist() == ([1.0, 0.0] if is_distance else [0.0, 1.0])
     assert "no scale" in remarks[0]
 
 
