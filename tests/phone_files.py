@@ -117,3 +117,35 @@ def slope(height=30, width=40):
     """uint8 (h, w): numbers that rise to the right and downwards, so that every orientation can be recognised."""
     y, x = np.mgrid[:height, :width]
     return (20 + 3 * x + 3 * y).astype(np.uint8)
+
+
+def renamed_auxiliary(heic, old, new):
+    """The HEIC with the type of its auxiliary pictures renamed: all boxes around it grow, and all item offsets move along."""
+    data = bytearray(heic)
+    grown = len(new) - len(old)
+    at = data.index(b"auxC", 0) - 4
+    while not data[at + 12 :].startswith(old):
+        at = data.index(b"auxC", at + 8) - 4
+    start = 0
+    for kind in (b"meta", b"iprp", b"ipco"):
+        start = data.index(kind, start) - 4
+        data[start : start + 4] = struct.pack(">I", struct.unpack_from(">I", data, start)[0] + grown)
+        start += 8
+    data[at : at + 4] = struct.pack(">I", struct.unpack_from(">I", data, at)[0] + grown)
+    iloc = data.index(b"iloc") + 4
+    version, sizes = data[iloc], data[iloc + 4 : iloc + 6]
+    offset, length, base = sizes[0] >> 4, sizes[0] & 15, sizes[1] >> 4
+    (count,) = struct.unpack_from(">H", data, iloc + 6)
+    place = iloc + 8
+    for _ in range(count):
+        method = struct.unpack_from(">H", data, place + 2)[0] & 15 if version else 0
+        place += 2 + (2 if version else 0) + 2 + base
+        (extents,) = struct.unpack_from(">H", data, place)
+        place += 2
+        for _ in range(extents):
+            if method == 0:
+                moved = int.from_bytes(data[place : place + offset], "big") + grown
+                data[place : place + offset] = moved.to_bytes(offset, "big")
+            place += offset + length
+    data[at + 12 : at + 12 + len(old)] = new
+    return bytes(data)

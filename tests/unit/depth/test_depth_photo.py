@@ -9,8 +9,9 @@ from pictures import SAMPLES, encoded, landscape
 from daemon.contract.messages import Limits
 from daemon.errors import DepthUnreadable
 from pipeline.depth import photo
-from pipeline.image import decode, heif
+from pipeline.image import beside, decode, heif
 from pipeline.image.auxiliary import DepthImage
+from tests import phone_files
 
 LIMITS = Limits(max_bytes=10**8, max_pixels=10**8)
 PUG = SAMPLES / "iphone_pug_original.heic"
@@ -104,3 +105,21 @@ def test_stored_depth_of_another_shape_is_refused():
     other = decode.Photo(np.zeros((40, 40, 3), np.uint8), None, None, "sRGB", 8, "HEIF")
     with pytest.raises(DepthUnreadable, match="another shape"):
         photo.read(os.fsencode(PUG), photo=other, limits=LIMITS)
+
+
+@needs_pug
+def test_mattes_in_heic_are_found_and_named(tmp_path):
+    """The sample's gain map, renamed, stands for a matte: its numbers do not matter here."""
+    path = tmp_path / "matte.heic"
+    urn = b"urn:com:apple:photo:2018:aux:portraiteffectsmatte"
+    path.write_bytes(phone_files.renamed_auxiliary(PUG.read_bytes(), b"urn:com:apple:photo:2020:aux:hdrgainmap", urn))
+    frame = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (3024, 4032, 3))
+    picture = decode.Photo(frame, None, None, "sRGB", 8, "HEIF")
+    assert beside.mattes(os.fsencode(PUG), photo=picture, limits=LIMITS) == {}
+    (matte,) = beside.mattes(os.fsencode(path), photo=picture, limits=LIMITS).values()
+    with open(PUG, "rb") as file:
+        container = heif.parse(file)
+        main = container[container.primary_index]
+        (number,) = main.info["aux"]["urn:com:apple:photo:2020:aux:hdrgainmap"]
+        gain = main.get_aux_image(number).to_pillow()
+    assert np.array_equal(matte, np.asarray(gain))
