@@ -18,6 +18,8 @@ from daemon.jobs.retry_pause import PauseLeft, pause_left
 
 #: The hints in the error tree contain the word ID; this finds where the job's real id belongs.
 _ANY_ID = re.compile(r"\bretry ID\b")
+#: The most entries of the waiting list in daemon.json, which also states how many there are in all.
+MAX_WAITING = 200
 #: How many decimals of seconds and of fractions are written. Nobody needs more.
 _SECONDS, _SHARE = 3, 4
 #: If the clock was set by less than this, recorded times are shown unchanged.

@@ -27,8 +27,7 @@ State = Literal["starting", "running", "paused", "offline", "stopped", "refused"
 
 #: Seconds between two writes: nobody reads faster, and a share should not be kept busy.
 _SPACING = 0.5
-#: The most entries of the waiting list in daemon.json, which also states how many there are in all.
-MAX_WAITING = 200
+#: The most ended jobs and polled folders in it.
 _MAX_ENDED = 200
 _MAX_POLLED = 100
 #: Only this many jobs at the head of the queue have their positions kept up to date. Those of the others are written once.
