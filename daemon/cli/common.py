@@ -10,7 +10,7 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console
 
-from daemon.contract.commands import Commands, command, holds_commands
+from daemon.contract.commands import Commands, command, has_marks
 from daemon.contract.printable import replace_unprintable
 from daemon.errors import ImageTooLarge, Refusal
 from daemon.fs import LocalFiles
@@ -107,7 +107,7 @@ def printable(text: str) -> str:
 
     The commands in it are filled in for this terminal.
     """
-    return replace_unprintable(commands().fill(text) if holds_commands(text) else text, keep="\n")
+    return replace_unprintable(commands().fill(text) if has_marks(text) else text, keep="\n")
 
 
 def print_json(value: object) -> None:

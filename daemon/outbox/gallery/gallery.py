@@ -123,7 +123,11 @@ class Gallery:
             self._mark_changed(chunks.add(line))
             del self._ended[job_id]
         chunks.flush()
-        feed = _feed(self._outbox.commands.fill_all(health), [self._card(status) for status in live], self._history(chunks))
+        feed = _feed(
+            self._outbox.commands.fill_all(health, keep_marks=True),
+            [self._card(status) for status in live],
+            self._history(chunks),
+        )
         if feed == self._written and now < self._written_at + REPORT_SECONDS:
             return
         text = f"multiplane.live({inert({'alive_at': health.alive_at, **feed})});\n"
@@ -160,7 +164,7 @@ class Gallery:
         return chunks
 
     def _card(self, status: Status) -> Card:
-        return card_of(self._outbox.commands.fill_all(status))
+        return card_of(self._outbox.commands.fill_all(status, keep_marks=True))
 
     def _remove_jobs(self, chunks: Chunks) -> None:
         if self._removed:
