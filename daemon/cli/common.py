@@ -12,7 +12,7 @@ from rich.console import Console
 
 from daemon.cli.options import Home as Home
 from daemon.cli.options import Json as Json
-from daemon.contract.commands import Commands, command, holds_commands
+from daemon.contract.commands import Commands, command, has_marks
 from daemon.contract.printable import replace_unprintable
 from daemon.errors import ImageTooLarge, Refusal
 from daemon.fs import LocalFiles
@@ -99,7 +99,7 @@ def printable(text: str) -> str:
 
     The commands in it are filled in for this terminal.
     """
-    return replace_unprintable(commands().fill(text) if holds_commands(text) else text, keep="\n")
+    return replace_unprintable(commands().fill(text) if has_marks(text) else text, keep="\n")
 
 
 def print_json(value: object) -> None:

@@ -8,6 +8,7 @@ from itertools import islice
 
 from pydantic import ValidationError
 
+from daemon.contract.commands import without_marks
 from daemon.contract.records import Job
 from daemon.contract.status import State, Status
 from daemon.fs import FileSystem, write_atomic
@@ -40,7 +41,8 @@ class JobQueries:
     def health(self) -> Health | None:
         """daemon.json as it was last written; None if it is missing or cannot be read."""
         try:
-            return Health.model_validate_json(self._fs.read(os.path.join(self._paths.outbox_bytes, b"daemon.json"), _MAX_BYTES))
+            path = os.path.join(self._paths.outbox_bytes, b"daemon.json")
+            return without_marks(Health.model_validate_json(self._fs.read(path, _MAX_BYTES)))
         except (OSError, ValidationError):
             return None
 
@@ -48,7 +50,7 @@ class JobQueries:
         """A job's status.json as it was last written; None if it is missing or cannot be read."""
         try:
             path = os.path.join(self._paths.outbox_bytes, job_id.encode(), b"status.json")
-            return Status.model_validate_json(self._fs.read(path, _MAX_BYTES))
+            return without_marks(Status.model_validate_json(self._fs.read(path, _MAX_BYTES)))
         except (OSError, ValidationError):
             return None
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from daemon import clock
+from daemon.contract.commands import without_marks
 from daemon.contract.requests import is_job_id
 from daemon.contract.status import Status
 from daemon.doctor.model import Segment
@@ -140,7 +141,8 @@ def _looks_like_a_job(fs: FileSystem, folder: bytes) -> bool:
 def read_status(fs: FileSystem, outbox: bytes, name: str) -> Status | None:
     """A job's status.json; None if it is missing, incomplete or about another job. Anybody may have written it."""
     try:
-        status = Status.model_validate_json(fs.read(os.path.join(outbox, name.encode(), b"status.json"), _MAX_STATUS_BYTES))
+        path = os.path.join(outbox, name.encode(), b"status.json")
+        status = without_marks(Status.model_validate_json(fs.read(path, _MAX_STATUS_BYTES)))
     except (OSError, ValidationError):
         return None
     return status if status.job_id == name else None

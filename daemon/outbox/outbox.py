@@ -8,7 +8,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 
-from daemon.contract.commands import Commands
+from daemon.contract.commands import SHORT, Commands
 from daemon.contract.status import Status
 from daemon.fs import FileSystem, HeldFolder, make_folders, removing_tree, syncing_tree, write_atomic
 from daemon.outbox.status_files import Health
@@ -20,8 +20,6 @@ _INDEX = b"index.html"
 _RESULT = b"result"
 #: Seconds of removing at a time. A worker may leave 200,000 files, and removing these takes two seconds or more.
 _SLICE = 0.02
-#: The default for code that writes no views.
-_SHORT = Commands()
 
 
 def _holds(folder: HeldFolder, name: bytes) -> bool:
@@ -43,7 +41,7 @@ class Outbox:
     """
 
     def __init__(
-        self, fs: FileSystem, root: bytes, clock: Callable[[], float] = time.monotonic, *, commands: Commands = _SHORT
+        self, fs: FileSystem, root: bytes, clock: Callable[[], float] = time.monotonic, *, commands: Commands = SHORT
     ) -> None:
         self.fs = self._fs = fs
         self.root = root

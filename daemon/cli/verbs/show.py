@@ -14,7 +14,7 @@ from daemon.cli.live_snapshot import Standstill, standstill
 from daemon.cli.options import job_ids
 from daemon.cli.render import local, now, progress_text, wrapped
 from daemon.clock import hour, written
-from daemon.contract.commands import command
+from daemon.contract.commands import SHORT, command, unmarked
 from daemon.contract.records import AnyRecord, AttemptEnded, Ended, Job, LiveJob, Publishing, Requeued, Started
 from daemon.contract.requests import is_job_id
 from daemon.contract.segment_records import SegmentStart
@@ -36,7 +36,9 @@ _RECORD: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)
 def show(
     job_id: Annotated[
         str,
-        typer.Argument(metavar="ID", help=f"The job's id, as in {command('jobs')}.", show_default=False, autocompletion=job_ids),
+        typer.Argument(
+            metavar="ID", help=SHORT.fill(f"The job's id, as in {command('jobs')}."), show_default=False, autocompletion=job_ids
+        ),
     ],
     home: Home = None,
     json: Json = False,
@@ -133,7 +135,8 @@ def _more(error: ErrorInfo) -> list[str]:
     Empty after a timeout: the detail then says where the program was. Only developers need that, and job.log has it.
     """
     lines = error.detail.splitlines() if error.detail and error.code != "timeout" else []
-    return [line for line in lines if line not in error.message][-_MAX_LINES:]
+    message = unmarked(error.message)
+    return [line for line in lines if line not in message][-_MAX_LINES:]
 
 
 def _print_property(name: str, text: str, columns: int = _NAME_COLUMNS) -> None:

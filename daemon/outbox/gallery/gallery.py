@@ -128,7 +128,7 @@ class Gallery:
         shown = (health.model_copy(update={"alive_at": ""}), tuple(live), history)
         if shown == self._written and now < self._written_at + REPORT_SECONDS:
             return
-        feed = _feed(self._outbox.commands.fill_all(health), [self._card(status) for status in live], history)
+        feed = _feed(self._outbox.commands.fill_all(health, keep_marks=True), [self._card(status) for status in live], history)
         text = f"multiplane.live({inert({'alive_at': health.alive_at, **feed})});\n"
         write_atomic(self._fs, os.path.join(self._folder, _LIVE), text.encode("ascii"), durable=False)
         self._written, self._written_at = shown, now
@@ -163,7 +163,7 @@ class Gallery:
         return chunks
 
     def _card(self, status: Status) -> Card:
-        return card_of(self._outbox.commands.fill_all(status))
+        return card_of(self._outbox.commands.fill_all(status, keep_marks=True))
 
     def _remove_jobs(self, chunks: Chunks) -> None:
         if self._removed:

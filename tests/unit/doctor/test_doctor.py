@@ -14,6 +14,7 @@ from job_records import accepted
 from rich.console import Console
 
 from daemon.cli.verbs.doctor import listing, verdict
+from daemon.contract.commands import unmarked
 from daemon.contract.records import Claimed
 from daemon.doctor.facts import examine, journal_facts
 from daemon.doctor.judging import judge
@@ -208,9 +209,9 @@ def test_a_service_whose_interpreter_is_gone_is_to_be_installed_anew() -> None:
 def test_weights_that_were_changed_are_to_be_fetched_again() -> None:
     verified = Answer(value=[{"name": "small", "ok": False, "says": "model.safetensors was changed"}])
     said = [each for each in found("weights", verified=verified) if each.grade == "problem"]
-    assert said[0].hint == "Fetch it again: `multiplane models fetch small`"
+    assert unmarked(said[0].hint) == "Fetch it again: `multiplane models fetch small`"
     nothing = note("weights", models=Answer(value=[{**LISTED, "state": "not installed"}]), verified=Answer(value=[]))
-    assert nothing.hint == "Fetch one: `multiplane models fetch small`"
+    assert unmarked(nothing.hint) == "Fetch one: `multiplane models fetch small`"
     assert "broken" in problem("weights", models=Answer(failure="broken")).sentence
 
 
