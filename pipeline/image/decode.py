@@ -1,6 +1,6 @@
 """Reads pictures: checks limits before any pixel is loaded, decodes, turns upright, and returns 8-bit RGB and alpha.
 
-Only this module and `pipeline.image.tiff` (TIFFs of more than 8 bits) use Pillow's `open`. 16-bit RGB in PNG goes through
+Only this module and `pipeline.image.tiff.pixels` (TIFFs of more than 8 bits) use Pillow's `open`. 16-bit RGB in PNG goes through
 OpenCV, because Pillow keeps only the high byte of such samples. HEIC goes through pi-heif, which keeps 10 and 12 bits as they
 are.
 """
@@ -17,9 +17,13 @@ from PIL import AvifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffIma
 
 from daemon.contract.messages import Limits
 from daemon.errors import ImageType, ImageUnreadable
-from pipeline.image import colour, declared, formats, tiff, tiff_directory, tiff_support
-from pipeline.image.cicp import Space
+from pipeline.image import formats
+from pipeline.image.colour import convert, declared
+from pipeline.image.colour.cicp import Space
 from pipeline.image.source_file import TRUNCATED, check_limits, damage_reported, display_name, open_source
+from pipeline.image.tiff import directory as tiff_directory
+from pipeline.image.tiff import pixels as tiff_pixels
+from pipeline.image.tiff import support as tiff_support
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")  # what Pillow may try; HEIC is recognised first and goes to pi-heif
 
@@ -69,7 +73,7 @@ class _Decoded:
     """Pixels as they are in the file: not yet upright, not yet RGB; uint8 or uint16 (H, W) or (H, W, C)."""
 
     pixels: NDArray[Any]
-    mode: colour.Mode
+    mode: convert.Mode
     has_alpha: bool
     icc: bytes | None
     bits: int
@@ -107,9 +111,9 @@ def read(path: bytes, *, limits: Limits) -> Photo:
         if alpha.min() == 255:
             alpha = None
     if decoded.space is not None and decoded.mode in ("L", "RGB"):
-        colours = colour.from_declared(samples, decoded.bits, decoded.space)
+        colours = convert.from_declared(samples, decoded.bits, decoded.space)
     else:
-        colours = colour.to_rgb(_8_bits(samples, decoded.bits), decoded.mode, decoded.icc)
+        colours = convert.to_rgb(_8_bits(samples, decoded.bits), decoded.mode, decoded.icc)
     return Photo(
         rgb=upright(colours.rgb, decoded.turn),
         alpha=None if alpha is None else upright(alpha, decoded.turn),
@@ -123,7 +127,7 @@ def read(path: bytes, *, limits: Limits) -> Photo:
 
 
 def _8_bits(samples: NDArray[Any], bits: int) -> Pixels:
-    return samples if samples.dtype == np.uint8 else colour.to_8_bits(samples, bits)
+    return samples if samples.dtype == np.uint8 else convert.to_8_bits(samples, bits)
 
 
 def read_samples(path: bytes, *, limits: Limits) -> tuple[NDArray[Any], str]:
@@ -234,7 +238,7 @@ def _decode_tiff(path: bytes, file: BinaryIO, limits: Limits, *, numbers: bool) 
         probe = Image.new("L", (1, 1))
         probe.info["xmp"] = directory.get(_XMP)
         orientation = int(directory.get(_ORIENTATION, 0)) or _orientation(probe)
-        pixels, mode = _channels(tiff.read_samples(file, directory), has_alpha=kind.has_alpha)
+        pixels, mode = _channels(tiff_pixels.read_samples(file, directory), has_alpha=kind.has_alpha)
         icc = directory.get(_ICC_PROFILE) or None
         return _Decoded(pixels, mode, kind.has_alpha, icc, kind.bits, "TIFF", orientation, orientation, remarks)
     with Image.open(tiff_directory.in_one_plane(file, directory, kind), formats=["TIFF"]) as image:
@@ -248,17 +252,17 @@ def _decode_tiff(path: bytes, file: BinaryIO, limits: Limits, *, numbers: bool) 
 _SAVE_PLAINLY = "Save it as an RGB or grey TIFF or PNG with 8 or 16 bits per channel and drop it again."
 
 
-def _channels(samples: NDArray[Any], *, has_alpha: bool) -> tuple[NDArray[Any], colour.Mode]:
+def _channels(samples: NDArray[Any], *, has_alpha: bool) -> tuple[NDArray[Any], convert.Mode]:
     """Convert samples (H, W, C) to a dtype that OpenCV can rotate, and to (H, W) if C is 1. Returns them and their mode."""
     wider = {"int8": np.int32, "int16": np.int32, "uint32": np.float64, "float16": np.float32}.get(samples.dtype.name)
     if wider is not None:
         samples = samples.astype(wider)
-    modes: dict[int, colour.Mode] = {1: "L", 3: "RGB", 4: "CMYK"}
+    modes: dict[int, convert.Mode] = {1: "L", 3: "RGB", 4: "CMYK"}
     mode = modes[samples.shape[2] - has_alpha]
     return (samples[..., 0] if samples.shape[2] == 1 else samples), mode
 
 
-def _samples(image: Image.Image) -> tuple[NDArray[Any], colour.Mode, bool]:
+def _samples(image: Image.Image) -> tuple[NDArray[Any], convert.Mode, bool]:
     """The pixels decoded by Pillow, their mode, and whether the last channel is alpha. Palettes are resolved."""
     key = image.info.get("transparency")
     if image.mode.startswith("I;16"):
@@ -277,10 +281,10 @@ def _samples(image: Image.Image) -> tuple[NDArray[Any], colour.Mode, bool]:
     return np.asarray(image), _MODES[wanted], wanted in ("LA", "RGBA")
 
 
-_MODES: dict[str, colour.Mode] = {"L": "L", "LA": "L", "RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK", "LAB": "LAB"}
+_MODES: dict[str, convert.Mode] = {"L": "L", "LA": "L", "RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK", "LAB": "LAB"}
 
 
-def _deep_samples(image: Image.Image, file: BinaryIO) -> tuple[NDArray[np.uint16], colour.Mode, bool] | None:
+def _deep_samples(image: Image.Image, file: BinaryIO) -> tuple[NDArray[np.uint16], convert.Mode, bool] | None:
     """All bits of RGB and RGBA samples of a PNG or AVIF, through OpenCV; None if Pillow's result is as good."""
     if image.mode not in ("RGB", "RGBA"):
         return None
