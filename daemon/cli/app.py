@@ -128,9 +128,10 @@ def _program_name() -> str:
 def main() -> None:
     """Run the command line. Every refusal and every disk error becomes one sentence and a next step, never a traceback."""
     try:
-        app = _typed(_words())
-        gc.freeze()
-        gc.enable()
+        try:
+            app = _typed(_words())
+        finally:
+            gc.enable()
         app(prog_name=_program_name(), complete_var="_MULTIPLANE_COMPLETE")
     except Exception as error:
         found = _explained(error)
