@@ -25,7 +25,8 @@ ENDED: frozenset[State] = frozenset({"completed", "failed", "cancelled"})
 class Frozen(BaseModel):
     """The base class of immutable models that refuse unknown fields."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # With `defer_build`, pydantic builds the schema of a model when it is used first: most commands use few of them.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class ErrorInfo(Frozen):

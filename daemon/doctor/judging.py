@@ -207,6 +207,11 @@ def _journal(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 area="journal", grade="note", sentence=sentence, hint="You need not do anything: the next start sets it aside."
             )
+    stale = [segment.path for segment in journal.segments if segment.stale_index]
+    if stale:
+        sentence = f"The index of {stale[0]}{f' and of {len(stale) - 1:,} more' if stale[1:] else ''} is out of date."
+        hint = f"You need not do anything: it is ignored, and {command('stats')} or another search writes it again."
+        yield Finding(area="journal", grade="note", sentence=sentence, hint=hint)
     if journal.aside:
         count = len(journal.aside)
         sentence = f"Cut-off writes were set aside {'once' if count == 1 else f'{count} times'}, after a crash or a power loss."

@@ -14,6 +14,7 @@ from daemon.errors import Refusal
 from daemon.fs import FileSystem
 from daemon.journal.chain import Fault, Link, between, misnamed, missing_at_end
 from daemon.journal.head import Head, read_head
+from daemon.journal.index import read_index
 from daemon.journal.segment import NewerError
 from daemon.journal.segment_files import excluded_segments, link_of, load_segment, segment_numbers, segment_path
 
@@ -66,7 +67,13 @@ class Survey:
         self._began = self._began or segment.ts(segment.marks[0])
         self.links.append(link)
         self.jobs.update(mark.job for mark in segment.marks)
-        return Segment(path=name, records=len(segment.marks), torn_line=segment.torn.line if segment.torn else None)
+        index = read_index(self._fs, self._folder, number)
+        return Segment(
+            path=name,
+            records=len(segment.marks),
+            torn_line=segment.torn.line if segment.torn else None,
+            stale_index=index is not None and not index.is_of(segment.data),
+        )
 
     def faults(self) -> Iterator[Fault]:
         """Yield what is wrong with the order of the readable segments: misplaced and missing ones."""

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from daemon.cli.common import Home, Json
-from daemon.cli.completion import job_ids
+from daemon.cli.options import job_ids
 from daemon.cli.sending_requests import ask
 from daemon.contract.commands import SHORT, command
 

@@ -163,6 +163,13 @@ def test_damage_to_the_journal_names_file_and_line_and_the_way_on() -> None:
     assert "Only the history" in older.hint
 
 
+def test_a_stale_index_is_worth_a_note_and_no_problem() -> None:
+    stale = Segment(path="/h/00000001.jsonl", records=3, stale_index=True)
+    said = found("journal", journal=JournalFacts(segments=(stale, replace(stale, path="/h/00000002.jsonl"))))
+    assert [each.grade for each in said] == ["note", "ok"]
+    assert said[0].sentence == "The index of /h/00000001.jsonl and of 1 more is out of date."
+
+
 def test_a_torn_tail_is_reported_unless_it_is_just_being_written() -> None:
     torn = JournalFacts(segments=(Segment(path="/h/1.jsonl", records=3, torn_line=4),))
     stopped = DaemonFacts(holds=False, health=HEALTH.model_copy(update={"state": "stopped"}))
