@@ -16,10 +16,10 @@ from daemon.errors import BY_CODE, DiskFull
 from daemon.jobs.decide import MAX_ATTEMPTS
 from daemon.jobs.retry_pause import PauseLeft, pause_left
 
-#: The most entries of the waiting list in daemon.json, which also states how many there are in all.
-MAX_WAITING = 200
 #: Records of older versions contain the hints of the error tree without marks around the commands.
 _UNMARKED = {unmarked(error.hint): error.hint for error in BY_CODE.values()}
+#: The most entries of the waiting list in daemon.json, which also states how many there are in all.
+MAX_WAITING = 200
 #: How many decimals of seconds and of fractions are written. Nobody needs more.
 _SECONDS, _SHARE = 3, 4
 #: If the clock was set by less than this, recorded times are shown unchanged.

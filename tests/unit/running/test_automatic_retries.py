@@ -52,7 +52,8 @@ def second_attempt() -> Status:
 def drawn(scene: Scene, width: int = 110, height: int = 40) -> list[str]:
     console = Console(width=width, height=height, color_system=None)
     with console.capture() as captured:
-        console.print(draw(scene, width, height))
+        for line in draw(scene, width, height):
+            console.print(line)
     return captured.get().splitlines()
 
 
