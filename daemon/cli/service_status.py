@@ -8,9 +8,9 @@ from typing import Literal
 from pydantic import Field
 
 from daemon.cli.common import fs
+from daemon.cli.display.render import LAST_HEARD, ago, duration, local, now
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import SnapshotReader, standstill_of
-from daemon.cli.render import LAST_HEARD, ago, duration, local, now
 from daemon.contract.commands import command
 from daemon.contract.status import Frozen, State
 from daemon.errors import Refusal

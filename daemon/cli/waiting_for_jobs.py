@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import typer
 
 from daemon.cli.common import err, fs, give_up, out, print_error, print_json, printable
+from daemon.cli.display.render import now
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import silence
-from daemon.cli.render import now
 from daemon.contract.commands import command
 from daemon.contract.status import ENDED, Status
 from daemon.errors import Refusal

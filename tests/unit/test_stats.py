@@ -9,7 +9,7 @@ import pytest
 from job_records import ERROR, accepted, publishing
 from rich.console import Console
 
-from daemon.cli.render import bar, duration
+from daemon.cli.display.render import bar, duration
 from daemon.cli.verbs.stats import screen
 from daemon.contract.records import Claimed, Ended, Removed, Requeued, Started
 from daemon.contract.status import ErrorInfo

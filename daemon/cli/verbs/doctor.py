@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from daemon.cli.common import Home, Json, err, fs, give_up, out, print_error, print_json, printable, settings_at
-from daemon.cli.render import cell, wrapped
+from daemon.cli.display.render import cell, wrapped
 from daemon.doctor.model import Grade, Report
 from daemon.errors import Refusal
 from daemon.journal import JournalError

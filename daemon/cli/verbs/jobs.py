@@ -8,9 +8,9 @@ from rich.padding import Padding
 from rich.table import Table
 
 from daemon.cli.common import Home, Json, err, fs, out, print_error, print_json, printable, settings_in_use
+from daemon.cli.display.render import cell, now, remark, state_cell
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import Standstill, standstill
-from daemon.cli.render import cell, now, remark, state_cell
 from daemon.contract.status import ENDED, State, Status
 
 #: Rows on a page: as many as a person reads at once.

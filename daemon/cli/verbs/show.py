@@ -8,11 +8,11 @@ import typer
 from pydantic import TypeAdapter
 
 from daemon.cli.common import Home, Json, fs, out, print_error, print_json, printable, settings_in_use
+from daemon.cli.display.render import local, now, progress_text, wrapped
 from daemon.cli.job_names import no_such_job
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import Standstill, standstill
 from daemon.cli.options import job_ids
-from daemon.cli.render import local, now, progress_text, wrapped
 from daemon.clock import hour, written
 from daemon.contract.commands import SHORT, command, unmarked
 from daemon.contract.records import AnyRecord, AttemptEnded, Ended, Job, LiveJob, Publishing, Requeued, Started

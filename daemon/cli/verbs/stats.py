@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from daemon.cli.common import Home, Json, err, fs, give_up, out, print_json, settings_in_use
+from daemon.cli.display.render import ago, cell, duration, local
 from daemon.cli.job_queries import JobQueries
-from daemon.cli.render import ago, cell, duration, local
 from daemon.errors import Refusal
 from daemon.stats import Day, Failures, ModeTimes, Stats
 from daemon.stats import stats as compute

@@ -4,9 +4,9 @@ from rich import box
 from rich.table import Table
 
 from daemon.cli.common import Home, Json, err, fs, out, print_error, print_json, printable, settings_in_use
+from daemon.cli.display.render import now
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import SnapshotReader
-from daemon.cli.render import now
 from daemon.contract.commands import command
 from daemon.outbox import Waiting
 

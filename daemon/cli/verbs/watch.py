@@ -7,10 +7,8 @@ from pydantic import Field
 from rich.text import Text
 
 from daemon.cli.common import Home, Json, fs, give_up, out, print_json, settings_in_use
-from daemon.cli.full_screen import FullScreen, rows_of
-from daemon.cli.job_queries import JobQueries
-from daemon.cli.live_snapshot import SnapshotReader, Standstill, standstill_of
-from daemon.cli.render import (
+from daemon.cli.display.full_screen import FullScreen, rows_of
+from daemon.cli.display.render import (
     LAST_HEARD,
     STYLES,
     ago,
@@ -25,6 +23,8 @@ from daemon.cli.render import (
     state_cell,
     wrapped,
 )
+from daemon.cli.job_queries import JobQueries
+from daemon.cli.live_snapshot import SnapshotReader, Standstill, standstill_of
 from daemon.contract.commands import command
 from daemon.contract.records import Job
 from daemon.contract.status import Frozen, Status

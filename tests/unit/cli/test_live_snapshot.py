@@ -10,10 +10,10 @@ from job_records import accepted
 from typer.testing import CliRunner
 
 from daemon.cli.app import command_line
+from daemon.cli.display.render import now, remark
 from daemon.cli.inbox import in_inbox
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import LiveSnapshot, SnapshotReader, Standstill, standstill
-from daemon.cli.render import now, remark
 from daemon.cli.verbs.watch import Scenes
 from daemon.contract.records import Claimed, Started
 from daemon.contract.status import Progress, Status

@@ -10,7 +10,7 @@ from service_scene import NOW
 from typer.testing import CliRunner
 
 from daemon.cli.app import command_line
-from daemon.cli.render import wrapped
+from daemon.cli.display.render import wrapped
 from daemon.cli.verbs import show
 from daemon.contract.records import Claimed, Ended
 from daemon.errors import Cancelled, LicenceNotAccepted

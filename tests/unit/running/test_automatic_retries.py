@@ -8,7 +8,7 @@ from job_records import accepted, entries, publishing
 from rich.console import Console
 from service_scene import Scene as Daemon
 
-from daemon.cli.render import percent, remark
+from daemon.cli.display.render import percent, remark
 from daemon.cli.verbs.jobs import listing
 from daemon.cli.verbs.show import _numbered, _sentence, job_lines
 from daemon.cli.verbs.watch import Scene, draw

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from daemon.cli.full_screen import FullScreen, rows_of
+from daemon.cli.display.full_screen import FullScreen, rows_of
 from daemon.cli.verbs.watch import Scene, draw
 from daemon.clock import rfc3339
 from daemon.outbox import Health

@@ -1,0 +1,1 @@
+"""How the verbs show things on a terminal."""
