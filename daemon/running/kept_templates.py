@@ -100,10 +100,6 @@ class KeptTemplates:
             elif now - self._wanted_at[warm] >= IDLE_SECONDS:
                 self._drop(warm, "no worker of its kind was wanted for a while")
 
-    def next_look(self) -> float:
-        """When to call `look` at the latest, in monotonic seconds. When a template is lost, the loop wakes up by itself."""
-        return self._looked + _LOOK_SECONDS if self._loaded else float("inf")
-
     def drop_useless(self) -> None:
         """Drop templates that must not fork the next worker. Call this before one is forked."""
         started_from = self._started_from() if self._loaded else ()

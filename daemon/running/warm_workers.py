@@ -168,8 +168,18 @@ class WarmWorkers:
             self._prepare(now)
 
     def next_look(self, now: float) -> float:
-        """When to call `maintain` at the latest, in monotonic seconds. The caller also calls it when a running job ends."""
-        return min(self._templates.next_look(), self._next_look(now))
+        """When to call `maintain` at the latest, in monotonic seconds. The caller also calls it when a running job ends.
+
+        A warm worker or a template that is there needs no check at a certain time: the loop calls `maintain` often enough anyway.
+        """
+        if self._spare is not None:
+            return float("inf")
+        if not self._wanted or self._not_before > now:
+            return self._not_before if self._wanted else float("inf")
+        left = self._remaining()
+        if left is None or self._templates.is_loading(self._warm()):
+            return float("inf")  # a template that becomes ready wakes the loop
+        return now + max(left - self.lead_seconds(self._warm()), _LEAST_PAUSE)
 
     def discard(self, why: str) -> None:
         """Dismiss the warm worker, if there is one."""
@@ -179,16 +189,6 @@ class WarmWorkers:
             self._forget(self._spare)
 
     # -- inside -----------------------------------------------------------------------------------------------------------
-
-    def _next_look(self, now: float) -> float:
-        if self._spare is not None:
-            return self._looked + _LOOK_SECONDS
-        if not self._wanted or self._not_before > now:
-            return self._not_before if self._wanted else float("inf")
-        left = self._remaining()
-        if left is None or self._templates.is_loading(self._warm()):
-            return float("inf")  # a template that becomes ready wakes the loop
-        return now + max(left - self.lead_seconds(self._warm()), _LEAST_PAUSE)
 
     def _seen(self, spare: KeptWorker) -> WarmWorker | None:
         """What the supervisor knows about the warm worker; None if it died."""

@@ -139,7 +139,7 @@ sys.stdin.read()
 
 
 def test_many_jobs_leave_no_descriptor_no_process_and_no_memory_behind(tmp_path):
-    """`python -m tests.process.supervisor.many_jobs` does the same with a thousand real jobs."""
+    """`python -m tests.process.supervisor.templates.many_jobs` does the same with a thousand real jobs."""
     gc.collect()  # what earlier tests left to be closed
     supervised = forking(tmp_path)
     template = psutil.Process(supervised.supervisor.templates.pids()["light"])
