@@ -63,6 +63,7 @@ soak: $(READY) ## Storms of kills, seeded mutations, the suite on other machines
 	  tests/security/test_exchanged_job_folders.py tests/security/test_outbox_paths.py
 	@$(BIN)/python -m tests.process.supervisor.random_kills
 	@$(BIN)/python -m tests.process.supervisor.cancels
+	@$(BIN)/python -m tests.process.supervisor.templates.many_jobs
 	@$(BIN)/python -m tests.surroundings
 
 # What an earlier build left would go into this one.

@@ -12,6 +12,9 @@ def main(arguments: Sequence[str]) -> int:
     worker = commands.add_parser("worker", help="do one job: commands on standard input, events on descriptor 3")
     worker.add_argument("--events-fd", type=int, default=3, help="the descriptor of the inherited pipe for events")
     worker.add_argument("--warm", choices=("light", "depth", "painting"), default="light", help="what to load before the job")
+    worker.add_argument(
+        "--template-fd", type=int, help="be a template that forks workers on request; an inherited socket (Linux)"
+    )
     worker.add_argument("--sandbox", help="what the worker may read and use, as JSON; it enters this sandbox first")
     commands.add_parser("guardian", help="kill its own process group when standard input closes")
     models = commands.add_parser("models", help="list, fetch, check and remove models; see models -h", add_help=False)
@@ -30,6 +33,10 @@ def main(arguments: Sequence[str]) -> int:
         from pipeline.worker import guardian
 
         return guardian.main()
+    if chosen.template_fd is not None:
+        from pipeline.worker import template
+
+        return template.main(chosen.template_fd, chosen.warm)
     from pipeline.worker import entry as worker_module
 
     return worker_module.main(chosen.events_fd, chosen.warm, chosen.sandbox)

@@ -63,7 +63,8 @@ class Canary:
             return
         try:
             self._name = self._outbox.new_attempt()
-            self._supervisor.prepare(self._outbox.attempt(self._name))
+            # As a program: a template could fork workers even if no program could be started any more.
+            self._supervisor.prepare(self._outbox.attempt(self._name), as_program=True)
         except OSError as error:
             self._end(error.strerror or str(error))
 

@@ -173,7 +173,9 @@ class JobRunner:
         if not self.system_health.may_start():
             return False
         warm = self.inventory.warm_for(job)
-        attempt = self.warm_workers.take(warm) or self.outbox.new_attempt()
+        # A further attempt gets a process that shares nothing with those before it.
+        again = job.attempts > 0
+        attempt = (None if again else self.warm_workers.take(warm)) or self.outbox.new_attempt()
         self._troubles.over(_START)
         self.ledger.record(Started(job=job.job_id, attempt=attempt))
         try:
@@ -181,6 +183,7 @@ class JobRunner:
                 command(job, self.outbox, self.settings, attempt=attempt, seen=seen, warm=warm),
                 log=self.outbox.job(job.job_id, b"job.log"),
                 timeout_seconds=job.spec.timeout_seconds if job.spec else self.settings.worker.max_timeout_seconds,
+                as_program=again,
             )
         except OSError as error:
             # The job itself had no part in this.

@@ -5,13 +5,16 @@ would slow down a running job. So a warm worker is started when nothing runs, or
 time depends on how long recent warm workers took to become ready. (A lower priority during the imports would not help: an
 ordinary process can lower its priority, but cannot raise it again for the job.)
 
+On Linux the warm worker is forked by a template (`daemon.running.kept_templates`) while there is work. Then it needs no imports
+and is ready in a tenth of the time.
+
 A warm worker belongs to no job, and no record of the journal names it. If the daemon crashes, the guardian kills the worker, and
 the worker also ends when its standard input is closed. The next start removes its folder.
 """
 
 import os
 import statistics
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +25,7 @@ from daemon.contract.records import Job
 from daemon.jobs.fold import Jobs
 from daemon.outbox import Outbox
 from daemon.platform.memory import available_memory
+from daemon.running.kept_templates import IDLE_SECONDS, KeptTemplates
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
 from daemon.supervisor import Supervisor, WarmWorker
@@ -32,6 +36,8 @@ from daemon.troubles import Troubles
 LEAD_SECONDS: dict[Warm, float] = {"light": 2.0, "depth": 12.0, "painting": 15.0}
 #: The kinds in order: each loads everything that the one before it loads, and more.
 _KINDS = tuple(LEAD_SECONDS)
+#: The same for a warm worker that a template forks: it only warms up.
+_FORKED_LEAD_SECONDS = 1.0
 #: Once that time is known, a warm worker is started before the end by `_LEAD_SHARE` times the median of the `_LAST_FEW` times:
 #: the end of a job is predicted to within about a quarter.
 _LEAD_SHARE, _LAST_FEW, _LONGEST_LEAD = 1.5, 5, 60.0
@@ -54,11 +60,15 @@ _SPARE = "the spare"
 
 @dataclass(frozen=True, slots=True)
 class KeptWorker:
-    """The warm worker: the name of its attempt folder, what it loads, and the program and folders it was started with."""
+    """The warm worker: the name of its attempt folder, what it loads, the program and folders it was started with.
+
+    `forked`: whether a template had everything that it loads.
+    """
 
     name: str
     warm: Warm
     program: tuple[object, ...]
+    forked: bool
 
 
 class WarmWorkers:
@@ -92,20 +102,28 @@ class WarmWorkers:
         self._spare: KeptWorker | None = None
         self._wanted = self._ready = False
         self._troubles = Troubles()
-        self._took: dict[Warm, deque[float]] = {warm: deque(maxlen=_LAST_FEW) for warm in LEAD_SECONDS}
+        self._took: dict[tuple[Warm, bool], deque[float]] = defaultdict(lambda: deque(maxlen=_LAST_FEW))
+        self._busy: float | None = None
+        self._templates = KeptTemplates(
+            supervisor.templates, started_from=self._started_from, available=available, enabled=settings.worker.spare
+        )
         self._not_before = self._looked = self._program_looked = float("-inf")
 
     def lead_seconds(self, warm: Warm) -> float:
         """How many seconds before the end of the running job to start a worker with `warm`."""
-        took = self._took[warm]
-        return statistics.median(took) * _LEAD_SHARE if took else LEAD_SECONDS[warm]
+        forked = self._templates.can_fork(warm)
+        took = self._took[warm, forked]
+        if took:
+            return statistics.median(took) * _LEAD_SHARE
+        return _FORKED_LEAD_SECONDS if forked else LEAD_SECONDS[warm]
 
     def take(self, asked: Warm) -> str | None:
         """Hand over the warm worker to a job that starts now and needs `asked`.
 
         Returns the name of the worker's attempt folder; None if the job needs a new worker. A warm worker that is still loading
-        is handed over as well, unless it loads more than the job needs.
+        is handed over as well, unless it loads more than the job needs. One that loads less is kept if a template can do better.
         """
+        self._templates.drop_useless()
         spare = self._spare
         seen = self._seen(spare) if spare is not None else None
         if spare is None or seen is None:
@@ -116,12 +134,15 @@ class WarmWorkers:
         if spare.program != self._started_from():
             self.discard("the program or its configuration changed")
             return None
+        if _KINDS.index(spare.warm) < _KINDS.index(asked) and self._templates.can_fork(asked):
+            return None
         if not seen.ready and _KINDS.index(spare.warm) > _KINDS.index(asked):
             self.discard(f"it is still loading for {spare.warm}")
             return None
         if not seen.ready:
             # It was started too late: it needs at least this long to become ready.
-            self._took[spare.warm].append(min(max(seen.age_seconds, self.lead_seconds(spare.warm)), _LONGEST_LEAD))
+            late = min(max(seen.age_seconds, self.lead_seconds(spare.warm)), _LONGEST_LEAD)
+            self._took[spare.warm, spare.forked].append(late)
         self._spare = None
         return spare.name
 
@@ -133,6 +154,9 @@ class WarmWorkers:
             wanted: whether another job may arrive.
         """
         self._wanted = wanted and self._settings.worker.spare
+        if self._busy is None or self._jobs.processing or self._following() is not None:
+            self._busy = now
+        self._templates.look(now)
         spare = self._spare
         seen = self._seen(spare) if spare is not None else None
         if spare is not None and seen is None:
@@ -146,14 +170,16 @@ class WarmWorkers:
     def next_look(self, now: float) -> float:
         """When to call `maintain` at the latest, in monotonic seconds. The caller also calls it when a running job ends.
 
-        A warm worker that is there needs no check at a certain time: the loop calls `maintain` often enough anyway.
+        A warm worker or a template that is there needs no check at a certain time: the loop calls `maintain` often enough anyway.
         """
         if self._spare is not None:
             return float("inf")
         if not self._wanted or self._not_before > now:
             return self._not_before if self._wanted else float("inf")
         left = self._remaining()
-        return float("inf") if left is None else now + max(left - self.lead_seconds(self._warm()), _LEAST_PAUSE)
+        if left is None or self._templates.is_loading(self._warm()):
+            return float("inf")  # a template that becomes ready wakes the loop
+        return now + max(left - self.lead_seconds(self._warm()), _LEAST_PAUSE)
 
     def discard(self, why: str) -> None:
         """Dismiss the warm worker, if there is one."""
@@ -172,7 +198,7 @@ class WarmWorkers:
     def _judge(self, spare: KeptWorker, seen: WarmWorker, now: float) -> None:
         if seen.ready and not self._ready:
             self._ready = True
-            self._took[spare.warm].append(min(seen.age_seconds, _LONGEST_LEAD))
+            self._took[spare.warm, spare.forked].append(min(seen.age_seconds, _LONGEST_LEAD))
         wanted = self._warm()
         if _KINDS.index(wanted) > _KINDS.index(spare.warm) and self._jobs.processing and self._is_time(wanted):
             self.discard(f"the next job asks for more than {spare.warm}")
@@ -192,12 +218,17 @@ class WarmWorkers:
         warm = self._warm()
         if not self._is_time(warm):
             return
+        if self._busy is not None and now - self._busy < IDLE_SECONDS:
+            self._templates.drop_useless()
+            self._templates.want(warm, now)
+            if self._templates.is_loading(warm):
+                return
         if self._available() < _HOLDS[warm] * _COMES_BACK:
             self._not_before = now + _LOOK_SECONDS
             return
         try:
             name = self._outbox.new_attempt()
-            self._spare = KeptWorker(name, warm, self._started_from())
+            self._spare = KeptWorker(name, warm, self._started_from(), self._templates.can_fork(warm))
             self._ready, self._program_looked = False, now
             self._supervisor.prepare(self._outbox.attempt(name), warm=warm)
             self._troubles.over(_SPARE)

@@ -43,7 +43,7 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
     Args:
         settings: the settings of the home.
         fs: the disk.
-        argv: a command that replaces the real worker's; such a worker gets no sandbox. None: the real worker.
+        argv: a command that replaces the real worker's; such a worker gets no sandbox and no template. None: the real worker.
 
     Raises:
         Refusal: another daemon runs here, or the journal is damaged.
@@ -79,6 +79,7 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
         supervisor_rules(settings, threads(settings)),
         argv=argv or worker_argv(),
         policy=None if argv else sandbox_policy(settings, inventory),
+        forks=argv is None,
     )
     disk_space = DiskSpace(fs, settings, outbox)
     program = partial(fingerprint, (*paths.own_models, *paths.own_styles))

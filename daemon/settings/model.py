@@ -65,7 +65,7 @@ class Worker(Group):
         description="threads for each job; auto: one per core, shared among the jobs"
     )
     device: Literal["auto", "cpu", "mps", "cuda"] = Field(description="where models run; auto: the fastest that works")
-    spare: bool = Field(description="whether a warm worker is kept ready for the next job")
+    spare: bool = Field(description="whether a warm worker and, on Linux, loaded libraries are kept ready for the next job")
     spare_seconds: float = Field(ge=10, le=604_800, description="after this time, a fresh warm worker replaces one that waits")
     sandbox: Literal["auto", "off"] = Field(description="auto: jobs have no network and limited access to files; off: no sandbox")
 

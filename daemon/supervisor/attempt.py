@@ -20,7 +20,7 @@ from typing import assert_never
 import psutil
 from loguru import logger
 
-from daemon.contract.messages import CancelCommand, Error, Heartbeat, JobCommand, ProgressEvent, Result, Started
+from daemon.contract.messages import CancelCommand, Error, Heartbeat, JobCommand, ProgressEvent, Result, Started, Warm
 from daemon.contract.messages import Ready as SaidReady
 from daemon.fs import FileSystem
 from daemon.platform import process
@@ -48,6 +48,7 @@ class Attempt:
         wake: called after a descriptor was served, so that the supervisor calls `step`.
         progress: called with (job_id, stage, fraction).
         clock: the supervisor's clock.
+        forked_by: the kind of the template that forked the worker; None if it was started as a program.
 
     Attributes:
         initial_state: when it was started, in monotonic seconds.
@@ -67,7 +68,9 @@ class Attempt:
         wake: Callable[["Attempt"], None],
         progress: Callable[[str, str, float], None],
         clock: WorkingClock,
+        forked_by: Warm | None = None,
     ) -> None:
+        self.forked_by = forked_by
         self.worker, self.folder, self.log, self.rules = worker, folder, log, rules
         self._usage = Usage(fs, folder, rules)
         self._progress, self._clock = progress, clock
@@ -142,6 +145,10 @@ class Attempt:
     def alive(self) -> bool:
         """Whether the worker can still be given a job."""
         return isinstance(self._state, Starting | Ready) and self.worker.ended() is None
+
+    def never_got_ready(self) -> bool:
+        """Whether the worker is gone and never became ready, although nobody asked it to stop."""
+        return self.over and not self.ready and states.killed(self._state).reason in (None, "start")
 
     def read(self) -> None:
         """Serve all descriptors now. For callers that do not run the loop."""

@@ -40,17 +40,38 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLI
 _WAITING_SLEEPS = {"OMP_WAIT_POLICY": "passive"}
 
 
-def worker_environment(outer: Mapping[str, str], *, tmp: bytes, threads: int) -> dict[str, str]:
-    """The environment for a worker, made from the daemon's own. `tmp`: the worker's temporary folder."""
+#: In a template, libraries note at their import where their caches are. A relative path leads every worker that it forks to the
+#: worker's own temporary folder, which is its working directory.
+_CACHE = "huggingface"
+
+
+def shared_environment(outer: Mapping[str, str], *, threads: int) -> dict[str, str]:
+    """What is the same in the environments of all workers, made from the daemon's own."""
     kept = {key: value for key, value in outer.items() if key in _PASSED or key.startswith(_PASSED_PREFIX)}
     fixed = {
-        "TMPDIR": os.fsdecode(tmp),
-        # By default, libraries keep caches in the home folder, which a worker cannot read. These are removed with the attempt.
-        "HF_HOME": os.path.join(os.fsdecode(tmp), "huggingface"),
-        "XDG_CACHE_HOME": os.path.join(os.fsdecode(tmp), "cache"),
         # Fixes the order of sets of strings, because the same job must give the same bytes (promise 5).
         "PYTHONHASHSEED": "0",
         # A line printed just before a crash must reach job.log.
         "PYTHONUNBUFFERED": "1",
     }
     return kept | _OFFLINE | _ALLOCATION | _WAITING_SLEEPS | dict.fromkeys(_THREADS, str(threads)) | fixed
+
+
+def own_environment(tmp: bytes) -> dict[str, str]:
+    """What is different for each worker. `tmp`: its temporary folder."""
+    return {
+        "TMPDIR": os.fsdecode(tmp),
+        # By default, libraries keep caches in the home folder, which a worker cannot read. These are removed with the attempt.
+        "HF_HOME": os.path.join(os.fsdecode(tmp), _CACHE),
+        "XDG_CACHE_HOME": os.path.join(os.fsdecode(tmp), "cache"),
+    }
+
+
+def worker_environment(outer: Mapping[str, str], *, tmp: bytes, threads: int) -> dict[str, str]:
+    """The environment for a worker, made from the daemon's own. `tmp`: the worker's temporary folder."""
+    return shared_environment(outer, threads=threads) | own_environment(tmp)
+
+
+def template_environment(outer: Mapping[str, str], *, threads: int) -> dict[str, str]:
+    """The environment for a template, which adds each worker's own to it when it forks the worker."""
+    return shared_environment(outer, threads=threads) | {"HF_HOME": _CACHE}

@@ -4,10 +4,7 @@ The guardian starts first, as leader of a new process group. It holds one end of
 the other. Then the worker starts, inside that group. So the group is guarded before the worker exists, and it is killed as soon
 as the daemon's end of the lifeline is closed.
 
-Processes are started through subprocess. The worker inherits descriptors 0, 1, 2, its folder if its sandbox needs that, and the
-pipe for its events. subprocess passes a descriptor on only under its own number, and running code between fork and exec is not
-safe in a program with threads. So the worker gets the number of that pipe on its command line, and moves it to descriptor 3
-itself.
+`daemon.supervisor.starting.launch` starts the worker itself, in one of two ways.
 """
 
 import contextlib
@@ -16,11 +13,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from daemon.contract.records import Process
 from daemon.platform import process
-from daemon.platform.files import path_of
+from daemon.supervisor.starting.launch import Ends, Launch, reap_strays
 
 _CHUNK = 1 << 16
 #: At most this many chunks are read at a time, so that a worker that prints without end does not hold up the loop. It is more
@@ -32,25 +29,15 @@ class WorkerProcess:
     """The guardian and the worker. `events`, `output` and `commands` are the daemon's ends of the pipes, non-blocking.
 
     Args:
-        argv: the worker's command; `--events-fd N` is appended.
+        launch: makes the worker, given its ends of the pipes and its group.
         guardian_argv: the guardian's command.
-        environment: the worker's whole environment.
-        folder: descriptor of its working directory.
-        inherited: further descriptors that it inherits, under their own numbers.
 
     Raises:
         OSError: a process or a pipe could not be created; nothing is left running or open.
+        TemplateLost: the worker could not be forked; nothing is left running or open.
     """
 
-    def __init__(
-        self,
-        argv: Sequence[str],
-        guardian_argv: Sequence[str],
-        *,
-        environment: Mapping[str, str],
-        folder: int,
-        inherited: Sequence[int] = (),
-    ) -> None:
+    def __init__(self, launch: Launch, guardian_argv: Sequence[str]) -> None:
         with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
             self.lifeline, lifeline = socket.socketpair()
             undo.callback(self.lifeline.close)
@@ -72,16 +59,7 @@ class WorkerProcess:
             for fd in (self.commands, self.events, self.output):
                 os.set_blocking(fd, False)
             self.lifeline.setblocking(False)
-            self.worker = subprocess.Popen(
-                [*argv, "--events-fd", str(events)],
-                stdin=commands,
-                stdout=output,
-                stderr=output,
-                pass_fds=(events, *inherited),
-                env=environment,
-                cwd=path_of(folder),
-                process_group=self.group,
-            )
+            self.worker = launch(Ends(commands, events, output, self.group))
             self.pid = self._identify()
             #: The most memory that the worker itself held, in bytes, as counted by the system; 0 until it is reaped.
             self.held = 0
@@ -101,6 +79,7 @@ class WorkerProcess:
     def _kill_guardian(self) -> None:
         self.kill()
         self.guardian.wait()
+        reap_strays(self.group)
 
     def ended(self) -> int | None:
         """The worker's exit status as subprocess reports it; None while it runs. Reaps the worker, and notes its peak memory."""
@@ -108,7 +87,9 @@ class WorkerProcess:
             try:
                 pid, status, usage = os.wait4(self.worker.pid, os.WNOHANG)
             except ChildProcessError:
-                return self.worker.poll()
+                # Whoever started the daemon had it ignore SIGCHLD, so the status is lost. Success needs a result as well.
+                self.worker.returncode = 0
+                return 0
             if pid:
                 # wait4 reports the peak memory, which subprocess does not, and which samples miss if memory grows fast.
                 self.worker.returncode = os.waitstatus_to_exitcode(status)

@@ -18,13 +18,16 @@ from loguru import logger
 from daemon.contract.messages import JobCommand, Warm
 from daemon.contract.records import Process
 from daemon.fs import FileSystem, HeldFolder
-from daemon.platform.sandbox import SandboxPolicy, command
+from daemon.platform.sandbox import SandboxPolicy
+from daemon.platform.template import TemplateLost
 from daemon.supervisor.attempt import Attempt
-from daemon.supervisor.environment import worker_environment
+from daemon.supervisor.environment import own_environment, shared_environment
 from daemon.supervisor.joblog import JobLog
 from daemon.supervisor.outcome import Outcome, judge
 from daemon.supervisor.process import WorkerProcess
 from daemon.supervisor.rules import SupervisorRules
+from daemon.supervisor.starting.launch import Surroundings, as_program, forked_by
+from daemon.supervisor.starting.templates import Templates
 from daemon.supervisor.states import NEVER
 from daemon.supervisor.working_clock import WorkingClock
 
@@ -87,6 +90,10 @@ class Supervisor:
         clock: returns monotonic seconds.
         guardian: the guardian's command; None for the usual command.
         policy: what workers may read and use (the sandbox); None: no sandbox.
+        forks: whether the worker's command can also be a template (`--template-fd N`).
+
+    Attributes:
+        templates: the templates that fork workers. Without a ready one, a worker is started as a program.
     """
 
     def __init__(
@@ -99,12 +106,14 @@ class Supervisor:
         clock: Callable[[], float] = time.monotonic,
         guardian: Sequence[str] | None = None,
         policy: SandboxPolicy | None = None,
+        forks: bool = False,
     ) -> None:
         self._selector, self._fs, self._rules, self._argv = selector, fs, rules, tuple(argv)
         self._clock = WorkingClock(clock)
         self._listener: Listener | None = None
         self._guardian = tuple(guardian) if guardian is not None else guardian_argv()
         self._policy = policy
+        self.templates = Templates(selector, self._argv, rules, self._clock.now, possible=forks)
         self._jobs: dict[str, Attempt] = {}
         self._warm_workers: dict[bytes, tuple[Warm, Attempt]] = {}
         self._dying: set[Attempt] = set()
@@ -124,13 +133,18 @@ class Supervisor:
 
     # -- warm workers -----------------------------------------------------------------------------------------------------
 
-    def prepare(self, attempt: bytes, *, warm: Warm = "light") -> None:
+    def prepare(self, attempt: bytes, *, warm: Warm = "light", as_program: bool = False) -> None:
         """Start a warm worker for the attempt folder with this path, which is created if it is missing.
+
+        Args:
+            attempt: the path.
+            warm: what the worker loads.
+            as_program: whether to start it as a program even if a template could fork it.
 
         Raises:
             OSError: the worker could not be started; nothing is left running.
         """
-        self._warm_workers[attempt] = (warm, self._spawn(attempt, warm))
+        self._warm_workers[attempt] = (warm, self._spawn(attempt, warm, as_program=as_program))
 
     def discard(self, attempt: bytes) -> None:
         """End the warm worker of this attempt folder, if there is one."""
@@ -154,13 +168,14 @@ class Supervisor:
 
     # -- jobs -----------------------------------------------------------------------------------------------------------
 
-    def start(self, command: JobCommand, *, log: bytes, timeout_seconds: float) -> Process:
+    def start(self, command: JobCommand, *, log: bytes, timeout_seconds: float, as_program: bool = False) -> Process:
         """Run a job, on the warm worker that was prepared for its attempt folder, or else on a new worker.
 
         Args:
             command: the job; `command.attempt` is the path of the attempt folder, which is created if it is missing.
             log: absolute path of job.log; an existing one is continued.
             timeout_seconds: time from `started` (everything that the job needs is loaded) until the job is asked to stop.
+            as_program: whether to start a new worker as a program even if a template could fork it.
 
         Raises:
             OSError: no worker could be started; nothing is left running, and `on_end` is not called.
@@ -171,7 +186,10 @@ class Supervisor:
         folder = os.fsencode(command.attempt)
         if folder in self._warm_workers and not self._warm_workers[folder][1].alive():
             self.discard(folder)
-        attempt = self._warm_workers.pop(folder)[1] if folder in self._warm_workers else self._spawn(folder, "light")
+        if folder in self._warm_workers:
+            _warm, attempt = self._warm_workers.pop(folder)
+        else:
+            attempt = self._spawn(folder, command.warm, as_program=as_program)
         self._jobs[command.job_id] = attempt
         attempt.log.open(log)
         attempt.give(command, timeout_seconds)
@@ -191,16 +209,21 @@ class Supervisor:
         """Do what is due: enforce limits, kill, report ends. Call this after every pass of the loop."""
         for attempt in self._all():
             self._advance(attempt)
+        self.templates.tick()
 
     def next_deadline(self) -> float | None:
         """The time on `clock` at which `tick` must be called at the latest; None if nothing is due."""
-        due = min((attempt.next_look() for attempt in self._all()), default=NEVER)
+        due = min([self.templates.next_look(), *(attempt.next_look() for attempt in self._all())])
         return self._clock.moment(due) if due < NEVER else None
 
     def begin_shutdown(self) -> None:
-        """Ask every worker to stop. Keep serving the selector and calling `tick` until `idle`. The jobs end as `Stopped`."""
+        """Ask every worker to stop, and end the templates. Keep serving the selector and calling `tick` until `idle`.
+
+        The jobs end as `Stopped`.
+        """
         for folder in tuple(self._warm_workers):
             self.discard(folder)
+        self.templates.drop_all()
         for attempt in tuple(self._jobs.values()):
             attempt.stop("shutdown", self._rules.shutdown_grace_seconds)
 
@@ -211,7 +234,7 @@ class Supervisor:
     def shutdown(self) -> None:
         """End every worker within the grace period, without the loop. Returns when all are gone. Needs a real clock."""
         self.begin_shutdown()
-        while not self.idle():
+        while not (self.idle() and self.templates.are_gone()):
             for attempt in self._all():
                 if not attempt.over:
                     attempt.read()
@@ -223,18 +246,16 @@ class Supervisor:
     def _all(self) -> list[Attempt]:
         return [*self._jobs.values(), *(spare for _warm, spare in self._warm_workers.values()), *self._dying]
 
-    def _spawn(self, folder: bytes, warm: Warm) -> Attempt:
-        argv = [*self._argv, "--warm", warm]
+    def _spawn(self, folder: bytes, warm: Warm, *, as_program: bool = False) -> Attempt:
         above, name = os.path.split(folder)
         # The worker gets the folders as descriptors, because strangers may swap one for a link before it has started.
         with self._fs.hold(above) as work, _made(work, name) as own, _made(own, b"tmp") as tmp:
-            worker = WorkerProcess(
-                command(argv, self._policy, own.fd) if self._policy else argv,
-                self._guardian,
-                environment=worker_environment(os.environ, tmp=os.path.join(folder, b"tmp"), threads=self._rules.threads),
-                folder=tmp.fd,
-                inherited=(own.fd,) if self._policy else (),
-            )
+            environment = shared_environment(os.environ, threads=self._rules.threads)
+            at = Surroundings(environment, own_environment(os.path.join(folder, b"tmp")), tmp.fd, own.fd)
+            kind = None if as_program else self.templates.best_for(warm)
+            worker = self._forked(kind, warm, at) if kind else None
+            if worker is None:
+                kind, worker = None, self._started(warm, at)
         return Attempt(
             worker,
             folder,
@@ -245,11 +266,25 @@ class Supervisor:
             wake=self._advance,
             progress=self._required_listener().on_progress,
             clock=self._clock,
+            forked_by=kind,
         )
+
+    def _forked(self, kind: Warm, warm: Warm, at: Surroundings) -> WorkerProcess | None:
+        """A worker forked by the template of this kind. If that fails, drops the template and returns None."""
+        try:
+            return WorkerProcess(forked_by(self.templates.use(kind), warm, self._policy, at), self._guardian)
+        except TemplateLost as lost:
+            self.templates.drop(kind, str(lost))
+            return None
+
+    def _started(self, warm: Warm, at: Surroundings) -> WorkerProcess:
+        return WorkerProcess(as_program([*self._argv, "--warm", warm], self._policy, at), self._guardian)
 
     def _advance(self, attempt: Attempt) -> None:
         if not attempt.step():
             return
+        if attempt.forked_by is not None and attempt not in self._dying and attempt.never_got_ready():
+            self.templates.drop(attempt.forked_by, "a worker that it forked did not become ready")
         if attempt.job_id is not None:
             del self._jobs[attempt.job_id]
             self._required_listener().on_end(attempt.job_id, judge(attempt.end()))

@@ -34,7 +34,8 @@ from daemon.running.recovery import Recovery
 from daemon.running.runner import JobRunner
 from daemon.service.parts import Home, Machine, wire
 from daemon.settings import load
-from daemon.supervisor import Cancelled, Completed, Failed, Stopped
+from daemon.supervisor import Cancelled, Completed, Failed, Stopped, SupervisorRules
+from daemon.supervisor.starting.templates import Templates
 from tests.manifests import manifest_of_layers
 
 logger.remove()
@@ -117,13 +118,15 @@ class Workers:
 
     def __init__(self, fs: SimDisk, users: Users) -> None:
         self._fs, self._users = fs, users
+        # This selector holds no descriptor.
+        self.templates = Templates(selectors.SelectSelector(), (), SupervisorRules(), lambda: 0.0, possible=False)
         self._running: dict[str, list] = {}
         self.started: list[str] = []
 
     def subscribe(self, listener: JobRunner) -> None:
         self._listener = listener
 
-    def start(self, command: JobCommand, *, log: bytes, timeout_seconds: float) -> Process:
+    def start(self, command: JobCommand, *, log: bytes, timeout_seconds: float, as_program: bool) -> Process:
         assert timeout_seconds > 0
         fs = self._fs
         try:

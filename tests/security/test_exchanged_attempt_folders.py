@@ -6,6 +6,7 @@ never what the path leads to by then.
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,13 +37,14 @@ def victim(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def supervised(tmp_path: Path) -> SupervisedWorkers:
+@pytest.fixture(params=[False, pytest.param(True, marks=sandboxed)], ids=["started", "forked"])
+def supervised(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SupervisedWorkers]:
     outbox = tmp_path / "outbox"
     outbox.mkdir()
-    supervised = SupervisedWorkers(outbox, RECIPE, policy=sandbox.policy(os.fsencode(outbox)))
+    supervised = SupervisedWorkers(outbox, RECIPE, policy=sandbox.policy(os.fsencode(outbox)), forked=request.param)
     supervised.supervisor._fs.publish_below(os.fsencode(outbox))
-    return supervised
+    yield supervised
+    supervised.supervisor.shutdown()
 
 
 def names(folder: Path) -> list[str]:

@@ -35,11 +35,11 @@ time.sleep(600)
 DAEMON = """
 import os, sys, time
 from daemon.supervisor.process import WorkerProcess
+from daemon.supervisor.starting.launch import Surroundings, as_program
 from daemon.supervisor.supervisor import guardian_argv
 folder = os.open(sys.argv[1], os.O_RDONLY)
-worker = WorkerProcess(
-    [sys.executable, "-c", sys.argv[2], sys.argv[1]], guardian_argv(), environment=dict(os.environ), folder=folder
-)
+at = Surroundings(dict(os.environ), {}, folder, folder)
+worker = WorkerProcess(as_program([sys.executable, "-c", sys.argv[2], sys.argv[1]], None, at), guardian_argv())
 os.set_blocking(worker.output, True)
 print(worker.group, os.read(worker.output, 100).decode(), flush=True)
 time.sleep(600)

@@ -17,6 +17,8 @@ from daemon.running.model_inventory import ModelInventory
 from daemon.service.parts import Home, Machine, wire
 from daemon.settings import load
 from daemon.settings.typed_command import commands_anywhere
+from daemon.supervisor import SupervisorRules
+from daemon.supervisor.starting.templates import Templates
 from tests.path_based_folder import ByPath
 
 NOW = "2026-01-31T12:00:00.000Z"
@@ -76,6 +78,8 @@ class Workers:
 
     def __init__(self) -> None:
         self.commands = []
+        # This selector holds no descriptor.
+        self.templates = Templates(selectors.SelectSelector(), (), SupervisorRules(), time.monotonic, possible=False)
         self.cancelled = []
 
     def subscribe(self, listener) -> None:

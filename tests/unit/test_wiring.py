@@ -10,7 +10,8 @@ DAEMON = Path(__file__).resolve().parents[2] / "daemon"
 #: Attributes of others' objects that have to be set, since those who wrote the objects provide no other way.
 SET_FROM_OUTSIDE = {
     "platform/finder/macos.py": {"argtypes", "restype"},  # how ctypes is told a function's prototype
-    "supervisor/process.py": {"returncode"},  # a Popen whose child was reaped by us
+    "platform/template/linux.py": {"returncode"},  # a Popen whose child was reaped by us
+    "supervisor/process.py": {"returncode"},  # the same
     "watch/fsevents.py": {"_emitter_class"},  # watchdog takes no emitter of one's own
     "settings/loading.py": {"_styles", "_paths"},  # private attributes of a pydantic model, which no constructor takes
 }

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from daemon.shipped import CONFIG
 
 if sys.platform == "darwin":
-    from daemon.platform.sandbox.macos import DEVICES, SYSTEM, command, missing
+    from daemon.platform.sandbox.macos import DEVICES, SYSTEM, command, missing, rules
 else:
-    from daemon.platform.sandbox.linux import DEVICES, SYSTEM, command, missing
+    from daemon.platform.sandbox.linux import DEVICES, SYSTEM, command, missing, rules
 
-__all__ = ["SandboxPolicy", "command", "missing", "policy"]
+__all__ = ["SandboxPolicy", "command", "missing", "policy", "rules"]
 
 
 @dataclass(frozen=True, slots=True)

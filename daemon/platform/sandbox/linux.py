@@ -44,8 +44,12 @@ _MACHINES = ("x86_64", "aarch64")
 
 def command(argv: Sequence[str], policy: Policy, own: int) -> list[str]:
     """The command of a worker that puts itself into this sandbox. `own`: descriptor of its attempt folder, which it inherits."""
-    read, devices = (list(filter(os.path.exists, paths)) for paths in (policy.read, policy.devices))
-    return [*argv, "--sandbox", json.dumps({"read": read, "devices": devices, "own": own})]
+    return [*argv, "--sandbox", json.dumps({**rules(policy), "own": own})]
+
+
+def rules(policy: Policy) -> dict[str, list[str]]:
+    """What a worker in this sandbox may read and use, as far as it exists now."""
+    return {name: list(filter(os.path.exists, paths)) for name, paths in (("read", policy.read), ("devices", policy.devices))}
 
 
 def missing(version: int | None = None, seccomp: bool | None = None) -> tuple[str, ...]:

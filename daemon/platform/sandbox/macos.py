@@ -64,6 +64,11 @@ def command(argv: Sequence[str], policy: Policy, own: int) -> list[str]:
     return [_SANDBOX_EXEC, "-p", profile, *argv]
 
 
+def rules(policy: Policy) -> dict[str, list[str]]:
+    """What a forked worker in this sandbox may read and use. On macOS no worker is forked."""
+    return {"read": list(policy.read), "devices": list(policy.devices)}
+
+
 def missing() -> tuple[str, ...]:
     """What this system cannot prevent a worker from doing, one clause each; empty if the sandbox is complete."""
     return () if os.access(_SANDBOX_EXEC, os.X_OK) else ("everything: /usr/bin/sandbox-exec is not there",)

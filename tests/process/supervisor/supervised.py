@@ -12,11 +12,13 @@ import psutil
 from workers.driver import ACTOR, command
 from workers.driver import __file__ as driver_file
 
-from daemon.contract.messages import JobCommand
+from daemon.contract.messages import JobCommand, Warm
 from daemon.contract.records import Process
 from daemon.fs import LocalFiles
 from daemon.platform.sandbox import SandboxPolicy
+from daemon.platform.template import linux
 from daemon.supervisor import Outcome, Supervisor, SupervisorRules
+from daemon.supervisor.starting.templates import KINDS
 from tests.waiting import SLOWEST
 
 #: No test waits for one of these limits: who heeds a request or ends by itself has all the time that it takes on a slow machine.
@@ -24,13 +26,29 @@ QUICK = {"grace_seconds": 300.0, "shutdown_grace_seconds": 300.0, "sample_second
 #: For workers that nothing but SIGKILL ends, so that a test does not wait for the grace.
 SHORT_GRACE = {"grace_seconds": 0.2, "shutdown_grace_seconds": 0.2}
 
+# On a machine that stands still for a while, a template must not lose its test's workers.
+linux._ANSWER_SECONDS = 60.0 * SLOWEST
+
+#: Whether templates fork the workers of a test that does not say so itself; see `both_ways` in conftest.py.
+FORKED = False
+#: All that a test has made.
+MADE: "list[SupervisedWorkers]" = []
+
 
 class SupervisedWorkers:
     """Runs jobs to their end in a folder, and records what was reported."""
 
     def __init__(
-        self, folder: Path, argv: tuple[str, ...] | None, *, policy: SandboxPolicy | None = None, **rules: object
+        self,
+        folder: Path,
+        argv: tuple[str, ...] | None,
+        *,
+        policy: SandboxPolicy | None = None,
+        forked: bool | None = None,
+        **rules: object,
     ) -> None:
+        """`forked`: whether a template forks the workers; otherwise they are started as programs."""
+        forked = FORKED if forked is None else forked
         self.folder = folder
         #: How far the supervisor's clock is ahead of the machine's, in seconds.
         self.jumped = 0.0
@@ -46,8 +64,24 @@ class SupervisedWorkers:
             argv=argv or (),
             policy=policy,
             clock=lambda: time.monotonic() + self.jumped,
+            forks=forked,
         )
         self.supervisor.subscribe(self)
+        self.forked = forked
+        MADE.append(self)
+        if forked:
+            self.load_template()
+
+    def load_template(self, warm: Warm = "light") -> int:
+        """Load a template and wait until it is ready; returns its pid."""
+        assert self.supervisor.templates.start(warm)
+        self.loop(lambda: self.supervisor.templates.is_ready(warm))
+        return self.supervisor.templates.pids()[warm]
+
+    def drop_templates(self) -> None:
+        """End the templates; wait until they are gone."""
+        self.supervisor.templates.drop_all()
+        self.loop(self.supervisor.templates.are_gone)
 
     def on_progress(self, *report) -> None:
         self.progress.append(report)
@@ -86,6 +120,9 @@ class SupervisedWorkers:
         """Run the loop until the job has ended; check that nothing of it is left."""
         self.loop(lambda: self.ends)
         ((_job, outcome),) = self.ends
+        if self.forked:
+            assert sum(map(self.supervisor.templates.forks, KINDS)) > 0, "no worker was forked"
+            self.drop_templates()
         assert self.supervisor.idle()
         assert self.supervisor.next_deadline() is None
         assert not self.selector.get_map(), "descriptors are still registered"
@@ -96,9 +133,9 @@ class SupervisedWorkers:
         return outcome
 
 
-def acting(behaviour: str) -> tuple[str, ...]:
-    """The command of the misbehaving worker."""
-    return (sys.executable, "-I", "-S", ACTOR, behaviour)
+def acting(behaviour: str, *, forked: bool | None = None) -> tuple[str, ...]:
+    """The command of the misbehaving worker. Only a template needs our packages."""
+    return (sys.executable, *(("-P",) if (FORKED if forked is None else forked) else ("-I", "-S")), ACTOR, behaviour)
 
 
 def members(group: int) -> list[int]:
@@ -124,7 +161,7 @@ def wait_until(condition, seconds: float) -> None:
 def drive(folder, *behaviours: str) -> subprocess.Popen:
     """Start a daemon in a process of its own that starts a worker for each behaviour."""
     daemon = subprocess.Popen(
-        [sys.executable, driver_file, str(folder), *behaviours],
+        [sys.executable, driver_file, str(folder), "forked" if FORKED else "started", *behaviours],
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
     )

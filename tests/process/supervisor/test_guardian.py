@@ -17,6 +17,7 @@ from tests.waiting import SLOWEST
 ORPHAN_SECONDS = 5.0
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])
 def test_nothing_outlives_the_daemon(tmp_path, number):
     """Workers that ignore SIGTERM, that are stuck in C code, that have children which ignore SIGTERM, and a warm worker."""
@@ -28,6 +29,7 @@ def test_nothing_outlives_the_daemon(tmp_path, number):
     wait_until(lambda: not any(members(pid["group"]) for pid in pids), ORPHAN_SECONDS)
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("milliseconds", [0, 5, 15, 40])
 def test_there_is_no_moment_in_which_a_start_leaves_an_orphan(tmp_path, milliseconds):
     daemon = drive(tmp_path, "ignore_sigterm")

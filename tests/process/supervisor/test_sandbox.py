@@ -56,10 +56,14 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox of 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
     """What a hostile worker could do with and without the sandbox, from its own reports."""
-    return {sandboxed: attack_results(tmp_path_factory.mktemp("siege"), sandboxed=sandboxed) for sandboxed in (False, True)}
+    ways = {"open": (False, False), "started": (True, False), "forked": (True, True)}
+    return {
+        way: attack_results(tmp_path_factory.mktemp("siege"), sandboxed=sandboxed, forked=forked)
+        for way, (sandboxed, forked) in ways.items()
+    }
 
 
-def attack_results(folder, *, sandboxed: bool) -> dict[str, str]:
+def attack_results(folder, *, sandboxed: bool, forked: bool) -> dict[str, str]:
     outbox, inbox, home = folder / "outbox", folder / "inbox", folder / "home" / ".ssh"
     for each in (outbox / "source", inbox, home):
         each.mkdir(parents=True)
@@ -87,7 +91,10 @@ def attack_results(folder, *, sandboxed: bool) -> dict[str, str]:
         (outbox / "source" / "targets.json").write_text(json.dumps(targets))
         policy = sandbox.policy(os.fsencode(outbox)) if sandboxed else None
         supervised = SupervisedWorkers(
-            outbox, (sys.executable, "-P", recipe.__file__, "hostile" if sandboxed else "hostile_without_sandbox"), policy=policy
+            outbox,
+            (sys.executable, "-P", recipe.__file__, "hostile" if sandboxed else "hostile_without_sandbox"),
+            policy=policy,
+            forked=forked,
         )
         supervised.start(job=command(str(outbox)))
         outcome = supervised.end()
@@ -99,22 +106,24 @@ def attack_results(folder, *, sandboxed: bool) -> dict[str, str]:
     return json.loads((outbox / "attempt" / "result" / "seen.json").read_text())
 
 
+@pytest.mark.parametrize("way", ["started", "forked"])
 @pytest.mark.parametrize("name", [name for name in recipe.attacks(recipe.NOWHERE) if name not in MAY])
-def test_a_hostile_worker_is_refused(seen, name):
+def test_a_hostile_worker_is_refused(seen, name, way):
     hole = KEPT_BY.get(name, FILES)
     if hole in missing():
         pytest.skip(f"this kernel cannot keep a worker from {hole}")
-    assert seen[True][name] in ("EACCES", "EPERM")
+    assert seen[way][name] in ("EACCES", "EPERM")
 
 
+@pytest.mark.parametrize("way", ["started", "forked"])
 @pytest.mark.parametrize("name", MAY)
-def test_a_worker_may_do_what_a_job_needs(seen, name):
-    assert seen[True][name] == "done"
+def test_a_worker_may_do_what_a_job_needs(seen, name, way):
+    assert seen[way][name] == "done"
 
 
 def test_the_attacks_succeed_without_the_sandbox(seen):
-    assert {name: came for name, came in seen[False].items() if came != "done"} == {}
-    assert set(seen[False]) == set(seen[True]) - {"become a program", "remove the photo", "move the photo"}
+    assert {name: came for name, came in seen["open"].items() if came != "done"} == {}
+    assert set(seen["open"]) == set(seen["started"]) - {"become a program", "remove the photo", "move the photo"}
 
 
 def test_a_worker_that_cannot_put_up_its_fence_does_no_job(tmp_path):

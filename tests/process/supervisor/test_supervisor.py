@@ -20,6 +20,7 @@ from daemon.supervisor import Cancelled, Completed, Failed, Stopped
 from daemon.supervisor.states import Stopping
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_job_is_done_and_says_what_it_made(tmp_path):
     supervised = SupervisedWorkers(tmp_path, acting("good"))
     before = time.monotonic()
@@ -39,6 +40,7 @@ def test_a_job_is_done_and_says_what_it_made(tmp_path):
     assert supervised.supervisor.idle()
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_worker_knows_only_what_it_must(tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
     monkeypatch.setenv("PYTHONPATH", "/tmp/elsewhere")
@@ -69,6 +71,7 @@ def test_a_log_that_cannot_be_written_costs_the_log_and_not_the_job(tmp_path):
     assert isinstance(supervised.end(), Completed)
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_an_endless_output_is_capped_and_never_blocks_the_worker(tmp_path):
     supervised = SupervisedWorkers(tmp_path, acting("print_100_mb"), log_cap_bytes=100_000)
     supervised.start()
@@ -78,6 +81,7 @@ def test_an_endless_output_is_capped_and_never_blocks_the_worker(tmp_path):
     assert kept[100_000:] == b"\n[job.log ends here: the worker printed more than 100000 bytes; the rest was not kept]\n"
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_later_attempt_continues_the_log(tmp_path):
     supervised = SupervisedWorkers(tmp_path, acting("good"))
     supervised.log.write_text("first attempt\n")
@@ -86,6 +90,7 @@ def test_a_later_attempt_continues_the_log(tmp_path):
     assert re.fullmatch(r"first attempt\n\n\[another attempt, \S+Z\]\nworking\n", supervised.log.read_text())
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_command_larger_than_a_pipe_arrives_whole(tmp_path):
     supervised = SupervisedWorkers(tmp_path, acting("good"))
     images = tuple(f"{number:0250}" for number in range(2000))
@@ -94,6 +99,7 @@ def test_a_command_larger_than_a_pipe_arrives_whole(tmp_path):
     assert isinstance(supervised.end(), Completed)
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_cancelled_job_ends_by_its_own_doing(tmp_path):
     supervised = SupervisedWorkers(tmp_path, acting("polite"), cancel_seconds=300.0)
     supervised.start()
@@ -182,6 +188,7 @@ def test_a_discarded_spare_leaves_nothing(tmp_path):
     supervised.loop(supervised.supervisor.idle)
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_several_jobs_run_side_by_side(tmp_path):
     supervised = SupervisedWorkers(tmp_path, acting("good"))
     for number in range(3):
@@ -231,6 +238,7 @@ def test_no_descriptor_is_lost_over_many_jobs(tmp_path):
     assert sorted(os.listdir("/dev/fd")) == before
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_shutdown_ends_everything_within_its_grace_and_is_no_attempt(tmp_path):
     supervised = SupervisedWorkers(tmp_path, acting("ignore_sigterm"), shutdown_grace_seconds=0.2)
     supervised.supervisor.prepare(os.fsencode(tmp_path / "spare"))
@@ -246,6 +254,7 @@ def test_shutdown_ends_everything_within_its_grace_and_is_no_attempt(tmp_path):
     assert isinstance(outcome, Stopped)
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_result_that_arrives_during_the_shutdown_is_kept(tmp_path):
     supervised = SupervisedWorkers(tmp_path, acting("polite_but_late"))
     supervised.start()

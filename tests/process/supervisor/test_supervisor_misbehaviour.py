@@ -28,6 +28,7 @@ def failed(tmp_path, behaviour, *, timeout=300.0, **rules) -> Failed:
     return outcome
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("behaviour", ["hang_in_c", "hang_in_regex"])
 def test_a_job_that_takes_too_long_is_ended_and_its_silence_told(tmp_path, behaviour):
     supervised = SupervisedWorkers(tmp_path, acting(behaviour), **SHORT_GRACE)
@@ -123,6 +124,7 @@ def test_an_idle_wait_is_slept_through_and_not_spun(tmp_path):
     assert rounds < 120
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("behaviour", ["fork_50", "fork_50_and_hang"])
 def test_fifty_grandchildren_that_ignore_sigterm_end_with_the_job(tmp_path, behaviour):
     supervised = SupervisedWorkers(tmp_path, acting(behaviour), max_processes=64)
@@ -135,6 +137,7 @@ def test_fifty_grandchildren_that_ignore_sigterm_end_with_the_job(tmp_path, beha
     assert members(pid.group) == []
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_grandchild_that_left_the_group_is_ended_with_the_job(tmp_path):
     supervised = SupervisedWorkers(tmp_path, acting("daemonize"))
     supervised.start()
@@ -145,20 +148,24 @@ def test_a_grandchild_that_left_the_group_is_ended_with_the_job(tmp_path):
     wait_until(lambda: not psutil.pid_exists(outsider) or psutil.Process(outsider).status() == psutil.STATUS_ZOMBIE, 5)
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_memory_counts_over_the_whole_tree(tmp_path):
     assert failed(tmp_path, "child_eats_memory", max_memory_bytes=450 * MIB).error.code == "out_of_memory"
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_memory_that_forked_processes_share_counts_once(tmp_path):
     supervised = SupervisedWorkers(tmp_path, acting("shared_memory_is_counted_once"), max_memory_bytes=400 * MIB)
     supervised.start()
     assert isinstance(supervised.end(), Completed)
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_the_workers_own_report_of_memory_counts(tmp_path):
     assert failed(tmp_path, "own_report_of_memory", max_memory_bytes=500 * MIB).error.code == "out_of_memory"
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_result_that_grows_too_large_is_stopped_while_it_is_made(tmp_path):
     outcome = failed(tmp_path, "write_without_end", max_output_bytes=4 * MIB)
     assert (outcome.error.code, outcome.retryable) == ("output_too_large", False)
@@ -167,11 +174,13 @@ def test_a_result_that_grows_too_large_is_stopped_while_it_is_made(tmp_path):
     assert 4 * MIB < written < 100 * MIB
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_flood_of_empty_files_is_stopped(tmp_path):
     outcome = failed(tmp_path, "flood_of_names", max_output_bytes=4 * MIB, sample_seconds=0.5)
     assert outcome.error.code == "output_too_large"
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_cancel_does_not_wait_for_code_that_does_not_listen(tmp_path):
     supervised = SupervisedWorkers(tmp_path, acting("hang_in_c"))
     supervised.start()
@@ -180,12 +189,14 @@ def test_a_cancel_does_not_wait_for_code_that_does_not_listen(tmp_path):
     assert isinstance(supervised.end(), Cancelled), "the grace that a timeout gives is longer than a test waits"
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_worker_that_a_stranger_kills_has_crashed_and_is_tried_again(tmp_path):
     outcome = failed(tmp_path, "killed", memory_bytes=1 << 40)
     assert (outcome.error.code, outcome.retryable) == ("worker_crashed", True)
     assert "Someone or another program" in outcome.error.message
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_the_last_words_count_although_they_are_heard_after_the_end(tmp_path):
     supervised = SupervisedWorkers(tmp_path, acting("vanish"))
     pid = supervised.start()
@@ -196,6 +207,7 @@ def test_the_last_words_count_although_they_are_heard_after_the_end(tmp_path):
     assert outcome.seconds == 0.0, "it started its job before its end, and nobody knows when"
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize(("behaviour", "name"), [("abort", "SIGABRT"), ("terminated", "SIGTERM")])
 def test_a_crash_names_its_signal(tmp_path, behaviour, name):
     outcome = failed(tmp_path, behaviour)
@@ -247,6 +259,7 @@ def test_a_worker_that_does_not_get_ready_is_ended_for_that_and_not_for_its_jobs
     assert "did not load everything it needs in time" in outcome.error.message
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_signal_to_the_whole_group_is_borne(tmp_path):
     supervised = SupervisedWorkers(tmp_path, acting("kill_the_group"))
     supervised.supervisor.prepare(os.fsencode(tmp_path / "attempt"))
@@ -255,6 +268,7 @@ def test_a_signal_to_the_whole_group_is_borne(tmp_path):
     assert isinstance(supervised.end(), Completed)
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_worker_does_not_run_without_its_guardian(tmp_path):
     supervised = SupervisedWorkers(tmp_path, acting("fork_50_and_hang"), max_processes=64)
     pid = supervised.start()

@@ -12,6 +12,7 @@ from workers import recipe
 from daemon.supervisor import Cancelled, Completed, Failed
 
 RECIPE = recipe.__file__
+pytestmark = pytest.mark.usefixtures("both_ways")
 
 
 def supervised(folder, name, **rules) -> SupervisedWorkers:

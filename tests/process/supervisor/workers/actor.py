@@ -352,9 +352,20 @@ def error_of_no_known_code() -> None:
 
 
 def main() -> None:
+    _program, chosen, _, warm, option, fd = sys.argv  # BEHAVIOUR --warm W --events-fd N, or --template-fd N for a template
+    if option == "--events-fd":
+        act(chosen, int(fd), warm)
+        return
+    from pipeline.worker import preload, template
+
+    preload.LIGHT = ()
+    sys.exit(template.main(int(fd), warm, lambda events_fd, warm, _sandbox: act(chosen, events_fd, warm)))
+
+
+def act(chosen: str, events_fd: int, warm: str) -> None:
+    """Do one job. A worker that was forked ends here as well."""
     global FD
-    _program, chosen, _, warm, _, events_fd = sys.argv  # BEHAVIOUR --warm W --events-fd N
-    FD = int(events_fd)
+    FD = events_fd
     os.set_inheritable(FD, True)  # grandchildren keep it open, as a fork of a careless library does
     say({"type": "hello", "protocol": 1, "pid": os.getpid()})
     if chosen == "never_ready":
@@ -364,7 +375,7 @@ def main() -> None:
         sys.exit("the spare has had enough")
     line = sys.stdin.readline()
     if not line:
-        return
+        os._exit(0)
     command = json.loads(line)
     if chosen == "never_started":
         time.sleep(LONG)
@@ -375,6 +386,8 @@ def main() -> None:
     say({"type": "started", "job_id": command["job_id"]} | at)
     behaviour = chosen if chosen != "by_picture" else command["image"].partition(".")[0]
     globals()[behaviour]()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

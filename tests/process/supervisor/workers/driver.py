@@ -1,8 +1,8 @@
 """A program that runs jobs under a Supervisor, as the daemon does, so that a test can kill it.
 
-Usage: driver.py FOLDER BEHAVIOUR… Prints the process records of the workers as JSON, one for each behaviour, then a line for each
-stage reported; before all that, a line when it is about to start the first. The behaviour `spare` is that of a worker without
-a job.
+Usage: driver.py FOLDER started|forked BEHAVIOUR… Prints the process records of the workers as JSON, one for each behaviour, then
+a line for each stage reported; before all that, a line when it is about to start the first. With `forked`, a template forks them.
+The behaviour `spare` is that of a worker without a job.
 """
 
 import dataclasses
@@ -45,15 +45,22 @@ class Printer:
 
 
 def main() -> None:
-    folder, *behaviours = sys.argv[1:]
+    folder, way, *behaviours = sys.argv[1:]
+    forked = way == "forked"
     selector = selectors.DefaultSelector()
     supervisor = Supervisor(
         selector,
         LocalFiles(),
         SupervisorRules(max_processes=64),
-        argv=(sys.executable, "-I", "-S", ACTOR, "by_picture"),
+        argv=(sys.executable, *(("-P",) if forked else ("-I", "-S")), ACTOR, "by_picture"),
+        forks=forked,
     )
     supervisor.subscribe(Printer())
+    if forked:
+        supervisor.templates.start("light")
+        while not supervisor.templates.is_ready("light"):
+            for key, mask in selector.select():
+                key.data(mask)
     print("starting", flush=True)
     pids = []
     for behaviour in behaviours:

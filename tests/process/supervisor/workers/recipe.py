@@ -1,6 +1,6 @@
 """The real worker with a test recipe in place of the picture recipe, so that it can fail in every possible way.
 
-Usage: recipe.py RECIPE --warm W --events-fd N [--sandbox JSON].
+Usage: recipe.py RECIPE --warm W --events-fd N [--sandbox JSON], or recipe.py RECIPE --warm W --template-fd N for a template.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import types
 from daemon.contract.messages import Result
 from daemon.contract.status import Output, Source
 from daemon.errors import ImageUnreadable
-from pipeline.worker import entry, preload
+from pipeline.worker import entry, preload, template
 
 
 def result() -> Result:
@@ -36,6 +36,11 @@ def good(command, report):
         report("split", 0.1 + step / 2000)
     report("export", 1.0000001)
     return result()
+
+
+def mute(command, report):
+    """As good, but a template that forks it does not say so."""
+    return good(command, report)
 
 
 def noisy(command, report):
@@ -63,6 +68,59 @@ def array_memory(command, report):
 
 def bug(command, report):
     raise KeyError("layers")
+
+
+def surroundings(command, report):
+    """Prints what a process inherits, and the first random numbers."""
+    import gc
+    import locale
+    import random
+    import tempfile
+
+    import numpy
+
+    if command.job_id == "warm-up":
+        return result()
+    status = {}
+    with open("/proc/self/status", encoding="ascii") as file:
+        for line in file:
+            name, _, value = line.partition(":")
+            if name in ("Umask", "SigBlk", "SigIgn", "SigCgt", "NoNewPrivs", "Seccomp"):
+                status[name] = value.strip()
+    # Other threads open files for a moment.
+    listings = []
+    for _ in range(5):
+        listings.append(set(os.listdir("/proc/self/fd")))
+        time.sleep(0.02)
+    known = {
+        "environment": dict(os.environ),
+        "status": status,
+        "descriptors": sorted(fd for fd in map(int, set.intersection(*listings)) if is_open(fd)),
+        "directory": os.getcwd(),
+        "temporary": tempfile.gettempdir(),
+        "locale": locale.setlocale(locale.LC_ALL),
+        "limits": {name: resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")},
+        "handlers": {each.name: str(signal.getsignal(each)).partition(" at ")[0] for each in signal.Signals},
+        "threads": sorted(thread.name for thread in threading.enumerate()),
+        "collector": [gc.isenabled(), gc.get_threshold()],
+        "drawn": {
+            "random": random.random(),
+            "numpy": numpy.random.random(),
+            "generator": numpy.random.default_rng().random(),
+            "temporary": next(tempfile._get_candidate_names()),
+            "system": os.urandom(8).hex(),
+        },
+    }
+    print(json.dumps(known))
+    return result()
+
+
+def is_open(fd):
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
 
 
 def stubborn(command, report):
@@ -272,7 +330,7 @@ def leaves(command, report):
 
 
 #: Recipes that use what pictures need, or show that it can be loaded; the others begin without it, in half the time.
-WITH_LIBRARIES = ("noisy", "array_memory", "hostile")
+WITH_LIBRARIES = ("noisy", "surroundings", "array_memory", "hostile")
 
 
 def replace(name, **members):
@@ -286,12 +344,18 @@ def main() -> None:
     parser.add_argument("recipe")
     parser.add_argument("--warm")
     parser.add_argument("--events-fd", type=int)
+    parser.add_argument("--template-fd", type=int)
     parser.add_argument("--sandbox")
     chosen = parser.parse_args()
     replace("pipeline.run", run=globals()[chosen.recipe])
     if chosen.recipe not in WITH_LIBRARIES:
         preload.LIGHT = ("daemon.contract.messages", "daemon.errors", "pipeline.run")
         replace("cv2", setNumThreads=lambda _count: None)
+    if chosen.recipe == "mute":
+        answer = template._answer
+        template._answer = lambda control, said: None if "pid" in said else answer(control, said)
+    if chosen.template_fd is not None:
+        sys.exit(template.main(chosen.template_fd, chosen.warm))
     entry.main(chosen.events_fd, chosen.warm, chosen.sandbox)
 
 

@@ -1,0 +1,15 @@
+"""A template: a process that has loaded what workers need, and forks them. Only on Linux.
+
+On macOS a process that has loaded the system's frameworks must not fork without starting another program, because those
+frameworks use threads and Mach ports that do not survive a fork. There, `POSSIBLE` is False, no template is ever started, and a
+warm worker alone saves the time of the imports.
+"""
+
+import sys
+
+if sys.platform == "darwin":
+    from daemon.platform.template.macos import POSSIBLE, Template, TemplateLost
+else:
+    from daemon.platform.template.linux import POSSIBLE, Template, TemplateLost
+
+__all__ = ["POSSIBLE", "Template", "TemplateLost"]
