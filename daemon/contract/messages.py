@@ -68,6 +68,9 @@ class JobCommand(Frozen):
     )
     device: Literal["auto", "cpu", "mps", "cuda"] = "auto"
     threads: int = Field(ge=1)
+    memory: int | None = Field(
+        None, gt=0, description="bytes of memory that the machine or the daemon's control group has; null: the machine's"
+    )
     warm: Warm = Field("light", description="what the worker must have loaded before the job begins")
 
 

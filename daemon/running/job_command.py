@@ -5,6 +5,7 @@ import os
 from daemon.contract.messages import JobCommand, Limits, Warm
 from daemon.contract.records import Job
 from daemon.outbox import Outbox
+from daemon.platform.memory import total_memory
 from daemon.settings import Settings
 
 
@@ -37,6 +38,7 @@ def command(job: Job, outbox: Outbox, settings: Settings, *, attempt: str, seen:
         style_lists=settings.paths.style_lists,
         device=settings.worker.device,
         threads=threads(settings),
+        memory=total_memory(),
         warm=warm,
     )
 

@@ -81,7 +81,7 @@ def paint(rgb: Rgb, style: DiffusionStyle, job: JobCommand, progress: Callable[[
     if parts.lora is not None:
         style = style.model_copy(update={"steps": FEW_STEPS, "guidance": FEW_GUIDANCE})
     asked, share, steps = schedule(style.steps, job.spec.strength)
-    small = resize(rgb, working_shape(rgb.shape[:2], device), cv2.INTER_AREA)
+    small = resize(rgb, working_shape(rgb.shape[:2], device, memory_of(device, job.memory)), cv2.INTER_AREA)
     inputs = Inputs(small, style, asked, share, steps, job.spec.seed)
     painting, precision, warnings = first_usable(parts, tried, inputs, progress)
     full = enlarge(painting, rgb)
@@ -164,17 +164,14 @@ def schedule(steps: int, strength: float) -> tuple[int, float, int]:
     return asked, max(strength, made / asked), made
 
 
-def working_shape(shape: tuple[int, ...], device: str, memory: int | None = None) -> tuple[int, int]:
+def working_shape(shape: tuple[int, ...], device: str, memory: int) -> tuple[int, int]:
     """Height and width to work at: the photo's aspect, multiples of 8, the longer side 512 to 1024 depending on the memory.
 
     Args:
         shape: (H, W) of the photo.
         device: cpu, mps or cuda.
-        memory: total bytes, by default those of this machine or graphics card. Free bytes are not considered, so that a photo
-            always gives the same result.
+        memory: see `memory_of`.
     """
-    if memory is None:
-        memory = _memory(device)
     longer = next(side for least, side in _LONGER_SIDE if memory >= least)
     if device == "cpu":
         longer = min(longer, _CPU_SIDE)
@@ -184,12 +181,18 @@ def working_shape(shape: tuple[int, ...], device: str, memory: int | None = None
     return height, width
 
 
-def _memory(device: str) -> int:
+def memory_of(device: str, allowed: int | None) -> int:
+    """The memory of a device in bytes. Free bytes are not considered, so that a photo always gives the same result.
+
+    Args:
+        device: cpu, mps or cuda. A graphics card of CUDA has memory of its own.
+        allowed: bytes of the machine's memory that its programs may use; None: all.
+    """
     if device == "cuda":
         import torch
 
         return int(torch.cuda.get_device_properties(0).total_memory)
-    return int(psutil.virtual_memory().total)
+    return int(psutil.virtual_memory().total) if allowed is None else allowed
 
 
 def candidates(device: Device) -> tuple[tuple[str, Precision], ...]:

@@ -52,6 +52,7 @@ class HiddenPainter:
         self._seed, self._progress = job.spec.seed, progress
         self._candidates = diffusion.candidates(job.device)
         self._device = self._candidates[0][0]
+        self._memory = diffusion.memory_of(self._device, job.memory)
         self._parts = diffusion.find_parts(
             job.models, fast=self._device == "cpu", inpainting=True, listed=weights.catalogue(*job.model_lists)
         )
@@ -69,7 +70,7 @@ class HiddenPainter:
         if self._parts.lora is not None:
             style = style.model_copy(update={"steps": diffusion.FEW_STEPS, "guidance": diffusion.FEW_GUIDANCE})
         asked, share, steps = diffusion.schedule(style.steps, STRENGTH)
-        shape = diffusion.working_shape(rgb.shape[:2], self._device)
+        shape = diffusion.working_shape(rgb.shape[:2], self._device, self._memory)
         small = resize(rgb, shape, cv2.INTER_AREA)
         covered = resize(mask.view(np.uint8) * np.uint8(255), shape, cv2.INTER_AREA) > 0
         inputs = Inputs(small, style, asked, share, steps, self._seed, covered)

@@ -470,6 +470,24 @@ def test_the_working_size_keeps_the_aspect_and_follows_the_memory(shape, memory,
     assert max(diffusion.working_shape(shape, "cpu", memory)) <= 768
 
 
+@pytest.mark.parametrize(("memory", "side"), [(1 << 30, 64), (8 << 30, 128)])
+def test_the_painting_is_as_large_as_the_memory_that_the_daemon_may_use_allows(monkeypatch, tiny_diffusion, photo, memory, side):
+    """In a container, that is less than the machine's memory."""
+    catalogue(monkeypatch, pipeline=tiny_diffusion)
+    working_shape = diffusion.working_shape
+    monkeypatch.setattr(diffusion, "_LONGER_SIDE", ((4 << 30, 128), (0, 64)))
+
+    class Asked(Exception):
+        """The size was chosen, and nothing need be painted."""
+
+    def chosen(*given):
+        raise Asked(max(working_shape(*given)))
+
+    monkeypatch.setattr(diffusion, "working_shape", chosen)
+    with pytest.raises(Asked, match=f"^{side}$"):
+        diffusion.paint(photo, STYLE, job(strength=0.5).model_copy(update={"memory": memory}))
+
+
 def test_a_small_painting_comes_back_with_the_photos_edges():
     """An edge between two pixels of the painting is where the photo has it, and as sharp."""
     photo = np.full((160, 160, 3), 40, np.uint8)
