@@ -20,15 +20,18 @@ from daemon.contract.manifest import MANIFEST_NAME, Manifest, Network, Recomposi
 from daemon.contract.messages import JobCommand, Result
 from daemon.contract.names import to_bytes
 from daemon.contract.status import Output, Source
-from daemon.errors import Internal, SourceChanged
+from daemon.errors import Internal, JobError, SourceChanged, is_passing
 from pipeline import depth, matting
 from pipeline.depth.depth_map import DepthMap
 from pipeline.export.format import Pictures
 from pipeline.export.manifest import describe_layers, encode, versions
 from pipeline.export.result import packages_of, write_pictures
 from pipeline.image import decode
+from pipeline.image.auxiliary import beside
 from pipeline.image.source_file import digest
 from pipeline.layers.layering import Layers, layer_picture
+from pipeline.layers.matte import AlphaEstimator
+from pipeline.layers.stored_mattes import StoredMattes
 
 if TYPE_CHECKING:
     from pipeline import painterly
@@ -116,6 +119,7 @@ def run(command: JobCommand, report: Report) -> Result:
         _must_be_as_accepted(path, command)
     # A missing model is an error, so look for it before anything that takes long.
     matte, painter = matting.asked_for(command), _painter(command)
+    stored, remarks = _stored_mattes(path, photo, command) if matte is None else (None, ())
     height, width = photo.rgb.shape[:2]
     source = Source(image=command.image, bytes=size, sha256=sha256, width=width, height=height)
     picture, painted = photo, None
@@ -131,18 +135,22 @@ def run(command: JobCommand, report: Report) -> Result:
     threads = command.threads if height * width >= _SMALL else 1
     cv2.setNumThreads(threads)
     with progress.stage("layers"):
-        layers = _layer(picture, painted.stroke_regions if painted else None, depth_map, command, progress, matte, painter)
+        layers = _layer(
+            picture, painted.stroke_regions if painted else None, depth_map, command, progress, matte or stored, painter
+        )
     if layers.max_error > _MAX_ERROR:
         raise Internal(f"the layers do not recompose to the picture: they are up to {layers.max_error} levels off")
     with progress.stage("export") as within:
         networks = {"matting": matte.used if matte else None, "fill": painter.used if painter else None}
-        outputs, manifest = _export(command, photo, picture, painted, depth_map, layers, networks, threads, within)
+        mattes = stored.names if stored else ()
+        outputs, manifest = _export(command, photo, picture, painted, depth_map, layers, networks, mattes, threads, within)
     return Result(
         source=source,
         outputs=outputs,
         manifest=manifest,
         depth_source=depth_map.provenance.source,
         warnings=photo.warnings
+        + remarks
         + (painted.warnings if painted else ())
         + depth_map.warnings
         + (painter.warnings if painter else ()),
@@ -168,13 +176,31 @@ def _painter(command: JobCommand) -> "HiddenPainter | None":
     return HiddenPainter(command)
 
 
+def _stored_mattes(path: bytes, photo: decode.Photo, command: JobCommand) -> tuple[StoredMattes | None, tuple[str, ...]]:
+    """The phone's own mattes, and a warning if they are damaged.
+
+    None if there are none, or if the picture is a painting, whose strokes do not follow them.
+    """
+    if command.spec.mode == "painterly":
+        return None, ()
+    try:
+        found = beside.mattes(path, photo=photo, limits=command.limits)
+    except (JobError, MemoryError):
+        raise
+    except Exception as reason:  # decoders raise anything for hostile bytes
+        if is_passing(reason):
+            raise
+        return None, (f"The mattes stored in {command.image} cannot be decoded and were not used ({str(reason)[:200]}).",)
+    return (StoredMattes(found) if found else None), ()
+
+
 def _layer(
     photo: decode.Photo,
     stroke_regions: NDArray[np.int32] | None,
     depth_map: DepthMap,
     command: JobCommand,
     progress: Progress,
-    matte: matting.Matte | None,
+    matte: AlphaEstimator | None,
     painter: "HiddenPainter | None",
 ) -> Layers:
     spec = command.spec
@@ -205,6 +231,7 @@ def _export(
     depth_map: DepthMap,
     layers: Layers,
     networks: Mapping[str, Network | None],
+    mattes: tuple[str, ...],
     threads: int,
     within: Callable[[float], None],
 ) -> tuple[tuple[Output, ...], str]:
@@ -234,6 +261,7 @@ def _export(
         depth=depth_map.provenance,
         painterly=painted.provenance if painted else None,
         matting=networks["matting"],
+        mattes=mattes,
         fill=networks["fill"],
         recomposition=Recomposition(
             max_error=layers.max_error,

@@ -104,6 +104,11 @@ class Manifest(Frozen):
     depth: Depth
     painterly: Painterly | None = None
     matting: Network | None = Field(None, description="the model that softened the borders between layers; null if none did")
+    mattes: tuple[Word, ...] = Field(
+        (),
+        max_length=10,
+        description="the phone's own mattes that softened borders, by what they show: portrait, hair, skin, sky",
+    )
     fill: Network | None = Field(
         None, description="the model that painted large hidden parts of the farthest layer; null if none did"
     )

@@ -12,7 +12,8 @@ from loguru import logger
 from pydantic import TypeAdapter, ValidationError
 
 from daemon.fs import FileSystem, write_atomic
-from daemon.health.inbox_replacement import identity, is_mount_point
+from daemon.health.inbox_replacement import identity
+from daemon.platform.mounts import is_mount_point
 from daemon.troubles import Troubles
 
 _MAX_BYTES = 1 << 16

@@ -1,8 +1,9 @@
 """Judges a new folder in place of the inbox: did a person create it, or is it the empty mount point of an unmounted disk?"""
 
 import os
+import stat
 
-from daemon.platform.mounts import mount_of
+from daemon.platform.mounts import is_mount_point
 
 Identity = tuple[int, int]
 
@@ -41,15 +42,10 @@ class InboxReplacement:
         return found is not None and found[0] == self._parent[0] and not os.path.islink(self._inbox)
 
 
-def is_mount_point(path: bytes) -> bool:
-    """Whether something is mounted on a folder, by the mount table. Device numbers do not tell a bind mount from a folder."""
-    return mount_of(path).point == os.path.realpath(path)
-
-
 def identity(path: bytes) -> Identity | None:
     """Device and inode of a folder; None if there is no folder."""
     try:
         found = os.stat(path)
     except OSError:
         return None
-    return (found.st_dev, found.st_ino) if os.path.isdir(path) else None
+    return (found.st_dev, found.st_ino) if stat.S_ISDIR(found.st_mode) else None

@@ -1,7 +1,11 @@
 """Finds the mount that a path is on, and whether other machines can change its files."""
 
 import os
+import select
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import psutil
 
@@ -28,6 +32,42 @@ class Mount:
         return self.kind in NETWORK_TYPES or self.kind == "fuse" or self.kind.startswith(("fuse.", "fusefs"))
 
 
+class MountTable:
+    """The mounted file systems. An idle daemon asks often, and they hardly ever change, so they are only listed after a change.
+
+    On Linux, an open mount table reports each change once, as an exceptional condition (proc_pid_mounts(5)). Other systems have
+    no such file; there the file systems are listed each time, which takes one system call.
+    """
+
+    def __init__(self) -> None:
+        self._listed: tuple[Mount, ...] | None = None
+        self._changes: select.poll | None = None
+        if sys.platform == "linux":
+            try:
+                self._file = open("/proc/self/mounts", "rb", buffering=0)  # noqa: SIM115 - open as long as the table is used
+            except OSError:
+                return  # without /proc, or without a descriptor left: list them each time
+            self._changes = select.poll()
+            self._changes.register(self._file, select.POLLPRI)
+
+    def mounts(self) -> tuple[Mount, ...]:
+        """What is mounted now, in the order in which it was mounted."""
+        # Ask for changes first: a change during the listing must be noticed at the next call.
+        if self._has_changed() or self._listed is None:
+            parts = psutil.disk_partitions(all=True)
+            self._listed = tuple(Mount(os.fsencode(part.mountpoint), part.fstype.lower(), part.device) for part in parts)
+        return self._listed
+
+    def _has_changed(self) -> bool:
+        return self._changes is None or bool(self._changes.poll(0))
+
+
+@cache
+def _table() -> MountTable:
+    """The table of this process."""
+    return MountTable()
+
+
 def mount_of(path: bytes, name: bytes = b"") -> Mount:
     """The mount that holds a path or, if `name` is given, its subfolder of that name. The path need not exist.
 
@@ -35,12 +75,21 @@ def mount_of(path: bytes, name: bytes = b"") -> Mount:
     `name` is not resolved, because a stranger may turn it into a link at any moment.
     """
     real = os.path.realpath(path)
-    real = os.path.join(real, name) if name else real
+    return innermost(os.path.join(real, name) if name else real, _table().mounts())
+
+
+def innermost(real: bytes, mounts: Iterable[Mount]) -> Mount:
+    """The one of these mounts, in the order in which they were mounted, that holds a path without links."""
     best = Mount(b"/", "unknown", "unknown")
-    for part in psutil.disk_partitions(all=True):
-        point = os.fsencode(part.mountpoint)
-        inside = real == point or real.startswith(point.rstrip(b"/") + b"/")
+    for mount in mounts:
+        inside = real == mount.point or real.startswith(mount.point.rstrip(b"/") + b"/")
         # If several are mounted at one point, the last one hides the others.
-        if inside and len(point) >= len(best.point):
-            best = Mount(point, part.fstype.lower(), part.device)
+        if inside and len(mount.point) >= len(best.point):
+            best = mount
     return best
+
+
+def is_mount_point(path: bytes) -> bool:
+    """Whether something is mounted on a folder, by the mount table. Device numbers do not tell a bind mount from a folder."""
+    real = os.path.realpath(path)
+    return any(mount.point == real for mount in _table().mounts())

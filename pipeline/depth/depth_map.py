@@ -11,10 +11,6 @@ from daemon.contract.manifest import Depth
 Disparity = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-# The shapes of a picture and its depth count as equal if their proportions differ by at most 1 %, or if one side differs by less
-# than a pixel, because sides are whole pixels.
-ASPECT_TOLERANCE = 0.01
-
 
 @dataclass(frozen=True, eq=False)
 class DepthMap:
@@ -66,10 +62,3 @@ def inverse(distance: NDArray[Any], valid: Mask) -> NDArray[np.float64]:
     disparity = np.zeros(distance.shape, np.float64)
     disparity[valid] = 1.0 / distance[valid].astype(np.float64)
     return disparity
-
-
-def same_shape(depth: tuple[int, int], picture: tuple[int, int]) -> bool:
-    """Whether a depth map and a picture, both (height, width), show the same frame (`ASPECT_TOLERANCE`)."""
-    (dh, dw), (ph, pw) = depth, picture
-    wide, high = dh * pw / ph, dw * ph / pw  # the sides that the depth map should have
-    return abs(dw / wide - 1.0) <= ASPECT_TOLERANCE or abs(dw - wide) < 1.0 or abs(dh - high) < 1.0

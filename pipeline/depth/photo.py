@@ -1,36 +1,38 @@
-"""Reads the depth that the phone stored in the photo: the auxiliary depth picture of a HEIC file.
+"""Reads the depth that the phone stored in the photo: an auxiliary picture of a HEIC or JPEG file.
 
 If a model that makes such depth finer is installed (`prompt: photo` in the list of models), `auto` uses it. `depth: photo`
 always uses the depth as it is stored.
 
 The samples are quantised between bounds that are stored with them (ISO/IEC 23008-12, 6.11.3, after the depth representation
 information SEI message of ITU-T H.265, G.14.2.6). libheif turns the depth picture upright by the picture's own properties, which
-match the photo's.
+match the photo's. In JPEG, `pipeline.image.auxiliary.jpeg_beside` finds the depth, which must be turned like the photo.
 """
 
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.contract.commands import as_code
 from daemon.contract.manifest import Depth
 from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.names import to_text
-from daemon.errors import DepthMissing, DepthUnreadable, JobError
+from daemon.errors import DepthMissing, DepthUnreadable, JobError, is_passing
 from pipeline.depth import learned
-from pipeline.depth.depth_map import DepthMap, inverse, normalised, same_shape
+from pipeline.depth.depth_map import DepthMap, inverse, normalised
 from pipeline.depth.source import PassedOver, Progress, Source, path_of
 from pipeline.image import decode
-from pipeline.image.source_file import check_limits, open_source
-
-if TYPE_CHECKING:
-    from pipeline.image import heif
+from pipeline.image.auxiliary import beside
+from pipeline.image.auxiliary.pictures import DISPARITY, INVERSE_Z, DepthImage, Z
 
 FARTHEST = 16.0
 """The largest distance in a prompt, as a multiple of the smallest. A phone's lidar measures from 0.3 to 5 m, about this ratio."""
-_INVERSE_Z, _DISPARITY, _Z = 0, 1, 2  # representation types; 3 (non-uniform) preserves only the order
+
+NEAREST = 1e-3
+"""A nearer bound of stored distances, in metres, is no bound: 1/distance would leave no difference between all the rest."""
+_ABSURD = 1e9  # a larger number is damage; it could overflow
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,32 +76,28 @@ def read(path: bytes, *, photo: decode.Photo, limits: Limits) -> Stored | None:
         DepthUnreadable: there is depth, but it is damaged or has another shape than the photo.
         SourceMissing: the file is gone.
     """
-    if photo.format != "HEIF":
-        return None
-    from pipeline.image import heif
-
     name = to_text(os.path.basename(path))
-    with open_source(path) as file:
-        check_limits(path, limits, size=os.fstat(file.fileno()).st_size)
-        try:
-            found = heif.depth_images(heif.parse(file))
-        except (JobError, MemoryError):
+    try:
+        found = beside.depth_images(path, photo=photo, limits=limits)
+    except (JobError, MemoryError):
+        raise
+    except Exception as reason:  # decoders raise anything for hostile bytes
+        if is_passing(reason):
             raise
-        except Exception as reason:  # pi-heif raises anything for hostile bytes
-            raise DepthUnreadable(f"The depth stored in {name} cannot be decoded.", detail=str(reason)) from reason
+        raise DepthUnreadable(f"The depth stored in {name} cannot be decoded.", detail=str(reason)) from reason
     if not found:
         return None
     stored = found[0]
-    if not same_shape(stored.samples.shape[:2], photo.rgb.shape[:2]) or stored.samples.ndim != 2:
+    if not beside.same_shape(stored.samples.shape[:2], photo.rgb.shape[:2]) or stored.samples.ndim != 2:
         raise DepthUnreadable(f"The depth stored in {name} has another shape than the photo.")
     return Stored(*physical(stored))
 
 
-def physical(stored: "heif.DepthImage") -> tuple[NDArray[np.float64], Any, tuple[str, ...]]:
+def physical(stored: DepthImage) -> tuple[NDArray[np.float64], Any, tuple[str, ...]]:
     """Disparity of a stored depth picture, in its own unit.
 
     Args:
-        stored: samples and their bounds. Without usable bounds the samples count as disparity from 0 to 1, with a warning.
+        stored: samples and their bounds. Without usable bounds only their order counts, with a warning.
 
     Returns:
         float64 (h, w), larger is nearer (in 1/m if there are bounds as phones write them); "disparity" or "distance"; warnings.
@@ -107,24 +105,30 @@ def physical(stored: "heif.DepthImage") -> tuple[NDArray[np.float64], Any, tuple
     share = stored.samples.astype(np.float64) / ((1 << stored.bits) - 1)
     about = stored.metadata
     kind = about.get("representation_type")
-    near, far = about.get("z_near"), about.get("z_far")
-    low, high = about.get("d_min"), about.get("d_max")
-    if kind == _DISPARITY and low is not None and high is not None and high > low:
+    near, far, low, high = (_bound(about.get(name)) for name in ("z_near", "z_far", "d_min", "d_max"))
+    if kind == DISPARITY and low is not None and high is not None and high > low:
         return low + share * (high - low), "disparity", ()
-    if kind in (_INVERSE_Z, _Z) and near is not None and far is not None and 0 < near < far:
-        if kind == _Z:
+    if kind in (INVERSE_Z, Z) and near is not None and far is not None and NEAREST <= near < far:
+        if kind == Z:
             distance = near + share * (far - near)
             return inverse(distance, np.ones(distance.shape, bool)), "distance", ()
         return 1 / far + share * (1 / near - 1 / far), "disparity", ()
-    return share, "disparity", ("The depth stored in the photo has no scale; only its order from far to near was used.",)
+    no_scale = "The depth stored in the photo has no scale; only its order from far to near was used."
+    return (1.0 - share, "distance", (no_scale,)) if kind == Z else (share, "disparity", (no_scale,))
+
+
+def _bound(value: Any) -> float | None:  # noqa: ANN401  whatever the container's reader found
+    """A bound that can be computed with; None if there is none."""
+    return float(value) if value is not None and abs(value) < _ABSURD else None
 
 
 def _asked_for(picture: decode.Photo, job: JobCommand, _progress: Progress) -> DepthMap:
     stored = read(path_of(job, job.image), photo=picture, limits=job.limits)
     if stored is None:
         raise DepthMissing(
-            f"`depth: photo` was asked for, but {job.image} holds no depth.",
-            hint="Only HEIC portrait photos contain depth; use `depth: auto` instead.",
+            f"{as_code('depth: photo')} was asked for, but {job.image} holds no depth.",
+            hint="Phones store depth in HEIC and JPEG portraits, and many programs remove it; "
+            f"use {as_code('depth: auto')} instead.",
         )
     return stored.depth_map()
 

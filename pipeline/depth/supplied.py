@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.contract.commands import as_code
 from daemon.contract.manifest import Depth
 from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.names import to_text
 from daemon.contract.spec import DepthKind
 from daemon.errors import DepthMissing, DepthUnreadable, ImageTooLarge, ImageType, ImageUnreadable, SourceMissing
 from pipeline.depth import zeros
-from pipeline.depth.depth_map import DepthMap, Mask, inverse, normalised, same_shape
+from pipeline.depth.depth_map import DepthMap, Mask, inverse, normalised
 from pipeline.depth.source import Progress, Source, path_of
 from pipeline.image import decode
+from pipeline.image.auxiliary.beside import same_shape
 
 # Stray zeros (clipped noise, a resampled edge) are below this fraction; a background painted with 0 is far above it.
 _MANY_ZEROS = 0.01
@@ -125,7 +127,7 @@ def _remarks(
 def _asked_for(picture: decode.Photo, job: JobCommand, progress: Progress) -> DepthMap:
     found = _find(picture, job, progress)
     if found is None:
-        raise DepthMissing(f"`depth: file` was asked for, but no depth picture came with {job.image}.")
+        raise DepthMissing(f"{as_code('depth: file')} was asked for, but no depth picture came with {job.image}.")
     return found
 
 

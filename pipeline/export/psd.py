@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from daemon.contract.commands import as_code
 from daemon.errors import OutputTooLarge
 from pipeline.export.format import Format, Pictures, Progress
 from pipeline.export.manifest import layer_names
@@ -81,7 +82,7 @@ def write(
     if max(height, width) > PSB_SIDE:
         raise OutputTooLarge(
             f"The picture is {width} × {height} pixels; a layered Photoshop file holds at most {PSB_SIDE:,} a side.",
-            hint="Use a smaller picture, or set `formats: []` in the sidecar to go without the Photoshop file.",
+            hint=f"Use a smaller picture, or set {as_code('formats: []')} in the sidecar to go without the Photoshop file.",
         )
     if max(height, width) <= PSD_SIDE:
         try:

@@ -1,6 +1,6 @@
 """Reads pictures: checks limits before any pixel is loaded, decodes, turns upright, and returns 8-bit RGB and alpha.
 
-Only this module and `pipeline.image.tiff` (TIFFs of more than 8 bits) use Pillow's `open`. 16-bit RGB in PNG goes through
+Only this module and `pipeline.image.tiff.pixels` (TIFFs of more than 8 bits) use Pillow's `open`. 16-bit RGB in PNG goes through
 OpenCV, because Pillow keeps only the high byte of such samples. HEIC goes through pi-heif, which keeps 10 and 12 bits as they
 are.
 """
@@ -17,8 +17,13 @@ from PIL import AvifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffIma
 
 from daemon.contract.messages import Limits
 from daemon.errors import ImageType, ImageUnreadable
-from pipeline.image import colour, formats, tiff, tiff_directory, tiff_support
+from pipeline.image import formats
+from pipeline.image.colour import convert, declared
+from pipeline.image.colour.cicp import Space
 from pipeline.image.source_file import TRUNCATED, check_limits, damage_reported, display_name, open_source
+from pipeline.image.tiff import directory as tiff_directory
+from pipeline.image.tiff import pixels as tiff_pixels
+from pipeline.image.tiff import support as tiff_support
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")  # what Pillow may try; HEIC is recognised first and goes to pi-heif
 
@@ -68,7 +73,7 @@ class _Decoded:
     """Pixels as they are in the file: not yet upright, not yet RGB; uint8 or uint16 (H, W) or (H, W, C)."""
 
     pixels: NDArray[Any]
-    mode: colour.Mode
+    mode: convert.Mode
     has_alpha: bool
     icc: bytes | None
     bits: int
@@ -76,6 +81,7 @@ class _Decoded:
     orientation: int = 1
     turn: int = 1  # the orientation that must still be applied
     warnings: tuple[str, ...] = ()
+    space: Space | None = None  # what the numbers are, if `icc` does not say it
 
 
 def read(path: bytes, *, limits: Limits) -> Photo:
@@ -98,15 +104,16 @@ def read(path: bytes, *, limits: Limits) -> Photo:
         ImageUnreadable: damaged; `detail` starts with `TRUNCATED` if the file ends too early.
     """
     decoded = decode(path, limits=limits)
-    samples = decoded.pixels
-    pixels: Pixels = samples if samples.dtype == np.uint8 else colour.to_8_bits(samples, decoded.bits)
-    alpha = None
+    samples, alpha = decoded.pixels, None
     if decoded.has_alpha:
-        alpha = np.ascontiguousarray(pixels[..., -1])
-        pixels = np.ascontiguousarray(pixels[..., 0] if decoded.mode == "L" else pixels[..., :3])
+        alpha = _8_bits(np.ascontiguousarray(samples[..., -1]), decoded.bits)
+        samples = np.ascontiguousarray(samples[..., 0] if decoded.mode == "L" else samples[..., :3])
         if alpha.min() == 255:
             alpha = None
-    colours = colour.to_rgb(pixels, decoded.mode, decoded.icc)
+    if decoded.space is not None and decoded.mode in ("L", "RGB"):
+        colours = convert.from_declared(samples, decoded.bits, decoded.space)
+    else:
+        colours = convert.to_rgb(_8_bits(samples, decoded.bits), decoded.mode, decoded.icc)
     return Photo(
         rgb=upright(colours.rgb, decoded.turn),
         alpha=None if alpha is None else upright(alpha, decoded.turn),
@@ -117,6 +124,10 @@ def read(path: bytes, *, limits: Limits) -> Photo:
         orientation=decoded.orientation,
         warnings=(*decoded.warnings, *colours.warnings),
     )
+
+
+def _8_bits(samples: NDArray[Any], bits: int) -> Pixels:
+    return samples if samples.dtype == np.uint8 else convert.to_8_bits(samples, bits)
 
 
 def read_samples(path: bytes, *, limits: Limits) -> tuple[NDArray[Any], str]:
@@ -190,14 +201,22 @@ def _decode_pillow(path: bytes, file: BinaryIO, limits: Limits) -> _Decoded:
     with Image.open(file, formats=[form for form in FORMATS if form != "TIFF"]) as image:
         check_limits(path, limits, pixels=image.size)
         form = "JPEG" if image.format == "MPO" else str(image.format)
-        remarks = _frames_left_out(path, int(getattr(image, "n_frames", 1)), "frames") if form != "JPEG" else ()
+        remarks = () if form == "JPEG" else _frames_left_out(path, int(getattr(image, "n_frames", 1)), "frames")
         bits = max(os.pread(file.fileno(), 1, 24)[0], 8) if form == "PNG" else 8  # IHDR: ISO/IEC 15948, 11.2.2
-        icc = image.info.get("icc_profile") or None
+        said = declared.of_file(form, file, image, image.info.get("icc_profile") or None)
+        if said.remark is not None:
+            remarks = (*remarks, f"{display_name(path)} {said.remark}.")
         image.load()
         orientation = _orientation(image)
-        deep = _deep_samples(image, file) if bits == 16 else None
+        if form == "AVIF":
+            bits = declared.bits_of(file)
+        deep = _deep_samples(image, file) if bits > 8 else None
         pixels, mode, has_alpha = deep or _samples(image)
-    return _Decoded(pixels, mode, has_alpha, icc, bits, form, orientation, orientation, remarks)
+        if form == "AVIF":
+            bits = bits if deep else 8
+            part = declared.visible_part(file, image.width, image.height)
+            pixels = pixels if part is None else np.ascontiguousarray(pixels[part])
+    return _Decoded(pixels, mode, has_alpha, said.icc, bits, form, orientation, orientation, remarks, said.space)
 
 
 def _decode_tiff(path: bytes, file: BinaryIO, limits: Limits, *, numbers: bool) -> _Decoded:
@@ -219,7 +238,7 @@ def _decode_tiff(path: bytes, file: BinaryIO, limits: Limits, *, numbers: bool) 
         probe = Image.new("L", (1, 1))
         probe.info["xmp"] = directory.get(_XMP)
         orientation = int(directory.get(_ORIENTATION, 0)) or _orientation(probe)
-        pixels, mode = _channels(tiff.read_samples(file, directory), has_alpha=kind.has_alpha)
+        pixels, mode = _channels(tiff_pixels.read_samples(file, directory), has_alpha=kind.has_alpha)
         icc = directory.get(_ICC_PROFILE) or None
         return _Decoded(pixels, mode, kind.has_alpha, icc, kind.bits, "TIFF", orientation, orientation, remarks)
     with Image.open(tiff_directory.in_one_plane(file, directory, kind), formats=["TIFF"]) as image:
@@ -233,17 +252,17 @@ def _decode_tiff(path: bytes, file: BinaryIO, limits: Limits, *, numbers: bool) 
 _SAVE_PLAINLY = "Save it as an RGB or grey TIFF or PNG with 8 or 16 bits per channel and drop it again."
 
 
-def _channels(samples: NDArray[Any], *, has_alpha: bool) -> tuple[NDArray[Any], colour.Mode]:
+def _channels(samples: NDArray[Any], *, has_alpha: bool) -> tuple[NDArray[Any], convert.Mode]:
     """Convert samples (H, W, C) to a dtype that OpenCV can rotate, and to (H, W) if C is 1. Returns them and their mode."""
     wider = {"int8": np.int32, "int16": np.int32, "uint32": np.float64, "float16": np.float32}.get(samples.dtype.name)
     if wider is not None:
         samples = samples.astype(wider)
-    modes: dict[int, colour.Mode] = {1: "L", 3: "RGB", 4: "CMYK"}
+    modes: dict[int, convert.Mode] = {1: "L", 3: "RGB", 4: "CMYK"}
     mode = modes[samples.shape[2] - has_alpha]
     return (samples[..., 0] if samples.shape[2] == 1 else samples), mode
 
 
-def _samples(image: Image.Image) -> tuple[NDArray[Any], colour.Mode, bool]:
+def _samples(image: Image.Image) -> tuple[NDArray[Any], convert.Mode, bool]:
     """The pixels decoded by Pillow, their mode, and whether the last channel is alpha. Palettes are resolved."""
     key = image.info.get("transparency")
     if image.mode.startswith("I;16"):
@@ -262,12 +281,12 @@ def _samples(image: Image.Image) -> tuple[NDArray[Any], colour.Mode, bool]:
     return np.asarray(image), _MODES[wanted], wanted in ("LA", "RGBA")
 
 
-_MODES: dict[str, colour.Mode] = {"L": "L", "LA": "L", "RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK", "LAB": "LAB"}
+_MODES: dict[str, convert.Mode] = {"L": "L", "LA": "L", "RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK", "LAB": "LAB"}
 
 
-def _deep_samples(image: Image.Image, file: BinaryIO) -> tuple[NDArray[np.uint16], colour.Mode, bool] | None:
-    """All 16 bits of RGB and RGBA samples of a PNG, through OpenCV; None if Pillow's result is as good."""
-    if image.mode not in ("RGB", "RGBA") or image.format != "PNG":
+def _deep_samples(image: Image.Image, file: BinaryIO) -> tuple[NDArray[np.uint16], convert.Mode, bool] | None:
+    """All bits of RGB and RGBA samples of a PNG or AVIF, through OpenCV; None if Pillow's result is as good."""
+    if image.mode not in ("RGB", "RGBA"):
         return None
     file.seek(0)
     samples = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
@@ -289,12 +308,14 @@ def _decode_heif(path: bytes, file: BinaryIO, limits: Limits) -> _Decoded:
     check_limits(path, limits, pixels=main.size)
     pixels, mode = heif.main_samples(container)
     left_out = len(container) - 1
-    remarks = (f"{display_name(path)} holds {left_out + 1} pictures; the main one was used.",) if left_out else ()
     bits = int(main.info["bit_depth"])
     orientation = heif.exif_orientation(container)
-    return _Decoded(
-        pixels, _MODES[mode], mode in ("LA", "RGBA"), main.info.get("icc_profile"), bits, "HEIF", orientation, 1, remarks
-    )
+    said = declared.of_file("HEIF", file, None, main.info.get("icc_profile"))
+    remarks = (f"{display_name(path)} holds {left_out + 1} pictures; the main one was used.",) if left_out else ()
+    if said.remark is not None:
+        remarks = (*remarks, f"{display_name(path)} {said.remark}.")
+    has_alpha = mode in ("LA", "RGBA")
+    return _Decoded(pixels, _MODES[mode], has_alpha, said.icc, bits, "HEIF", orientation, 1, remarks, said.space)
 
 
 def _frames_left_out(path: bytes, frames: int, word: str) -> tuple[str, ...]:

@@ -1,10 +1,9 @@
-"""Reads HEIC containers through pi-heif: the main picture with all its bits, and the depth that a phone stored next to it.
+"""Reads HEIC containers through pi-heif: the main picture with all its bits, and what a phone stored beside it.
 
 libheif turns and mirrors the main picture and each auxiliary picture as that picture's own properties (irot, imir) say. The EXIF
 orientation only repeats these properties and must not be applied again (ISO/IEC 23008-12, A.2.1).
 """
 
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -12,21 +11,7 @@ import pi_heif
 from numpy.typing import NDArray
 from PIL import Image
 
-
-@dataclass(frozen=True, eq=False)
-class DepthImage:
-    """An auxiliary depth picture as it is stored.
-
-    Attributes:
-        samples: uint8 or uint16 (h, w), upright.
-        bits: how many bits of each sample are used.
-        metadata: the depth representation information (ISO/IEC 23008-12, 6.11.3): `representation_type`, `d_min`, `d_max`,
-            `z_near`, `z_far`, each only if present.
-    """
-
-    samples: NDArray[Any]
-    bits: int
-    metadata: dict[str, Any]
+from pipeline.image.auxiliary.pictures import DepthImage, matte_shown
 
 
 def parse(file: BinaryIO) -> pi_heif.HeifFile:
@@ -54,9 +39,20 @@ def main_samples(heif: pi_heif.HeifFile) -> tuple[NDArray[Any], str]:
 
 
 def depth_images(heif: pi_heif.HeifFile) -> list[DepthImage]:
-    """Decode the depth pictures that belong to the main picture, in the file's order."""
+    """Decode the depth pictures that belong to the main picture, upright, in the file's order."""
     found = heif[heif.primary_index].info.get("depth_images", [])
     return [DepthImage(_array(each), _bits(each), dict(each.info.get("metadata") or {})) for each in found]
+
+
+def mattes(heif: pi_heif.HeifFile) -> dict[str, NDArray[np.uint8]]:
+    """Decode the mattes that belong to the main picture: uint8 (h, w) each, upright, 255 where the named thing is."""
+    main = heif[heif.primary_index]
+    found: dict[str, NDArray[np.uint8]] = {}
+    for kind, numbers in main.info.get("aux", {}).items():
+        shown = matte_shown(kind)
+        if shown is not None and shown not in found:
+            found[shown] = _array(main.get_aux_image(numbers[0]))
+    return found
 
 
 def exif_orientation(heif: pi_heif.HeifFile) -> int:

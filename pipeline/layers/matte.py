@@ -52,7 +52,7 @@ class Border:
 
 AlphaEstimator = Callable[[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.intp]], NDArray[np.float32]]
 """Estimates the alpha of a band. Arguments: the picture, uint8 (H, W, 3); the front, uint8 (H, W), 0 or 255; the flat indices of
-the band's pixels, intp (n,). Returns float32 (n,), 0 to 1. Several threads may call it."""
+the band's pixels, intp (n,). Returns float32 (n,), 0 to 1, or NaN where colours should decide. Several threads may call it."""
 
 
 def estimate_borders(
@@ -259,10 +259,13 @@ def _unmix(
     length = np.einsum("ij,ij->i", axis, axis)
     along = np.einsum("ij,ij->i", pixel - behind[:, :3], axis) / np.maximum(length, 1e-3)
     noise = NOISE**2 + ahead[:, 3] + behind[:, 3]
-    trust = length / (length + 6.0 * noise) if estimated is None else np.ones_like(length)
+    trust = length / (length + 6.0 * noise)
+    if estimated is not None:
+        known = np.isfinite(estimated)
+        trust, along = np.where(known, np.float32(1.0), trust), np.where(known, estimated, along)
     # At the rim of the band the depth is certain.
     trust *= np.clip(4.0 * np.minimum(inside, 1.0 - inside), 0.0, 1.0)
-    alpha = step_alpha + trust * (np.clip(along if estimated is None else estimated, 0.0, 1.0) - step_alpha)
+    alpha = step_alpha + trust * (np.clip(along, 0.0, 1.0) - step_alpha)
     alpha = np.clip((alpha - NOTHING) / (1.0 - 2.0 * NOTHING), 0.0, 1.0)
     rest = pixel - (behind[:, :3] + alpha[:, None] * axis)
     share_ahead, share_behind = alpha * ahead[:, 3], (1.0 - alpha) * behind[:, 3]

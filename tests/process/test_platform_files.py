@@ -1,18 +1,16 @@
 """What the platform layer reports about files and mounts."""
 
 import os
+import shutil
 import subprocess
 import sys
-from collections import namedtuple
+from pathlib import Path
 
-import psutil
 import pytest
 
 from daemon.intake.settle import copy_under_way
 from daemon.platform import files, mounts
 from daemon.watch.scan import sentence
-
-Part = namedtuple("Part", "device mountpoint fstype opts")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="leases exist on Linux only")
@@ -62,19 +60,61 @@ def test_network_file_systems_are_told_from_local_ones(kind, network):
     assert mounts.Mount(b"/", kind, "x").network is network
 
 
-def test_a_path_belongs_to_the_innermost_mount_and_there_to_the_last_one(monkeypatch, tmp_path):
-    inner = os.path.realpath(tmp_path)
-    parts = [Part("/dev/a", "/", "ext4", ""), Part("srv:/x", inner, "nfs4", ""), Part("//srv/y", inner, "CIFS", ""),
-             Part("/dev/b", inner + "x", "xfs", "")]  # fmt: skip
-    monkeypatch.setattr(psutil, "disk_partitions", lambda all: parts)
-    assert mounts.mount_of(os.fsencode(tmp_path / "not there" / "inbox")) == mounts.Mount(os.fsencode(inner), "cifs", "//srv/y")
-    assert mounts.mount_of(os.fsencode(tmp_path.parent)).kind == "ext4"
+def test_a_path_belongs_to_the_innermost_mount_and_there_to_the_last_one():
+    server = mounts.Mount(b"/srv/x", "cifs", "//srv/y")
+    table = [mounts.Mount(b"/", "ext4", "/dev/a"), mounts.Mount(b"/srv/x", "nfs4", "srv:/x"), server,
+             mounts.Mount(b"/srv/xx", "xfs", "/dev/b")]  # fmt: skip
+    assert mounts.innermost(b"/srv/x/not there/inbox", table) == mounts.innermost(b"/srv/x", table) == server
+    assert mounts.innermost(b"/srv", table).kind == "ext4"
 
 
 def test_the_real_mount_table_knows_where_this_file_lies():
     found = mounts.mount_of(os.fsencode(__file__))
     assert os.path.realpath(os.fsencode(__file__)).startswith(found.point)
     assert found.kind != "unknown"
+
+
+_MOUNTING = """
+import os, subprocess, sys
+from daemon.platform.mounts import MountTable, is_mount_point, mount_of
+
+folder, other = map(os.fsencode, sys.argv[1:])
+table = MountTable()
+
+
+def found():
+    return is_mount_point(folder), mount_of(folder).point == folder, folder in [mount.point for mount in table.mounts()]
+
+
+def run(*argv):
+    subprocess.run(argv, check=True)
+
+
+for _ in range(2):
+    assert found() == (False, False, False)
+    run("mount", "-t", "tmpfs", "none", folder)
+    assert found() == (True, True, True) and mount_of(folder).kind == "tmpfs"
+    run("umount", folder)
+    assert found() == (False, False, False)
+    run("mount", "--bind", other, folder)
+    assert found() == (True, True, True)
+    assert found() == (True, True, True)
+    run("umount", folder)
+assert found() == (False, False, False)
+assert table.mounts() is table.mounts()
+"""
+
+
+def test_every_change_of_the_mount_table_is_noticed_and_an_unchanged_one_is_not_read_again(tmp_path):
+    space = ("unshare", "--user", "--map-root-user", "--mount")
+    if shutil.which("unshare") is None or subprocess.run([*space, "true"], capture_output=True).returncode != 0:
+        pytest.skip("this system does not let this user mount anything")
+    folder, other = tmp_path / "a folder", tmp_path / "other"
+    folder.mkdir()
+    other.mkdir()
+    argv = [*space, sys.executable, "-c", _MOUNTING, os.path.realpath(folder), str(other)]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=110)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

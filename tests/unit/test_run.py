@@ -14,6 +14,7 @@ from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.spec import JobSpec
 from pipeline.image import decode
 from pipeline.run import run
+from tests import phone_files
 from tests.unit.pictures import SAMPLES, encoded, exif, landscape, png16, stored
 
 LIMITS = Limits(max_bytes=50_000_000, max_pixels=50_000_000)
@@ -175,3 +176,18 @@ def test_a_strip_goes_through_the_whole_recipe(tmp_path: Path, shape: tuple[int,
     assert json.loads((result / "layer_manifest.json").read_text())["recomposition"]["max_error"] <= 1
     if way != "painted":
         assert error_of(result, picture) <= 1
+
+
+def test_a_phones_jpeg_is_layered_by_its_own_depth_and_mattes(tmp_path):
+    y, x = np.mgrid[:90, :120]
+    disc = np.uint8((x - 60) ** 2 + (y - 45) ** 2 < 900)
+    rgb = landscape(90, 120) // 2 + 100 * disc[..., None]
+    depth = phone_files.apple("disparity", (60 + 150 * disc)[::2, ::2].astype(np.uint8), 0.5, 2.5)
+    matte = phone_files.apple("depth", 255 * disc, subtype="portraiteffectsmatte")
+    result = layered(tmp_path, "photo.jpg", phone_files.iphone(rgb, depth, matte), num_layers=2, formats=[])
+    manifest = json.loads((result / "layer_manifest.json").read_text())
+    assert (manifest["depth"]["source"], manifest["depth"]["polarity"]) == ("photo", "disparity")
+    assert manifest["mattes"] == ["portrait"]
+    assert manifest["recomposition"]["max_error"] <= 1
+    near = np.asarray(Image.open(result / manifest["layers"][1]["file"]))[..., 3] > 127
+    assert np.mean(near == (disc > 0)) > 0.97

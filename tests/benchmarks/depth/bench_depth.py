@@ -102,8 +102,8 @@ def true_depths() -> dict[str, tuple[np.ndarray, np.ndarray]]:
         path, limits = bytes(SAMPLES / "iphone_pug_original.heic"), Limits(max_bytes=1 << 30, max_pixels=1 << 28)
         picture = decode.read(path, limits=limits)
         stored = photo.read(path, photo=picture, limits=limits)
-        height, width = stored.values.shape
-        found["pug"] = cv2.resize(picture.rgb, (width, height), interpolation=cv2.INTER_AREA), stored.values
+        values = stored.depth_map().values
+        found["pug"] = cv2.resize(picture.rgb, values.shape[::-1], interpolation=cv2.INTER_AREA), values
     return found
 
 

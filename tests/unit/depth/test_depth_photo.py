@@ -10,6 +10,9 @@ from daemon.contract.messages import Limits
 from daemon.errors import DepthUnreadable
 from pipeline.depth import photo
 from pipeline.image import decode, heif
+from pipeline.image.auxiliary import beside
+from pipeline.image.auxiliary.pictures import DepthImage
+from tests import phone_files
 
 LIMITS = Limits(max_bytes=10**8, max_pixels=10**8)
 PUG = SAMPLES / "iphone_pug_original.heic"
@@ -17,7 +20,7 @@ needs_pug = pytest.mark.skipif(not PUG.exists(), reason=f"{PUG} is not at hand")
 
 
 def stored(samples, bits=8, **about):
-    return heif.DepthImage(np.array([samples], np.uint16 if bits > 8 else np.uint8), bits, about)
+    return DepthImage(np.array([samples], np.uint16 if bits > 8 else np.uint8), bits, about)
 
 
 def test_disparity_lies_between_its_bounds():
@@ -44,12 +47,15 @@ def test_distance_is_inverted():
         {},
         {"representation_type": 1},
         {"representation_type": 1, "d_min": 2.0, "d_max": 2.0},
+        {"representation_type": 1, "d_min": -1e308, "d_max": 1e308},
+        {"representation_type": 0, "z_near": 1e-320, "z_far": 1},
         {"representation_type": 2, "z_near": 0, "z_far": 1},
     ],
 )
 def test_without_usable_bounds_the_order_counts_and_a_warning_says_so(about):
     disparity, _, remarks = photo.physical(stored([0, 255], **about))
-    assert disparity[0].tolist() == [0.0, 1.0]
+    is_distance = about.get("representation_type") == 2
+    assert disparity[0].tolist() == ([1.0, 0.0] if is_distance else [0.0, 1.0])
     assert "no scale" in remarks[0]
 
 
@@ -100,3 +106,21 @@ def test_stored_depth_of_another_shape_is_refused():
     other = decode.Photo(np.zeros((40, 40, 3), np.uint8), None, None, "sRGB", 8, "HEIF")
     with pytest.raises(DepthUnreadable, match="another shape"):
         photo.read(os.fsencode(PUG), photo=other, limits=LIMITS)
+
+
+@needs_pug
+def test_mattes_in_heic_are_found_and_named(tmp_path):
+    """The sample's gain map, renamed, stands for a matte: its numbers do not matter here."""
+    path = tmp_path / "matte.heic"
+    urn = b"urn:com:apple:photo:2018:aux:portraiteffectsmatte"
+    path.write_bytes(phone_files.renamed_auxiliary(PUG.read_bytes(), b"urn:com:apple:photo:2020:aux:hdrgainmap", urn))
+    frame = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (3024, 4032, 3))
+    picture = decode.Photo(frame, None, None, "sRGB", 8, "HEIF")
+    assert beside.mattes(os.fsencode(PUG), photo=picture, limits=LIMITS) == {}
+    (matte,) = beside.mattes(os.fsencode(path), photo=picture, limits=LIMITS).values()
+    with open(PUG, "rb") as file:
+        container = heif.parse(file)
+        main = container[container.primary_index]
+        (number,) = main.info["aux"]["urn:com:apple:photo:2020:aux:hdrgainmap"]
+        gain = main.get_aux_image(number).to_pillow()
+    assert np.array_equal(matte, np.asarray(gain))

@@ -1,7 +1,7 @@
 """Converts every kind of pixel to 8-bit RGB.
 
-An RGB picture keeps its numbers and its profile, which goes into every output. Everything else is converted to sRGB, through
-its ICC profile if it has one.
+An RGB picture keeps its numbers and its profile, which goes into every output. If it declares its colours in another way, it gets
+a profile that says the same. Everything else is converted to sRGB, through its ICC profile if it has one.
 """
 
 import io
@@ -12,6 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
+
+from pipeline.image.colour import tone
+from pipeline.image.colour.cicp import Space
+from pipeline.image.colour.icc import profile_of
 
 Pixels = NDArray[np.uint8]
 Mode = Literal["L", "RGB", "CMYK", "LAB"]
@@ -70,6 +74,23 @@ def to_rgb(pixels: Pixels, mode: Mode, icc: bytes | None) -> Colours:
     except (ImageCms.PyCMSError, OSError, ValueError) as reason:
         warnings = (*warnings, f"The picture's colour profile could not be used and was ignored ({reason}).")
         return Colours(_uint8(np.asarray(image.convert("RGB"))), None, SRGB, warnings)
+
+
+def from_declared(samples: NDArray[Any], bits: int, space: Space) -> Colours:
+    """Convert grey or RGB in a space that was declared without a profile.
+
+    Args:
+        samples: uint8 or uint16; (H, W) of grey, (H, W, 3) of RGB.
+        bits: how many bits of each sample are used, 8 to 16.
+        space: what they are.
+
+    Returns:
+        RGB with a profile of that space, or, if 8 bits cannot hold it, of another one (`pipeline.image.colour.tone`).
+    """
+    converted, result, remark = tone.converted(samples, bits, space)
+    rgb = converted if converted.ndim == 3 else cv2.cvtColor(converted, cv2.COLOR_GRAY2RGB)
+    icc = None if result.is_srgb else profile_of(result)
+    return Colours(_uint8(rgb), icc, result.name, () if remark is None else (remark,))
 
 
 def to_8_bits(samples: NDArray[np.uint16], bits: int = 16) -> Pixels:

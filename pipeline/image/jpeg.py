@@ -1,0 +1,168 @@
+"""Reads the structure of JPEG files: header segments, XMP, the index of a multi-picture file, and where a picture ends.
+
+Nothing here decodes. Sources: ITU-T T.81 (markers), XMP specification part 3 (XMP in JPEG), CIPA DC-007 (multi-picture format).
+"""
+
+import os
+import re
+import struct
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from pipeline.image import xmp
+
+SOI = b"\xff\xd8"
+_SOS, _EOI, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
+_ALONE = frozenset([0x01, *range(0xD0, 0xD8)])  # markers without a length
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
+_EXTENDED_HEAD = 32 + 4 + 4  # the GUID, the length of the whole, the position of this part
+_XMP_NOTE = ("http://ns.adobe.com/xmp/note/",)
+_MPF = b"MPF\0"
+_IMAGE_COUNT, _ENTRIES, _ENTRY_BYTES = 0xB001, 0xB002, 16  # CIPA DC-007, 5.2.3
+#: A phone writes fewer than ten pictures into one file.
+MAX_PICTURES = 64
+#: Segments of one picture. Extended XMP with 64 MB of depth needs 1,000.
+MAX_SEGMENTS = 2048
+MAX_EXTENDED = 1 << 26
+#: Any marker in the picture data: not a stuffed byte, a restart or a fill byte.
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One header segment.
+
+    Attributes:
+        marker: its second byte.
+        at: where its data begins in the file.
+        data: without the marker and the length.
+    """
+
+    marker: int
+    at: int
+    data: bytes
+
+
+def header_segments(file: BinaryIO, at: int = 0) -> list[Segment]:
+    """The APP1 and APP2 segments before the first scan of the picture that begins at `at`.
+
+    Reading stops without an error where the structure is damaged: the decoder decides whether the picture can be used.
+    """
+    file.seek(at)
+    found: list[Segment] = []
+    if file.read(2) != SOI:
+        return found
+    for _ in range(MAX_SEGMENTS):
+        head = file.read(2)
+        while head[:1] == b"\xff" and head[1:] == b"\xff":  # fill bytes
+            head = b"\xff" + file.read(1)
+        if len(head) < 2 or head[0] != 0xFF or head[1] in (_SOS, _EOI):
+            break
+        if head[1] in _ALONE:
+            continue
+        size = int.from_bytes(file.read(2), "big") - 2
+        if size < 0:
+            break
+        if head[1] in (_APP1, _APP2):
+            found.append(Segment(head[1], file.tell(), file.read(size)))
+        else:
+            file.seek(size, os.SEEK_CUR)
+    return found
+
+
+def xmp_groups(segments: list[Segment]) -> list[xmp.Group]:
+    """The properties in a picture's XMP, the standard packet's before those of its extension.
+
+    A packet that is damaged, incomplete or too large counts as missing. Editors often drop the extension and leave its
+    announcement.
+    """
+    packets = [each.data[len(_XMP) :] for each in segments if each.marker == _APP1 and each.data.startswith(_XMP)]
+    groups: list[xmp.Group] = []
+    try:
+        groups += xmp.parse(packets[0]) if packets else []
+        guid = next((each["HasExtendedXMP"] for each in xmp.having(groups, _XMP_NOTE) if "HasExtendedXMP" in each), None)
+        if guid is not None:
+            groups += xmp.parse(_extension(segments, guid.encode("utf-8", "replace")))
+    except ValueError:
+        pass
+    return groups
+
+
+def _extension(segments: list[Segment], guid: bytes) -> bytes:
+    """The extended packet with this GUID, put together (XMP part 3, 1.1.3.1)."""
+    parts: dict[int, bytes] = {}
+    whole = 0
+    for each in segments:
+        head = each.data[len(_EXTENDED_XMP) : len(_EXTENDED_XMP) + _EXTENDED_HEAD]
+        if each.marker != _APP1 or not each.data.startswith(_EXTENDED_XMP) or len(head) < _EXTENDED_HEAD or head[:32] != guid:
+            continue
+        whole, start = struct.unpack(">II", head[32:])
+        parts[start] = each.data[len(_EXTENDED_XMP) + _EXTENDED_HEAD :]
+    packet = b"".join(part for _, part in sorted(parts.items()))
+    at = 0
+    for start, part in sorted(parts.items()):
+        if start != at:
+            raise ValueError("a part of the extended XMP is missing")
+        at += len(part)
+    if not parts or at != whole or whole > MAX_EXTENDED:
+        raise ValueError("the extended XMP is incomplete or too large")
+    return packet
+
+
+def other_pictures(segments: list[Segment]) -> list[tuple[int, int]]:
+    """Position and size of the further pictures that the index of a multi-picture file lists; empty if there is no index."""
+    for each in segments:
+        if each.marker == _APP2 and each.data.startswith(_MPF):
+            try:
+                return _index(each.data[len(_MPF) :], each.at + len(_MPF))
+            except struct.error:
+                return []
+    return []
+
+
+def _index(data: bytes, base: int) -> list[tuple[int, int]]:
+    """The entries of the index after the first; their offsets count from `base`, where the TIFF header is."""
+    order = "<" if data[:4] == b"II*\0" else ">"
+    (directory,) = struct.unpack_from(order + "I", data, 4)
+    (count,) = struct.unpack_from(order + "H", data, directory)
+    tags: dict[int, tuple[int, int]] = {}
+    for number in range(min(count, MAX_PICTURES)):
+        tag, _, length, value = struct.unpack_from(order + "HHII", data, directory + 2 + 12 * number)
+        tags[tag] = length, value
+    _, pictures = tags.get(_IMAGE_COUNT, (0, 0))
+    length, entries = tags.get(_ENTRIES, (0, 0))
+    found = []
+    for number in range(1, min(pictures, length // _ENTRY_BYTES, MAX_PICTURES)):
+        _, size, offset = struct.unpack_from(order + "III", data, entries + _ENTRY_BYTES * number)
+        found.append((base + offset, size))
+    return found
+
+
+def end_of_picture(data: bytes) -> int | None:
+    """Where the first picture of the file ends, just behind its end marker; None if it has none, or is damaged.
+
+    Thumbnails and other pictures in header segments are skipped. Picture data is searched for its next marker.
+    """
+    at = 2
+    for _ in range(MAX_SEGMENTS):
+        while data[at : at + 2] == b"\xff\xff":
+            at += 1
+        if len(data) < at + 2 or data[at] != 0xFF:
+            return None
+        marker = data[at + 1]
+        at += 2
+        if marker == _EOI:
+            return at
+        if marker in _ALONE:
+            continue
+        size = int.from_bytes(data[at : at + 2], "big")
+        if size < 2:
+            return None
+        at += size
+        if marker == _SOS:
+            following = _MARKER.search(data, at)
+            if following is None:
+                return None
+            at = following.start()
+    return None

@@ -1,0 +1,323 @@
+"""Colours are what the file declares: a chart written in every declared space comes back as the same colours.
+
+The chart's colours are measured as lcms sees the result with its profile, and compared by ΔE2000.
+"""
+
+import io
+import math
+import os
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+from skimage.color import deltaE_ciede2000
+
+from daemon.contract.messages import Limits
+from daemon.errors import ImageUnreadable
+from pipeline.image import decode
+from pipeline.image.colour import cicp, declared, icc, tone
+from tests.unit.pictures import SAMPLES, chunk, encoded, exif, landscape, png16
+
+LIMITS = Limits(max_bytes=10**7, max_pixels=10**6)
+P3_TO_XYZ = np.array([[0.48657095, 0.26566769, 0.19821729], [0.22897456, 0.69173852, 0.07928691], [0, 0.04511338, 1.04394437]])
+SRGB_TO_XYZ = np.array(
+    [[0.41239080, 0.35758434, 0.18048079], [0.21263901, 0.71516868, 0.07219232], [0.01933082, 0.11919478, 0.95053215]]
+)
+BT2020_TO_XYZ = np.array(
+    [[0.63695805, 0.14461690, 0.16888098], [0.26270021, 0.67799807, 0.05930172], [0, 0.02807269, 1.06098506]]
+)
+ADOBE_TO_XYZ = np.array(
+    [[0.57666904, 0.18555824, 0.18822865], [0.29734498, 0.62736357, 0.07529146], [0.02703136, 0.07068885, 0.99133754]]
+)
+BRADFORD_D65_TO_D50 = np.array(
+    [[1.0479298, 0.0229468, -0.0501922], [0.0296278, 0.9904344, -0.0170738], [-0.0092430, 0.0150552, 0.7518743]]
+)
+
+
+def chart(to_xyz):
+    """XYZ (12, 12, 3) of colours all over a gamut, white has Y = 1."""
+    steps = (np.linspace(0.1, 1, 12) ** 2)[:, None] * np.ones(12)
+    mix = np.random.default_rng(4).uniform(0.05, 1, (12, 12, 3))
+    mix[:, :3] = 1  # greys
+    return (steps[..., None] * mix / mix.max(axis=2, keepdims=True)) @ to_xyz.T
+
+
+def lab(xyz):
+    """CIE Lab of XYZ relative to D65, as a profile connects it: adapted to D50."""
+    ratio = xyz @ BRADFORD_D65_TO_D50.T / [0.9642, 1.0, 0.8249]
+    f = np.where(ratio > 216 / 24389, np.cbrt(ratio), (24389 / 27 * ratio + 16) / 116)
+    return np.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], axis=-1)
+
+
+def by_lcms(photo):
+    """The Lab that lcms makes of a decoded photo and its profile."""
+    profile = ImageCms.createProfile("sRGB") if photo.icc is None else ImageCms.ImageCmsProfile(io.BytesIO(photo.icc))
+    seen = ImageCms.profileToProfile(
+        Image.fromarray(photo.rgb), profile, ImageCms.createProfile("LAB"), renderingIntent=1, outputMode="LAB"
+    )
+    stored = np.asarray(seen).astype(float)
+    return np.dstack([stored[..., 0] * 100 / 255, (stored[..., 1:].astype(np.uint8)).view(np.int8).astype(float)])
+
+
+def pq(nits):
+    y = (np.maximum(nits, 0) / 10000) ** 0.1593017578125
+    return ((0.8359375 + 18.8515625 * y) / (1 + 18.6875 * y)) ** 78.84375
+
+
+def hlg(nits, luminance):
+    """HLG numbers of display light on a screen of 1,000 cd/m²."""
+    y = np.maximum((nits @ luminance)[..., None] / 1000, 1e-9)
+    scene = np.maximum(nits / 1000 * y ** ((1 - 1.2) / 1.2), 0)
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    return np.where(scene <= 1 / 12, np.sqrt(3 * scene), a * np.log(np.maximum(12 * scene - b, 1e-9)) + c)
+
+
+def bt709(light):
+    return np.where(light < 0.018053968510807, 4.5 * light, 1.099296826809442 * light**0.45 - 0.099296826809442)
+
+
+def srgb(light):
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
+def cicp_chunk(primaries, transfer, full=1):
+    return chunk(b"cICP", bytes([primaries, transfer, 0, full]))
+
+
+def iccp(space):
+    return chunk(b"iCCP", b"x\0\0" + zlib.compress(icc.profile_of(space)))
+
+
+def gama(gamma, points=None):
+    given = chunk(b"gAMA", struct.pack(">I", round(gamma * 100_000)))
+    if points is None:
+        return given
+    red, green, blue, white = points
+    numbers = [round(value * 100_000) for point in (white, red, green, blue) for value in point]
+    return given + chunk(b"cHRM", struct.pack(">8I", *numbers))
+
+
+LUMINANCE_2020 = BT2020_TO_XYZ[1]
+#: name → (the chunk that declares it, the gamut of the chart, the space's matrix, how light is coded)
+SPACES = {
+    "sRGB, cICP": (cicp_chunk(1, 13), SRGB_TO_XYZ, SRGB_TO_XYZ, srgb),
+    "P3, cICP": (cicp_chunk(12, 13), P3_TO_XYZ, P3_TO_XYZ, srgb),
+    "P3, ICC": (iccp(cicp.P3), P3_TO_XYZ, P3_TO_XYZ, srgb),
+    "BT.2020, cICP": (cicp_chunk(9, 14), P3_TO_XYZ, BT2020_TO_XYZ, bt709),
+    "BT.2020, ICC": (iccp(cicp.space_of(9, 14)[0]), P3_TO_XYZ, BT2020_TO_XYZ, bt709),
+    "Adobe RGB, gAMA and cHRM": (gama(256 / 563, cicp.ADOBE_RGB), SRGB_TO_XYZ, ADOBE_TO_XYZ, lambda light: light ** (256 / 563)),
+    "Adobe RGB, ICC": (
+        iccp(cicp.Space(cicp.ADOBE_RGB, cicp.Curve(563 / 256), "Adobe RGB")), SRGB_TO_XYZ, ADOBE_TO_XYZ,
+        lambda light: light ** (256 / 563),
+    ),
+    "gamma 1.0, gAMA": (gama(1.0), SRGB_TO_XYZ, SRGB_TO_XYZ, lambda light: light),
+    "gamma 1.0, cICP": (cicp_chunk(9, 8), P3_TO_XYZ, BT2020_TO_XYZ, lambda light: light),
+    "gamma 1.0, ICC": (iccp(cicp.Space(cicp.BT709, cicp.LINEAR, "linear")), SRGB_TO_XYZ, SRGB_TO_XYZ, lambda light: light),
+    "gamma 1.8, gAMA": (gama(1 / 1.8), SRGB_TO_XYZ, SRGB_TO_XYZ, lambda light: light ** (1 / 1.8)),
+    "PQ, cICP": (cicp_chunk(9, 16), P3_TO_XYZ, BT2020_TO_XYZ, lambda light: pq(light * 203)),
+    "PQ, BT.709": (cicp_chunk(1, 16), SRGB_TO_XYZ, SRGB_TO_XYZ, lambda light: pq(light * 203)),
+    "HLG, cICP": (cicp_chunk(9, 18), P3_TO_XYZ, BT2020_TO_XYZ, lambda light: hlg(light * 203, LUMINANCE_2020)),
+}  # fmt: skip
+
+
+@pytest.fixture
+def read(tmp_path):
+    def write_and_read(data, name="photo.png"):
+        path = tmp_path / name
+        path.write_bytes(data)
+        return decode.read(os.fsencode(path), limits=LIMITS)
+
+    return write_and_read
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_chart_in_every_declared_space_comes_back_as_the_same_colours(read, name):
+    extra, gamut, to_xyz, coded = SPACES[name]
+    xyz = chart(gamut)
+    light = np.clip(xyz @ np.linalg.inv(to_xyz).T, 0, 1)
+    samples = np.rint(np.clip(coded(light), 0, 1) * 65535).astype(np.uint16)
+    photo = read(png16(samples, extra=extra))
+    difference = deltaE_ciede2000(lab(xyz), by_lcms(photo))
+    assert difference.mean() <= 1.0, f"{difference.mean():.2f}, at most {difference.max():.2f}"
+    is_hdr = name.startswith(("PQ", "HLG"))
+    assert any("tone mapped" in each for each in photo.warnings) == is_hdr
+
+
+def test_a_profile_for_pq_that_says_so_by_numbers_counts_as_pq(read):
+    plain = icc.profile_of(cicp.space_of(9, 14)[0])
+    count = struct.unpack_from(">I", plain, 128)[0]
+    tag = b"cicp" + bytes(4) + bytes([9, 16, 0, 1])
+    table = plain[132 : 132 + 12 * count]
+    moved = b"".join(
+        struct.pack(">4sII", name, at + 12, size) for name, at, size in struct.iter_unpack(">4sII", table)
+    ) + struct.pack(">4sII", b"cicp", len(plain) + 12, len(tag))
+    profile = plain[:128] + struct.pack(">I", count + 1) + moved + plain[132 + 12 * count :] + tag
+    profile = struct.pack(">I", len(profile)) + profile[4:]
+    assert icc.cicp_of(profile) == (9, 16)
+    xyz = chart(P3_TO_XYZ)
+    samples = np.rint(pq(np.clip(xyz @ np.linalg.inv(BT2020_TO_XYZ).T, 0, 1) * 203) * 65535).astype(np.uint16)
+    photo = read(png16(samples, extra=chunk(b"iCCP", b"x\0\0" + zlib.compress(profile))))
+    assert deltaE_ciede2000(lab(xyz), by_lcms(photo)).mean() <= 1.0
+
+
+def test_highlights_are_compressed_by_the_formula_that_is_stated():
+    """BT.2390-10, section 5.4.1, number by number."""
+
+    def scalar(nits, peak, white=203.0):
+        top, most = pq(peak), pq(white) / pq(peak)
+        knee = 1.5 * most - 0.5
+        e = float(pq(nits) / top)
+        if e >= knee:
+            t = (e - knee) / (1 - knee)
+            e = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (-2 * t**3 + 3 * t**2) * most
+        root = (e * top) ** (1 / 78.84375)
+        return 10000 * (max(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (1 / 0.1593017578125)
+
+    nits = np.array([0.0, 1, 50, 93, 203, 400, 1000])
+    expected = [scalar(each, 1000.0) for each in nits]
+    assert tone.compressed(nits, 1000.0) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    assert expected[-1] == pytest.approx(203, rel=1e-3)
+    assert tone.compressed(nits[:5], 150.0).tolist() == nits[:5].tolist()
+
+
+def test_the_hue_of_a_highlight_stays(read):
+    light = np.tile([120.0, 90.0, 60.0], (40, 40, 1))
+    light[10:30, 10:30] *= 8
+    photo = read(png16(np.rint(pq(light) * 65535).astype(np.uint16), extra=cicp_chunk(1, 16)))
+    inside, outside = (np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4) for v in photo.rgb[[20, 2], [20, 2]] / 255)
+    assert inside / inside[0] == pytest.approx([1, 0.75, 0.5], abs=0.02)
+    assert outside[0] < inside[0] <= 1.0
+    assert "960" in photo.warnings[-1].replace(",", "") or "95" in photo.warnings[-1]
+
+
+def test_cicp_is_stronger_than_a_profile_and_a_profile_than_gamma(read):
+    samples = np.full((4, 4, 3), 30000, np.uint16)
+    other = iccp(cicp.Space(cicp.ADOBE_RGB, cicp.Curve(2.2), "other"))
+    assert read(png16(samples, extra=cicp_chunk(12, 13) + other + gama(1.0))).profile == "Display P3"
+    assert read(png16(samples, extra=other + gama(1.0))).profile == "other"
+    assert read(png16(samples, extra=chunk(b"sRGB", b"\0") + gama(1.0))).icc is None
+    assert read(png16(samples, extra=gama(0.45455, cicp.BT709))).icc is None
+
+
+def test_a_gamma_stands_for_srgbs_curve_only_with_srgbs_primaries():
+    assert cicp.png_space(0.45455, None) is None
+    assert cicp.png_space(0.45455, (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)) is None
+    adobe = cicp.png_space(0.45471, (0.3127, 0.329, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06))
+    assert adobe.transfer == cicp.Curve(1 / 0.45471)
+    assert cicp.png_space(0.45455, (0.3, 0.3, 0.6, 0.3, 0.6, 0.3, 0.6, 0.3)) is None  # no triangle
+
+
+def test_narrow_range_and_unknown_numbers(read):
+    samples = (np.uint16([[[16, 235, 126]]]) * 257).repeat(3, axis=0)
+    assert read(png16(samples, extra=cicp_chunk(1, 13, full=0))).rgb[0, 0].tolist() == [0, 255, 128]
+    photo = read(png16(samples, extra=cicp_chunk(99, 200)))
+    assert photo.icc is None
+    assert "photo.png declares colours by primaries 99 and transfer function 200 of H.273" in photo.warnings[0]
+
+
+def test_a_grey_picture_with_a_gamma_gets_it_as_a_profile(read):
+    photo = read(png16(np.full((4, 5), 32768, np.uint16), extra=gama(1 / 1.8)))
+    assert (photo.rgb == 128).all()
+    assert by_lcms(photo)[0, 0, 0] == pytest.approx(lab(0.50196**1.8 * SRGB_TO_XYZ.sum(axis=1))[0], abs=0.5)
+
+
+def avif(rgb, primaries, transfer, depth=10, prop=b""):
+    """An AVIF written by OpenCV, with other numbers in its `colr` property, and a further property of the picture."""
+    options = [cv2.IMWRITE_AVIF_DEPTH, depth, cv2.IMWRITE_AVIF_QUALITY, 100, cv2.IMWRITE_AVIF_SPEED, 9]
+    data = bytearray(cv2.imencode(".avif", rgb[..., ::-1], options)[1].tobytes())
+    at = data.index(b"nclx") + 4
+    data[at : at + 4] = struct.pack(">HH", primaries, transfer)
+    if not prop:
+        return bytes(data)
+    ipma = data.index(b"ipma") - 4
+    grown = len(prop) + 1
+    for kind, more in ((b"meta", grown), (b"iprp", grown), (b"ipco", len(prop)), (b"ipma", 1)):
+        start = data.index(kind) - 4
+        data[start : start + 4] = struct.pack(">I", struct.unpack_from(">I", data, start)[0] + more)
+    count = ipma + 8 + 4 + 4 + 2
+    data[count] += 1
+    data.insert(count + 1 + data[count] - 1, 0x80 | 5)
+    data[ipma:ipma] = prop
+    offset = data.index(b"iloc") + 4 + 4 + 2 + 2 + 2 + 2 + 2
+    data[offset : offset + 4] = struct.pack(">I", struct.unpack_from(">I", data, offset)[0] + grown)
+    return bytes(data)
+
+
+def test_an_avif_keeps_ten_bits_until_it_is_tone_mapped(read):
+    xyz = chart(P3_TO_XYZ).repeat(8, axis=0).repeat(8, axis=1)
+    light = np.clip(xyz @ np.linalg.inv(BT2020_TO_XYZ).T, 0, 1)
+    photo = read(avif(np.rint(pq(light * 203) * 1023).astype(np.uint16), 9, 16), "photo.avif")
+    assert (photo.bits, photo.profile) == (10, "Display P3")
+    # Borders between the squares suffer from the codec; the middles do not.
+    middle = np.s_[3::8, 3::8]
+    assert deltaE_ciede2000(lab(xyz), by_lcms(photo))[middle].mean() <= 1.5
+
+
+def test_an_avif_is_cropped_and_turned_as_its_properties_say(read):
+    rgb = landscape(48, 64)
+    clap = struct.pack(">I4sIIIIiIiI", 40, b"clap", 32, 1, 24, 1, -8, 1, 4, 1)
+    whole, cropped = (read(avif(rgb, 1, 13, 8, prop), "photo.avif") for prop in (b"", clap))
+    assert np.array_equal(cropped.rgb, whole.rgb[16:40, 8:40])
+    turned = read(avif(rgb, 1, 13, 8, struct.pack(">I4sB", 9, b"irot", 1)), "photo.avif")
+    assert np.array_equal(turned.rgb, np.rot90(whole.rgb))
+    outside = struct.pack(">I4sIIIIiIiI", 40, b"clap", 32, 1, 24, 1, 900, 1, 4, 0)
+    assert read(avif(rgb, 1, 13, 8, outside), "photo.avif").rgb.shape == (48, 64, 3)
+
+
+def test_an_avif_in_p3_without_a_profile_gets_one(read):
+    photo = read(avif(landscape(48, 64), 12, 13, 8), "photo.avif")
+    assert photo.profile == "Display P3"
+    assert ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(photo.icc))).strip() == "Display P3"
+
+
+@pytest.mark.skipif(not (SAMPLES / "iphone_pug_original.heic").exists(), reason=f"no sample photo in {SAMPLES}")
+def test_a_heics_numbers_are_found_at_its_main_picture():
+    data = bytearray((SAMPLES / "iphone_pug_original.heic").read_bytes())
+    assert declared.of_file("HEIF", io.BytesIO(data), None, None) == declared.Declared()
+    at = data.index(b"colrprof") + 4
+    data[at : at + 11] = b"nclx" + struct.pack(">HHHB", 12, 13, 6, 128)
+    assert declared.of_file("HEIF", io.BytesIO(data), None, None).space == cicp.P3
+
+
+def test_a_cameras_adobe_rgb_is_not_taken_for_srgb(read):
+    tags = exif(1)
+    tags._ifds[0x8769] = {0xA001: 2}
+    photo = read(encoded(landscape(), "JPEG", exif=tags), "photo.jpg")
+    assert photo.profile == "Adobe RGB (1998)"
+    assert photo.icc is not None
+    assert read(encoded(landscape(), "JPEG", exif=exif(1)), "photo.jpg").icc is None
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.sampled_from([b"gAMA", b"cHRM", b"cICP", b"iCCP"]),
+    st.one_of(st.binary(max_size=40), st.binary(min_size=32, max_size=32), st.binary(min_size=4, max_size=4)),
+)
+def test_hostile_declarations_give_a_picture_or_are_damage(tmp_path_factory, kind, data):
+    path = tmp_path_factory.mktemp("hostile") / "photo.png"
+    path.write_bytes(png16(np.full((3, 3, 3), 30000, np.uint16), extra=chunk(kind, data)))
+    try:
+        photo = decode.read(os.fsencode(path), limits=LIMITS)
+    except ImageUnreadable as refused:
+        assert "damaged" in refused.message  # noqa: PT017  the file has its end, so it is not cut off
+    else:
+        assert photo.rgb.shape == (3, 3, 3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=12), st.integers(8, 330), st.integers(0, 3))
+def test_hostile_boxes_declare_something_or_nothing(data, at, kind):
+    whole = bytearray(AVIF)
+    whole[at : at + len(data)] = data
+    file = io.BytesIO(whole)
+    assert declared.bits_of(file) in (8, 10, 12)
+    assert declared.visible_part(file, 60, 40) is None
+    assert math.isfinite(sum(map(sum, (declared.in_boxes(file)[0] or cicp.SRGB).primaries)))
+
+
+AVIF = avif(landscape(40, 60), 12, 13, 8)
