@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.image.filters import threshold
 from pipeline.layers.assemble import assemble_layers
 from pipeline.layers.bands import band_radius
-from pipeline.layers.crumbs import SMALLEST_PIECE, without_crumbs
+from pipeline.layers.crumbs import smallest_piece, without_crumbs
 from pipeline.layers.matte import AlphaEstimator, estimate_borders
 from pipeline.layers.plates.fill import MAX_PARALLAX
 from pipeline.layers.plates.painted import Painter
@@ -113,7 +113,7 @@ def layer_picture(
     visible = None if alpha is None else alpha > 0
     thresholds = find_thresholds(disparity, visible, num_layers, split, cuts)
     labels = without_slivers(label(disparity, thresholds), num_layers, round(band_radius(rgb.shape)))
-    labels = without_crumbs(labels, round(SMALLEST_PIECE * labels.size))
+    labels = without_crumbs(labels, smallest_piece(labels.size))
     if stroke_regions is not None:
         labels = keep_whole(labels, stroke_regions, num_layers)
     begin("matte", 0.3)
