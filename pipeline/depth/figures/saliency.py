@@ -109,6 +109,8 @@ def _along_paths(superpixels: Superpixels, difference: NDArray[np.float64], rim:
     usual = float(least[np.isfinite(least)].mean()) if np.isfinite(least).any() else 0.0
     steps = np.maximum(steps - usual, 0.0)
     np.fill_diagonal(steps, 0.0)
+    via = np.empty_like(steps)
     for k in range(len(steps)):
-        np.minimum(steps, steps[:, k : k + 1] + steps[k : k + 1], out=steps)
+        np.add(steps[:, k : k + 1], steps[k : k + 1], out=via)
+        np.minimum(steps, via, out=steps)
     return steps

@@ -60,19 +60,27 @@ def patches(rgb: NDArray[np.uint8]) -> Superpixels:
     y, x = np.mgrid[:height, :width]
     row, column = np.minimum(y * down // height, down - 1), np.minimum(x * across // width, across - 1)
     feature = np.dstack([colour, y * (COMPACT / size), x * (COMPACT / size)]).astype(np.float32)
+    planes = [np.ascontiguousarray(feature[:, :, k]).ravel() for k in range(feature.shape[2])]
     labels: NDArray[np.int64] = (row * across + column).astype(np.int64)
-    around = [(row + i, column + j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    # Patches lie on a grid with a rim of patches that no pixel chooses, so that every pixel has nine to choose among.
+    wide = across + 2
+    home = ((row + 1) * wide + column + 1).ravel()
+    inner = ((np.arange(down)[:, None] + 1) * wide + np.arange(across) + 1).ravel()
     for _ in range(ROUNDS):
-        centres = _means(feature, labels, down * across).astype(np.float32)
-        nearest = np.full(labels.shape, np.inf, np.float32)
-        for r, c in around:
-            there = (r >= 0) & (r < down) & (c >= 0) & (c < across)
-            patch = np.clip(r, 0, down - 1) * across + np.clip(c, 0, across - 1)
-            gap = feature - centres[patch]
-            distance = np.where(there, np.einsum("ijk,ijk->ij", gap, gap), np.float32(np.inf))
+        centres = np.full((len(planes), (down + 2) * wide), np.inf, np.float32)
+        centres[:, inner] = _means(feature, labels, down * across).T
+        nearest, chosen = np.full(home.size, np.inf, np.float32), home.copy()
+        for shift in (i * wide + j for i in (-1, 0, 1) for j in (-1, 0, 1)):
+            patch = home + shift
+            distance = np.zeros(home.size, np.float32)
+            for plane, centre in zip(planes, centres, strict=True):
+                gap = plane - centre.take(patch)
+                gap *= gap
+                distance += gap
             closer = distance < nearest
-            nearest[closer] = distance[closer]
-            labels = np.where(closer, patch, labels)
+            np.copyto(nearest, distance, where=closer)
+            np.copyto(chosen, patch, where=closer)
+        labels = ((chosen // wide - 1) * across + chosen % wide - 1).reshape(height, width)
     labels = np.unique(labels, return_inverse=True)[1].reshape(height, width).astype(np.int64)
     count = int(labels.max()) + 1
     places = _means(np.dstack([y, x]).astype(np.float32), labels, count) / max(height, width)
