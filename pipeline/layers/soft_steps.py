@@ -8,7 +8,9 @@ edge nearby. Coefficients are computed on the coarse grid and applied to the col
 Filter", 2015).
 
 A soft map flattens what is thinner than its steps, such as hair. There, a pixel with the colour of the solid thing nearby gets
-the disparity of that thing.
+the disparity of that thing, but only where that colour is clearly not the far side's. On scenes with hair, smooth depth and known
+mattes, this lowers the mean error of alpha by 5 to 26 %, but the front's colours are 4 to 22 % farther from the true ones. It
+recovers a part of the hair, not every strand.
 """
 
 from dataclasses import dataclass
@@ -45,7 +47,8 @@ LIKE = 0.6
 DISTINCT = 20.0
 """Two colours are distinct if their squared distance is this many variances of both. With less, textures in rooms look alike."""
 STRAND = 5.0
-"""How far a thin part can be from the solid thing that it belongs to, in spans of the step. Hair is as long as that."""
+"""How far a thin part can be from the solid thing that it belongs to, in spans of the step. Hair that is longer than that keeps
+the disparity that the map gives it."""
 
 
 @dataclass(frozen=True)
