@@ -13,6 +13,8 @@ from pipeline.image import xmp
 
 SOI = b"\xff\xd8"
 _SOS, _EOI, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
+_METADATA = frozenset([_APP1, _APP2])
+_FRAMES = frozenset([*range(0xC0, 0xD0), 0xF7]) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15, and JPEG-LS
 _ALONE = frozenset([0x01, *range(0xD0, 0xD8)])  # markers without a length
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
@@ -44,8 +46,8 @@ class Segment:
     data: bytes
 
 
-def header_segments(file: BinaryIO, at: int = 0) -> list[Segment]:
-    """The APP1 and APP2 segments before the first scan of the picture that begins at `at`.
+def header_segments(file: BinaryIO, at: int = 0, wanted: frozenset[int] = _METADATA) -> list[Segment]:
+    """The segments with these markers before the first scan of the picture that begins at `at`.
 
     Reading stops without an error where the structure is damaged: the decoder decides whether the picture can be used.
     """
@@ -64,11 +66,20 @@ def header_segments(file: BinaryIO, at: int = 0) -> list[Segment]:
         size = int.from_bytes(file.read(2), "big") - 2
         if size < 0:
             break
-        if head[1] in (_APP1, _APP2):
+        if head[1] in wanted:
             found.append(Segment(head[1], file.tell(), file.read(size)))
         else:
             file.seek(size, os.SEEK_CUR)
     return found
+
+
+def frame(file: BinaryIO) -> tuple[int, int] | None:
+    """The marker of the frame header (SOF) and the bits per channel; None if the file is no JPEG or has no such header.
+
+    The file's position changes.
+    """
+    found = next((each for each in header_segments(file, wanted=_FRAMES) if each.data), None)
+    return None if found is None else (found.marker, found.data[0])
 
 
 def xmp_groups(segments: list[Segment]) -> list[xmp.Group]:
