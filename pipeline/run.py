@@ -26,7 +26,8 @@ from pipeline.depth.depth_map import DepthMap
 from pipeline.export.format import Pictures
 from pipeline.export.manifest import describe_layers, encode, versions
 from pipeline.export.result import packages_of, write_pictures
-from pipeline.image import beside, decode
+from pipeline.image import decode
+from pipeline.image.auxiliary import beside
 from pipeline.image.source_file import digest
 from pipeline.layers.layering import Layers, layer_picture
 from pipeline.layers.matte import AlphaEstimator

@@ -7,7 +7,7 @@ verdict on it.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from daemon.contract.pictures import PICTURES_IN_WORDS
+from daemon.contract.registry import PICTURES_IN_WORDS
 from daemon.intake.names import stray_ending, unread_kind
 from daemon.intake.settle import Track, name_text
 

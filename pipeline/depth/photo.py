@@ -5,7 +5,7 @@ always uses the depth as it is stored.
 
 The samples are quantised between bounds that are stored with them (ISO/IEC 23008-12, 6.11.3, after the depth representation
 information SEI message of ITU-T H.265, G.14.2.6). libheif turns the depth picture upright by the picture's own properties, which
-match the photo's. In JPEG, `pipeline.image.jpeg_beside` finds the depth, which must be turned like the photo.
+match the photo's. In JPEG, `pipeline.image.auxiliary.jpeg_beside` finds the depth, which must be turned like the photo.
 """
 
 import os
@@ -22,8 +22,9 @@ from daemon.errors import DepthMissing, DepthUnreadable, JobError, is_passing
 from pipeline.depth import learned
 from pipeline.depth.depth_map import DepthMap, inverse, normalised
 from pipeline.depth.source import PassedOver, Progress, Source, path_of
-from pipeline.image import beside, decode
-from pipeline.image.auxiliary import DISPARITY, INVERSE_Z, DepthImage, Z
+from pipeline.image import decode
+from pipeline.image.auxiliary import beside
+from pipeline.image.auxiliary.pictures import DISPARITY, INVERSE_Z, DepthImage, Z
 
 FARTHEST = 16.0
 """The largest distance in a prompt, as a multiple of the smallest. A phone's lidar measures from 0.3 to 5 m, about this ratio."""

@@ -19,7 +19,7 @@ from pipeline.depth import zeros
 from pipeline.depth.depth_map import DepthMap, Mask, inverse, normalised
 from pipeline.depth.source import Progress, Source, path_of
 from pipeline.image import decode
-from pipeline.image.beside import same_shape
+from pipeline.image.auxiliary.beside import same_shape
 
 # Stray zeros (clipped noise, a resampled edge) are below this fraction; a background painted with 0 is far above it.
 _MANY_ZEROS = 0.01

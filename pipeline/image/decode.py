@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from daemon.contract.messages import Limits
-from daemon.contract.pictures import PICTURES_IN_WORDS
+from daemon.contract.registry import PICTURES_IN_WORDS
 from daemon.errors import ImageType, ImageUnreadable
-from pipeline.image import colour, formats, photoshop, pillow_file, tiff_file
-from pipeline.image.decoded import Decoded
+from pipeline.image import formats
+from pipeline.image.colour import convert
+from pipeline.image.decoders import photoshop, pillow_file, tiff_file
+from pipeline.image.decoders.decoded import Decoded
 from pipeline.image.source_file import TRUNCATED, check_limits, damage_reported, display_name, open_source
 
 # Pillow's own guard against decompression bombs has a fixed limit (89 million pixels) and warns first. Here the configured
@@ -44,6 +46,7 @@ class Photo:
         orientation: the EXIF orientation in the file, 1 to 8. It has already been applied (for HEIC through the container's own
             rotation, whatever EXIF says). It is kept so that a depth picture of the unrotated photo can be turned as well.
         warnings: sentences for people about what was ignored.
+        dpi: pixels per inch across and down, upright; None if the file does not say.
     """
 
     rgb: Pixels
@@ -54,6 +57,7 @@ class Photo:
     format: str
     orientation: int = 1
     warnings: tuple[str, ...] = ()
+    dpi: tuple[float, float] | None = None
 
 
 def read(path: bytes, *, limits: Limits) -> Photo:
@@ -84,9 +88,9 @@ def read(path: bytes, *, limits: Limits) -> Photo:
         if alpha.min() == 255:
             alpha = None
     if decoded.space is not None and decoded.mode in ("L", "RGB"):
-        colours = colour.from_declared(samples, decoded.bits, decoded.space)
+        colours = convert.from_declared(samples, decoded.bits, decoded.space)
     else:
-        colours = colour.to_rgb(_8_bits(samples, decoded.bits), decoded.mode, decoded.icc)
+        colours = convert.to_rgb(_8_bits(samples, decoded.bits), decoded.mode, decoded.icc)
     return Photo(
         rgb=upright(colours.rgb, decoded.turn),
         alpha=None if alpha is None else upright(alpha, decoded.turn),
@@ -95,6 +99,7 @@ def read(path: bytes, *, limits: Limits) -> Photo:
         bits=decoded.bits,
         format=decoded.format,
         orientation=decoded.orientation,
+        dpi=decoded.dpi[::-1] if decoded.dpi and decoded.orientation >= 5 else decoded.dpi,
         warnings=(*decoded.warnings, *_rounded(path, decoded.bits), *colours.warnings),
     )
 
@@ -105,7 +110,7 @@ def _rounded(path: bytes, bits: int) -> tuple[str, ...]:
 
 
 def _8_bits(samples: NDArray[Any], bits: int) -> Pixels:
-    return samples if samples.dtype == np.uint8 else colour.to_8_bits(samples, bits)
+    return samples if samples.dtype == np.uint8 else convert.to_8_bits(samples, bits)
 
 
 def read_samples(path: bytes, *, limits: Limits) -> tuple[NDArray[Any], str]:
@@ -177,7 +182,7 @@ def _decode(kind: str, path: bytes, file: BinaryIO, limits: Limits, *, numbers: 
     if kind == formats.PHOTOSHOP:
         return photoshop.decode(path, file, limits)
     if kind == "HEIC":
-        from pipeline.image import heif_file  # loads pi-heif
+        from pipeline.image.decoders import heif_file  # loads pi-heif
 
         return heif_file.decode(path, file, limits)
     return pillow_file.decode(path, file, limits)

@@ -11,7 +11,7 @@ import pi_heif
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.image.auxiliary import DepthImage, matte_shown
+from pipeline.image.auxiliary.pictures import DepthImage, matte_shown
 
 
 def parse(file: BinaryIO) -> pi_heif.HeifFile:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from pipeline.image import xmp
 
-SOI = b"\xff\xd8"
+SOI, EOI = b"\xff\xd8", b"\xff\xd9"
 _SOS, _EOI, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
 _METADATA = frozenset([_APP1, _APP2])
 _FRAMES = frozenset([*range(0xC0, 0xD0), 0xF7]) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15, and JPEG-LS
@@ -148,6 +148,40 @@ def _index(data: bytes, base: int) -> list[tuple[int, int]]:
         _, size, offset = struct.unpack_from(order + "III", data, entries + _ENTRY_BYTES * number)
         found.append((base + offset, size))
     return found
+
+
+def scans_complete(data: bytes) -> bool:
+    """Whether the scans of a JPEG, up to the last one that begins, hold every bit of every coefficient (T.81, G.1.1.1).
+
+    A progressive JPEG begins with coarse scans of the whole picture. If its last scans are missing, all its rows are there, but
+    not as sharp as they were.
+    """
+    at, needed = 2, set[tuple[int, int]]()
+    for _ in range(MAX_SEGMENTS):
+        while data[at : at + 2] == b"\xff\xff":
+            at += 1
+        marker = data[at + 1 : at + 2]
+        if data[at : at + 1] != b"\xff" or not marker or marker[0] == _EOI:
+            break
+        at += 2
+        if marker[0] in _ALONE:
+            continue
+        size = int.from_bytes(data[at : at + 2], "big")
+        body = data[at + 2 : at + size]
+        if marker[0] in _FRAMES and len(body) > 5:
+            needed = {(number, place) for number in body[6 : 6 + 3 * body[5] : 3] for place in range(64)}
+        at += max(size, 2)
+        if marker[0] == _SOS and body:
+            numbers, spectrum = body[1 : 1 + 2 * body[0] : 2], body[1 + 2 * body[0] :]
+            if len(spectrum) < 3:
+                return False
+            if spectrum[2] & 15 == 0:  # down to the last bit
+                needed -= {(number, place) for number in numbers for place in range(spectrum[0], min(spectrum[1], 63) + 1)}
+            following = _MARKER.search(data, at)
+            if following is None:
+                return not needed
+            at = following.start()
+    return False
 
 
 def end_of_picture(data: bytes) -> int | None:

@@ -8,7 +8,7 @@ import typer
 
 from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_of, too_large
 from daemon.contract.names import to_text
-from daemon.contract.pictures import PICTURES_IN_WORDS
+from daemon.contract.registry import PICTURES_IN_WORDS
 from daemon.errors import JobError
 from daemon.intake.names import BATCH_NAME, PRESET_NAME, classify, key_of
 from daemon.settings import Settings

@@ -12,7 +12,8 @@ from PIL import Image
 from daemon.contract.messages import Limits
 from daemon.errors import DepthUnreadable, JobError
 from pipeline.depth import photo
-from pipeline.image import beside, decode
+from pipeline.image import decode
+from pipeline.image.auxiliary import beside
 from tests import phone_files
 from tests.phone_files import slope
 from tests.unit.pictures import landscape, stored

@@ -9,8 +9,9 @@ from pictures import SAMPLES, encoded, landscape
 from daemon.contract.messages import Limits
 from daemon.errors import DepthUnreadable
 from pipeline.depth import photo
-from pipeline.image import beside, decode, heif
-from pipeline.image.auxiliary import DepthImage
+from pipeline.image import decode, heif
+from pipeline.image.auxiliary import beside
+from pipeline.image.auxiliary.pictures import DepthImage
 from tests import phone_files
 
 LIMITS = Limits(max_bytes=10**8, max_pixels=10**8)

@@ -13,7 +13,7 @@ from daemon.contract.messages import Limits
 from daemon.errors import DepthMissing, DepthUnreadable
 from pipeline.depth import supplied
 from pipeline.depth.depth_map import inverse, normalised
-from pipeline.image.beside import same_shape
+from pipeline.image.auxiliary.beside import same_shape
 from pipeline.image.decode import Photo
 
 LIMITS = Limits(max_bytes=10**8, max_pixels=10**7)

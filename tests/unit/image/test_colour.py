@@ -7,7 +7,7 @@ import pytest
 from pictures import landscape
 from PIL import Image, ImageCms
 
-from pipeline.image import colour
+from pipeline.image.colour import convert
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -35,31 +35,31 @@ def grey_profile(gamma):
 
 def test_rgb_is_passed_on_without_a_copy_and_with_its_profile():
     pixels = landscape()
-    colours = colour.to_rgb(pixels, "RGB", SRGB)
+    colours = convert.to_rgb(pixels, "RGB", SRGB)
     assert colours.rgb is pixels
     assert (colours.icc, colours.warnings) == (SRGB, ())
 
 
 def test_grey_without_a_profile_is_the_same_in_three_channels():
-    colours = colour.to_rgb(patch(77), "L", None)
+    colours = convert.to_rgb(patch(77), "L", None)
     assert (colours.rgb == 77).all()
     assert (colours.icc, colours.profile) == (None, "sRGB")
 
 
 def test_grey_with_an_rgb_profile_keeps_it():
-    assert colour.to_rgb(patch(77), "L", SRGB).icc == SRGB
+    assert convert.to_rgb(patch(77), "L", SRGB).icc == SRGB
 
 
 def test_grey_with_a_grey_profile_is_converted_by_it():
-    colours = colour.to_rgb(patch(128), "L", grey_profile(1.0))
+    colours = convert.to_rgb(patch(128), "L", grey_profile(1.0))
     # Linear 128/255 is 0.502 of the light, which sRGB writes as 188 (IEC 61966-2-1).
     assert np.abs(colours.rgb.astype(int) - 188).max() <= 1
     assert (colours.icc, colours.profile) == (None, "sRGB")
 
 
 def test_cmyk_without_a_profile_follows_the_plain_rule():
-    assert colour.to_rgb(patch(0, 255, 255, 0), "CMYK", None).rgb[0, 0].tolist() == [255, 0, 0]
-    assert colour.to_rgb(patch(0, 0, 0, 255), "CMYK", None).rgb[0, 0].tolist() == [0, 0, 0]
+    assert convert.to_rgb(patch(0, 255, 255, 0), "CMYK", None).rgb[0, 0].tolist() == [255, 0, 0]
+    assert convert.to_rgb(patch(0, 0, 0, 255), "CMYK", None).rgb[0, 0].tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -70,19 +70,19 @@ def test_lab_becomes_the_colour_it_names(lab, rgb):
     """Lab values (D50) of sRGB colours; 8-bit Lab is L·255/100, a + 128, b + 128 with the sign bit as in TIFF."""
     lightness, a, b = lab
     encoded = patch(round(lightness * 2.55), round(a) & 0xFF, round(b) & 0xFF)
-    assert np.abs(colour.to_rgb(encoded, "LAB", None).rgb[0, 0].astype(int) - rgb).max() <= 5
+    assert np.abs(convert.to_rgb(encoded, "LAB", None).rgb[0, 0].astype(int) - rgb).max() <= 5
 
 
 def test_a_broken_profile_is_ignored_with_a_warning():
     for icc in (b"nonsense", SRGB[:200], SRGB[:128] + bytes(500)):
-        colours = colour.to_rgb(landscape(), "RGB", icc)
+        colours = convert.to_rgb(landscape(), "RGB", icc)
         assert (colours.icc, colours.profile) == (None, "sRGB")
         assert "ignored" in colours.warnings[0]
 
 
 def test_a_profile_for_another_kind_of_colour_is_ignored_with_a_warning():
     for mode, pixels, icc in (("RGB", landscape(), grey_profile(2.2)), ("CMYK", patch(0, 0, 0, 0), SRGB)):
-        colours = colour.to_rgb(pixels, mode, icc)
+        colours = convert.to_rgb(pixels, mode, icc)
         assert colours.icc is None
         assert "ignored" in colours.warnings[0]
 
@@ -92,14 +92,14 @@ def test_rounding_to_8_bits_is_to_nearest_for_every_value():
         top = (1 << bits) - 1
         every = np.arange(top + 1, dtype=np.uint16)
         exact = every.astype(np.float64) * 255 / top
-        assert np.abs(colour.to_8_bits(every, bits) - exact).max() <= 0.5
+        assert np.abs(convert.to_8_bits(every, bits) - exact).max() <= 0.5
 
 
 def test_cmyk_with_a_profile_goes_through_it():
     """A profile in which cyan ink is nothing but lighter grey, so that only its use explains the colour."""
     profile = ImageCms.ImageCmsProfile(io.BytesIO(cmyk_profile()))
     assert profile.profile.xcolor_space == "CMYK"
-    rgb = colour.to_rgb(patch(255, 0, 0, 0), "CMYK", cmyk_profile()).rgb
+    rgb = convert.to_rgb(patch(255, 0, 0, 0), "CMYK", cmyk_profile()).rgb
     plain = np.asarray(Image.new("CMYK", (1, 1), (255, 0, 0, 0)).convert("RGB"))
     assert np.ptp(rgb[0, 0].astype(int)) <= 2
     assert plain[0, 0].tolist() == [0, 255, 255]

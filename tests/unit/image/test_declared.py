@@ -19,7 +19,8 @@ from skimage.color import deltaE_ciede2000
 
 from daemon.contract.messages import Limits
 from daemon.errors import ImageUnreadable
-from pipeline.image import cicp, declared, decode, icc, tone
+from pipeline.image import decode
+from pipeline.image.colour import cicp, declared, icc, tone
 from tests.unit.pictures import SAMPLES, chunk, encoded, exif, landscape, png16
 
 LIMITS = Limits(max_bytes=10**7, max_pixels=10**6)

@@ -85,9 +85,9 @@ def test_print_colours_are_what_pillow_reads(read, mode):
     data = psd(planes, mode)
     same = Image.open(io.BytesIO(data))
     assert same.mode == ("CMYK" if mode == CMYK else "LAB")
-    from pipeline.image import colour
+    from pipeline.image.colour import convert
 
-    expected = colour.to_rgb(np.asarray(same), same.mode, None).rgb
+    expected = convert.to_rgb(np.asarray(same), same.mode, None).rgb
     assert np.array_equal(read(data).rgb, expected)
 
 

@@ -14,7 +14,8 @@ from tiffs import tiff
 
 from daemon.contract.messages import Limits
 from daemon.errors import ImageType, ImageUnreadable
-from pipeline.image import colour, decode
+from pipeline.image import decode
+from pipeline.image.colour import convert
 
 LIMITS = Limits(max_bytes=10**7, max_pixels=10**6)
 HEIGHT, WIDTH = 21, 37
@@ -74,7 +75,7 @@ def meant(numbers, photometric, bits, extra):
         return (255 - eight[..., :3]) * (255 - eight[..., 3:4]) / 255
     if photometric == tiffs.CIELAB:
         lab = Image.frombytes("LAB", (WIDTH, HEIGHT), eight.astype(np.uint8).tobytes())
-        return colour.to_rgb(np.asarray(lab), "LAB", None).rgb
+        return convert.to_rgb(np.asarray(lab), "LAB", None).rgb
     colours = 3 if photometric == tiffs.RGB else 1
     if extra[:1] == (1,):
         top = (1 << bits) - 1

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from pipeline.image import jpeg, xmp
-from pipeline.image.auxiliary import DISPARITY, INVERSE_Z, DepthImage, Z, matte_shown
+from pipeline.image.auxiliary.pictures import DISPARITY, INVERSE_Z, DepthImage, Z, matte_shown
 
 _PLUGINS = (JpegImagePlugin, PngImagePlugin)  # Pillow knows only the formats of imported modules
 _APDI = ("http://ns.apple.com/pixeldatainfo/1.0/",)

@@ -3,7 +3,7 @@
 Every kind that is not listed is refused, because the program could not notice that the decoded pixels are wrong.
 """
 
-from pipeline.image.tiff_directory import (
+from pipeline.image.tiff.directory import (
     ALPHA,
     CMYK,
     COLOURS,

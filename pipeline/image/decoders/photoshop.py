@@ -13,16 +13,16 @@ from PIL import Image
 
 from daemon.contract.messages import Limits
 from daemon.errors import ImageType
-from pipeline.image import colour
-from pipeline.image.decoded import Decoded
+from pipeline.image.colour import convert
+from pipeline.image.decoders.decoded import Decoded, usable_dpi
 from pipeline.image.source_file import check_limits, display_name
 
 _GREY, _INDEXED, _RGB, _CMYK, _DUOTONE, _LAB = 1, 2, 3, 4, 8, 9
-_COLOURS: dict[int, tuple[colour.Mode, int]] = {
+_COLOURS: dict[int, tuple[convert.Mode, int]] = {
     _GREY: ("L", 1), _INDEXED: ("RGB", 1), _RGB: ("RGB", 3), _CMYK: ("CMYK", 4), _DUOTONE: ("L", 1), _LAB: ("LAB", 3),
 }  # fmt: skip
 _MODES = {0: "bitmap", 7: "multichannel"}
-_ICC_PROFILE, _VERSION_INFO = 1039, 1057
+_RESOLUTION, _ICC_PROFILE, _VERSION_INFO = 1005, 1039, 1057
 _RAW, _PACKBITS = 0, 1
 _SAVE_AS = "Save it as RGB or grey with 8 or 16 bits per channel and drop it again."
 _MAX_RESOURCES = 10_000
@@ -78,8 +78,11 @@ def decode(path: bytes, file: BinaryIO, limits: Limits) -> Decoded:
     return _decoded(pixels, mode, resources, head, has_alpha=bool(has_alpha))
 
 
-def _decoded(pixels: NDArray[Any], mode: colour.Mode, resources: dict[int, bytes], head: _Header, *, has_alpha: bool) -> Decoded:
-    return Decoded(np.ascontiguousarray(pixels), mode, has_alpha, resources.get(_ICC_PROFILE) or None, head.bits, "PSD")
+def _decoded(pixels: NDArray[Any], mode: convert.Mode, resources: dict[int, bytes], head: _Header, *, has_alpha: bool) -> Decoded:
+    icc, resolution = resources.get(_ICC_PROFILE) or None, resources.get(_RESOLUTION, b"")
+    # Pixels per inch are in 16.16 fixed point, whatever unit is shown.
+    dpi = usable_dpi([each / 65536 for each in struct.unpack(">I4xI4x", resolution)]) if len(resolution) == 16 else None
+    return Decoded(np.ascontiguousarray(pixels), mode, has_alpha, icc, head.bits, "PSD", dpi=dpi)
 
 
 def _header(data: bytes) -> _Header:

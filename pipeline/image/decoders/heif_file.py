@@ -3,8 +3,9 @@
 from typing import BinaryIO
 
 from daemon.contract.messages import Limits
-from pipeline.image import declared, formats, heif
-from pipeline.image.decoded import MODES, Decoded
+from pipeline.image import formats, heif
+from pipeline.image.colour import declared
+from pipeline.image.decoders.decoded import MODES, Decoded
 from pipeline.image.source_file import check_limits, display_name
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.cicp import (
+from pipeline.image.colour.cicp import (
     BT709,
     DISPLAY_P3,
     LINEAR,

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.contract.messages import Limits
-from pipeline.image import decode, jpeg_beside
-from pipeline.image.auxiliary import DepthImage
+from pipeline.image import decode
+from pipeline.image.auxiliary import jpeg_beside
+from pipeline.image.auxiliary.pictures import DepthImage
 from pipeline.image.source_file import check_limits, open_source
 
 # The shapes of a picture and its depth count as equal if their proportions differ by at most 1 %, or if one side differs by less

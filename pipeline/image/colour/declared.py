@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from pipeline.image.cicp import ADOBE_RGB, HLG_NUMBER, PQ_NUMBER, Curve, Space, png_space, space_of
-from pipeline.image.icc import cicp_of
+from pipeline.image.colour.cicp import ADOBE_RGB, HLG_NUMBER, PQ_NUMBER, Curve, Space, png_space, space_of
+from pipeline.image.colour.icc import cicp_of
 
 _MAX_CHUNKS, _MAX_BOXES = 1000, 5000
 _MAX_META = 1 << 24  # bytes of a meta box; real ones have some kilobytes

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from pipeline.image import tone
-from pipeline.image.cicp import Space
-from pipeline.image.icc import profile_of
+from pipeline.image.colour import tone
+from pipeline.image.colour.cicp import Space
+from pipeline.image.colour.icc import profile_of
 
 Pixels = NDArray[np.uint8]
 Mode = Literal["L", "RGB", "CMYK", "LAB"]
@@ -85,7 +85,7 @@ def from_declared(samples: NDArray[Any], bits: int, space: Space) -> Colours:
         space: what they are.
 
     Returns:
-        RGB with a profile of that space, or, if 8 bits cannot hold it, of another one (`pipeline.image.tone`).
+        RGB with a profile of that space, or, if 8 bits cannot hold it, of another one (`pipeline.image.colour.tone`).
     """
     converted, result, remark = tone.converted(samples, 8 if samples.dtype == np.uint8 else bits, space)
     rgb = converted if converted.ndim == 3 else cv2.cvtColor(converted, cv2.COLOR_GRAY2RGB)

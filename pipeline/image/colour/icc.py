@@ -5,7 +5,7 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.cicp import Curve, Space, to_xyz
+from pipeline.image.colour.cicp import Curve, Space, to_xyz
 
 _D50 = np.array([0.9642, 1.0, 0.8249])
 #: Bradford's cone responses (ICC.1, annex E).

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.image import colour
-from pipeline.image.cicp import Space
+from pipeline.image.colour import convert
+from pipeline.image.colour.cicp import Space
 from pipeline.image.source_file import display_name
 
 _ORIENTATION = 0x0112
+MAX_DPI = 30_000.0  # what fits in 16 bits in a Photoshop file
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +21,7 @@ class Decoded:
     """Pixels as they are in the file: not yet upright, not yet RGB; uint8 or uint16 (H, W) or (H, W, C)."""
 
     pixels: NDArray[Any]
-    mode: colour.Mode
+    mode: convert.Mode
     has_alpha: bool
     icc: bytes | None
     bits: int
@@ -29,9 +30,10 @@ class Decoded:
     turn: int = 1  # the orientation that must still be applied
     warnings: tuple[str, ...] = ()
     space: Space | None = None  # what the numbers are, if `icc` does not say it
+    dpi: tuple[float, float] | None = None  # across and down, before it is turned
 
 
-def samples_of(image: Image.Image) -> tuple[NDArray[Any], colour.Mode, bool]:
+def samples_of(image: Image.Image) -> tuple[NDArray[Any], convert.Mode, bool]:
     """The pixels decoded by Pillow, their mode, and whether the last channel is alpha. Palettes are resolved."""
     key = image.info.get("transparency")
     if image.mode.startswith("I;16"):
@@ -50,12 +52,26 @@ def samples_of(image: Image.Image) -> tuple[NDArray[Any], colour.Mode, bool]:
     return np.asarray(image), MODES[wanted], wanted in ("LA", "RGBA")
 
 
-MODES: dict[str, colour.Mode] = {"L": "L", "LA": "L", "RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK", "LAB": "LAB"}
+MODES: dict[str, convert.Mode] = {"L": "L", "LA": "L", "RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK", "LAB": "LAB"}
 
 
 def left_out(path: bytes, frames: int, word: str) -> tuple[str, ...]:
     """A warning if there is more than one frame or page."""
     return (f"{display_name(path)} has {frames} {word}; the first one was used.",) if frames > 1 else ()
+
+
+def dpi_of(image: Image.Image) -> tuple[float, float] | None:
+    """Pixels per inch across and down, as Pillow found them; None if there are none or they mean nothing."""
+    return usable_dpi(image.info.get("dpi"))
+
+
+def usable_dpi(found: Any) -> tuple[float, float] | None:  # noqa: ANN401  whatever a file holds
+    """Two numbers of pixels per inch that a program can use; None for anything else."""
+    try:
+        across, down = (float(each) for each in found)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (across, down) if all(1.0 <= each <= MAX_DPI for each in (across, down)) else None
 
 
 def orientation_of(image: Image.Image) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.image.tiff_directory import (
+from pipeline.image.tiff.directory import (
     BITS,
     COLOURS,
     COMPRESSION,

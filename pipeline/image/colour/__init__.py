@@ -1,0 +1,1 @@
+"""Converts pixels to 8-bit RGB, and knows the colour spaces that files declare."""

@@ -1,0 +1,1 @@
+"""Decodes the TIFFs that Pillow would misread, and decides which kinds of TIFF are read."""
