@@ -7,7 +7,7 @@ to do. The daemon and the pipeline share the tree: a worker sends the code in an
 import errno
 from typing import ClassVar, Self
 
-from daemon.contract.commands import RETRY, command
+from daemon.contract.commands import RETRY, as_code, command
 from daemon.contract.status import ErrorInfo
 
 #: Errors of a disk, a share or the system that may pass. They say nothing about the content of a file.
@@ -58,8 +58,8 @@ class SpecUnreadable(JobError):
 
     code, exit_status = "spec_unreadable", 11
     hint = (
-        "Write the YAML file in the job's source folder again, as simple `field: value` lines, and drag both files back into the "
-        f"inbox, or run: {RETRY}."
+        f"Write the YAML file in the job's source folder again, as simple {as_code('field: value')} lines, and drag both files "
+        f"back into the inbox, or run: {RETRY}."
     )
 
 
@@ -114,7 +114,7 @@ class DepthMissing(JobError):
     """The requested depth source is missing."""
 
     code, exit_status = "depth_missing", 30
-    hint = "Drop the depth picture as NAME.depth.png beside the photo, or ask for `depth: auto`."
+    hint = f"Drop the depth picture as NAME.depth.png beside the photo, or ask for {as_code('depth: auto')}."
 
 
 class DepthUnreadable(JobError):

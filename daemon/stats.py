@@ -1,8 +1,7 @@
 """Statistics of the last days, from the journal: how many jobs ended each day, how long they took, what failed.
 
 Every segment begins with a snapshot of the jobs that had not ended, so it can be read on its own. Segments are read one at a
-time, newest first, and those older than the period are not read. For speed, only the first fields of most records are parsed; the
-journal's checksums cover the rest.
+time, newest first, and those older than the period are not read.
 """
 
 import math
@@ -10,20 +9,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from typing import Annotated, cast
+from typing import Annotated
 
 from pydantic import Field
 
 from daemon.contract.spec import Mode
 from daemon.contract.status import Frozen, State
-from daemon.fs import FileSystem
 from daemon.journal import History
-from daemon.journal.line import Mark
-from daemon.journal.segment import Segment
+from daemon.journal.outline import Ending
 
 Count = Annotated[int, Field(ge=0)]
-#: The message shown for an error code is only an example, so it is cut at this many characters.
-_MAX_SENTENCE = 200
 
 
 class Day(Frozen):
@@ -68,23 +63,6 @@ class Stats(Frozen):
     known_since: str | None = Field(None, description="the time of the oldest record in the journal, if it is within the period")
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """One end of one job. A job that was retried has several.
-
-    `seconds`: how long it took; None if unknown. `code` and `sentence`: its error, if it has one.
-    """
-
-    job: str
-    at: datetime
-    state: State
-    mode: Mode | None
-    seconds: float | None
-    megapixels: float
-    code: str | None
-    sentence: str
-
-
 @dataclass
 class Tally:
     """Adds up endings. `examples`: the last ending for each error code."""
@@ -111,12 +89,11 @@ class Tally:
                 self.examples[ending.code] = ending
 
 
-def stats(fs: FileSystem, folder: bytes, *, now: datetime, days: int, zone: tzinfo) -> Stats:
+def stats(history: History, *, now: datetime, days: int, zone: tzinfo) -> Stats:
     """Count what ended in the last `days` days, today included.
 
     Args:
-        fs: the disk.
-        folder: the journal's folder.
+        history: the journal.
         now: the end of the period.
         days: how many days, at least 1.
         zone: the time zone in which a day begins at midnight.
@@ -128,11 +105,11 @@ def stats(fs: FileSystem, folder: bytes, *, now: datetime, days: int, zone: tzin
     first = today - timedelta(days=days - 1)
     since = datetime.combine(first, datetime.min.time(), zone).astimezone(UTC)
     tally, oldest = Tally(zone), None
-    for segment in History(fs, folder).segments(backwards=True):
-        for ending in endings(segment):
+    for began, endings in history.statistics():
+        for ending in endings:
             if since <= ending.at <= now:
                 tally.add(ending)
-        oldest = _moment(segment.ts(segment.marks[0]))
+        oldest = datetime.fromisoformat(began)
         if oldest < since:
             break
     return Stats(
@@ -143,38 +120,6 @@ def stats(fs: FileSystem, folder: bytes, *, now: datetime, days: int, zone: tzin
         failures=tuple(_failures(tally)),
         known_since=_text(oldest) if oldest and oldest >= since else None,
     )
-
-
-def endings(segment: Segment) -> Iterator[Ending]:
-    """Yield every end of a job in one segment, in order."""
-    begun: dict[str, Mark] = {}
-    for place in segment.marks:
-        if place.event in ("accepted", "live", "requeued"):
-            begun[place.job] = place
-        elif place.event == "ended":
-            yield _ending(segment, place, begun.pop(place.job, None))
-
-
-def _ending(segment: Segment, end: Mark, begun: Mark | None) -> Ending:
-    record = segment.fields(end)
-    error, source = record["error"] or {}, record["source"] or {}
-    return Ending(
-        job=end.job,
-        at=_moment(record["ts"]),
-        state=record["state"],
-        mode=_mode(segment, begun) if begun else None,
-        seconds=record["processing_seconds"],
-        megapixels=(source.get("width") or 0) * (source.get("height") or 0) / 1e6,
-        code=error.get("code"),
-        sentence=error.get("message", "")[:_MAX_SENTENCE],
-    )
-
-
-def _mode(segment: Segment, begun: Mark) -> Mode | None:
-    """The mode of a job, from the record with which it began; None if the record has none."""
-    if begun.event == "accepted":
-        return cast("Mode | None", segment.field(begun, "mode"))
-    return cast("Mode | None", segment.fields(begun)["value"]["mode"])
 
 
 def _days(tally: Tally, first: date, days: int) -> tuple[Day, ...]:
@@ -207,10 +152,6 @@ def _failures(tally: Tally) -> Iterator[Failures]:
     for code, jobs in sorted(tally.failures.items(), key=lambda item: (-item[1], item[0])):
         last = tally.examples[code]
         yield Failures(code=code, jobs=jobs, last_at=_text(last.at), last_job=last.job, example=last.sentence)
-
-
-def _moment(ts: str) -> datetime:
-    return datetime.fromisoformat(ts)
 
 
 def _text(moment: datetime) -> str:

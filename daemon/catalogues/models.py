@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from daemon.catalogues.reading import claim, read
+from daemon.contract.commands import as_code
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9.-]{0,63}$"
 
@@ -154,7 +155,7 @@ def _no_default(name: str, models: Mapping[str, Entry]) -> str | None:
     if name not in models or models[name].use != "depth":
         return f"default_depth: {name} is not a depth model of this list"
     if not models[name].is_for_any_photo:
-        return f"default_depth: {name} works only on photos with depth of their own; `depth: auto` uses it for them"
+        return f"default_depth: {name} works only on photos with depth of their own; {as_code('depth: auto')} uses it for them"
     return None
 
 

@@ -1,35 +1,74 @@
-"""The command `multiplane`: its verbs, and what applies to all of them."""
+"""The command `multiplane`: its verbs, and what applies to all of them.
 
+A person waits for every import. So this module imports only what `--help` and `--version` need; a verb's module is imported when
+the verb was typed, and what reports an error when there is one.
+"""
+
+import gc
 import os
 import shlex
 import sys
 from importlib import import_module
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from daemon import __version__
-from daemon.cli.common import Home, print_error
-from daemon.contract.commands import command
-from daemon.errors import Refusal
-from daemon.settings.layout import in_checkout, make
-from daemon.settings.typed_command import program_here
+from daemon.cli.options import Home
+from daemon.settings.program import program_here
 
-#: In the order of the help. Each verb is a module in `daemon.cli.verbs`; three of them share the module `control`.
-VERBS = (
-    *("run", "submit", "jobs", "show", "waiting", "watch", "stats", "cancel", "retry", "rm"),
-    *("check", "schema", "doctor", "models", "service"),
-)
+if TYPE_CHECKING:
+    from daemon.errors import Refusal
+
+#: In the order of the help, with what the help says: the first line of each docstring. Each verb is a module in
+#: `daemon.cli.verbs`; three of them share the module `control`.
+VERBS = {
+    "run": "Run the daemon in the foreground until you stop it (Ctrl-C, SIGTERM).",
+    "submit": "Copy pictures into the inbox, each with its depth picture (NAME.depth.png) if there is one.",
+    "jobs": "List the jobs: running, pending in order, then ended ones, most recent first.",
+    "show": "Show the history of one job: what was asked, what happened when, how it ended.",
+    "waiting": "List what is still in the inbox, and why.",
+    "watch": "Show the running jobs, the queue and the waiting list, live. Without a terminal, print them once.",
+    "stats": "Show how many jobs ended each day, how long they took by mode, and what failed.",
+    "cancel": "Cancel pending or running jobs. Their pictures stay in source/.",
+    "retry": "Run failed or cancelled jobs again with what is in source/ now. Correct a wrong sidecar there first.",
+    "rm": "Remove ended jobs with their folders, including the original pictures in source/.",
+    "check": "Check sidecars, presets and pictures without dropping them; exit 1 if one would be refused.",
+    "schema": "Print the JSON Schema of the sidecar, of status.json, layer_manifest.json or daemon.json, or of a command's JSON.",
+    "doctor": "Check folders, journal, daemon, weights, device and more; exit 1 if something is wrong.",
+    "models": "List models; fetch, check and remove their weights.",
+    "service": "Run the daemon in the background, under launchd or systemd.",
+}
 #: Targets of the Makefile that people may type as verbs.
 MAKE_TARGETS = ("setup", "demo", "test", "lint", "bench", "soak", "wheel", "lock", "clean")
 _MODULES = {"cancel": "control", "retry": "control", "rm": "control"}
 
 
 def command_line(verb: str | None = None) -> typer.Typer:
-    """The command line with only this verb, or with all verbs if `verb` is None or unknown.
+    """The command line with only this verb, or with all verbs if `verb` is None or unknown."""
+    app = _without_verbs()
+    for name in [verb] if verb in VERBS else VERBS:
+        found = getattr(import_module(f"daemon.cli.verbs.{_MODULES.get(name, name)}"), name)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found)
+        else:
+            app.command()(found)
+    return app
 
-    Importing all verbs takes longer than most verbs run.
-    """
+
+def overview() -> typer.Typer:
+    """The command line for lines that name no verb: help, version, completion of a verb's name. Its verbs cannot be run."""
+    app = _without_verbs()
+    for name, said in VERBS.items():
+        app.command(name, help=said)(_nothing)
+    return app
+
+
+def _nothing() -> None:
+    raise AssertionError("a verb was run that was not typed")
+
+
+def _without_verbs() -> typer.Typer:
     app = typer.Typer(
         name="multiplane",
         help="A hot folder that turns photos into depth-ordered transparent layers.",
@@ -37,12 +76,6 @@ def command_line(verb: str | None = None) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
-    for name in [verb] if verb in VERBS else VERBS:
-        found = getattr(import_module(f"daemon.cli.verbs.{_MODULES.get(name, name)}"), name)
-        if isinstance(found, typer.Typer):
-            app.add_typer(found)
-        else:
-            app.command()(found)
     return app
 
 
@@ -61,17 +94,27 @@ def _options(
         os.environ["MULTIPLANE_HOME"] = os.fspath(home)
 
 
-def _verb_typed() -> str | None:
-    """The first word after the command; None if there is none.
-
-    While zsh or bash completes a line, the line is in the environment.
-    """
+def _words() -> list[str]:
+    """The words after the command. While zsh or bash completes a line, the line is in the environment."""
     line = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS")
-    words = line.split() if line else sys.argv
-    return words[1] if len(words) > 1 else None
+    return (line.split() if line else sys.argv)[1:]
 
 
-def _not_a_verb(name: str) -> Refusal:
+def _typed(words: list[str]) -> typer.Typer:
+    """The command line that these words need. Raises Refusal if the first is a target of the Makefile."""
+    if words and words[0] in VERBS:
+        return command_line(words[0])
+    if words and words[0] in MAKE_TARGETS:
+        raise _not_a_verb(words[0])
+    # A verb may follow options.
+    return command_line() if any(word in VERBS for word in words) else overview()
+
+
+def _not_a_verb(name: str) -> "Refusal":
+    from daemon.contract.commands import command
+    from daemon.errors import Refusal
+    from daemon.settings.layout import in_checkout, make
+
     hint = f"Run: {make(name)}" if in_checkout() else f"An installed package has none. {command('--help')} lists the verbs."
     return Refusal(f"{name} is a command of the checkout, not a verb of multiplane", hint=hint, exit_status=2)
 
@@ -85,18 +128,27 @@ def _program_name() -> str:
 def main() -> None:
     """Run the command line. Every refusal and every disk error becomes one sentence and a next step, never a traceback."""
     try:
-        verb = _verb_typed()
-        if verb in MAKE_TARGETS:
-            raise _not_a_verb(verb)
-        command_line(verb)(prog_name=_program_name(), complete_var="_MULTIPLANE_COMPLETE")
-    except Refusal as refusal:
-        print_error(refusal.message, refusal.hint)
-        sys.exit(refusal.exit_status)
-    except OSError as error:
-        if error.filename is None:
+        try:
+            app = _typed(_words())
+        finally:
+            gc.enable()
+        app(prog_name=_program_name(), complete_var="_MULTIPLANE_COMPLETE")
+    except Exception as error:
+        found = _explained(error)
+        if found is None:
             raise
-        from daemon.cli.startup_refusal import explained
+        from daemon.cli.common import print_error
 
-        found = explained(error)
         print_error(found.message, found.hint)
         sys.exit(found.exit_status)
+
+
+def _explained(error: Exception) -> "Refusal | None":
+    """The refusal that tells a person about an error; None if the error is a mistake of the program."""
+    from daemon.errors import Refusal
+
+    if isinstance(error, OSError) and error.filename is not None:
+        from daemon.cli.startup_refusal import explained
+
+        return explained(error)
+    return error if isinstance(error, Refusal) else None

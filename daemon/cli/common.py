@@ -4,13 +4,15 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
 import typer
 from pydantic import BaseModel
 from rich.console import Console
 
-from daemon.contract.commands import Commands, command, holds_commands
+from daemon.cli.options import Home as Home
+from daemon.cli.options import Json as Json
+from daemon.contract.commands import Commands, command, has_marks
 from daemon.contract.printable import replace_unprintable
 from daemon.errors import ImageTooLarge, Refusal
 from daemon.fs import LocalFiles
@@ -18,16 +20,6 @@ from daemon.platform.mounts import mount_of
 from daemon.settings import Settings, load
 from daemon.settings.loading import home_of
 from daemon.settings.typed_command import commands_here
-
-Home = Annotated[
-    Path | None,
-    typer.Option(
-        "--home",
-        envvar="MULTIPLANE_HOME",
-        help="The folder that holds inbox and outbox. Default: the checkout, or ~/Multiplane for an installed package.",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 
 out = Console(emoji=False, highlight=False, soft_wrap=True)
 err = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
@@ -107,7 +99,7 @@ def printable(text: str) -> str:
 
     The commands in it are filled in for this terminal.
     """
-    return replace_unprintable(commands().fill(text) if holds_commands(text) else text, keep="\n")
+    return replace_unprintable(commands().fill(text) if has_marks(text) else text, keep="\n")
 
 
 def print_json(value: object) -> None:

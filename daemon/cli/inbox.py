@@ -7,8 +7,8 @@ from daemon.claiming.control_files import read_control
 from daemon.contract.names import to_text
 from daemon.intake import Memory, Rules, step
 from daemon.outbox import Waiting
+from daemon.outbox.status_files import MAX_WAITING
 from daemon.settings import Settings
-from daemon.views.view_writer import MAX_WAITING
 from daemon.watch import Scanner
 
 #: Seconds, longer than any rule waits. A file that would still wait after this time waits for a person.

@@ -3,13 +3,15 @@
 import os
 import time
 from collections.abc import Collection
+from functools import partial
 from itertools import islice
 
 from pydantic import ValidationError
 
+from daemon.contract.commands import without_marks
 from daemon.contract.records import Job
 from daemon.contract.status import State, Status
-from daemon.fs import FileSystem
+from daemon.fs import FileSystem, write_atomic
 from daemon.jobs.retry_pause import pause_left_at
 from daemon.journal import History
 from daemon.journal.history import EndedJob
@@ -21,12 +23,12 @@ _MAX_BYTES = 64 << 20
 
 
 class JobQueries:
-    """Reads the journal, daemon.json and the status files of one home."""
+    """Reads the journal, daemon.json and the status files of one home. Changes nothing but the indexes of the journal."""
 
     def __init__(self, fs: FileSystem, settings: Settings) -> None:
         self._fs = fs
         self._paths = settings.paths
-        self.history = History(fs, self._paths.journal_bytes)
+        self.history = History(fs, self._paths.journal_bytes, partial(_save_index, fs))
 
     def daemon_runs(self) -> bool:
         """Whether a daemon runs in this home.
@@ -39,7 +41,8 @@ class JobQueries:
     def health(self) -> Health | None:
         """daemon.json as it was last written; None if it is missing or cannot be read."""
         try:
-            return Health.model_validate_json(self._fs.read(os.path.join(self._paths.outbox_bytes, b"daemon.json"), _MAX_BYTES))
+            path = os.path.join(self._paths.outbox_bytes, b"daemon.json")
+            return without_marks(Health.model_validate_json(self._fs.read(path, _MAX_BYTES)))
         except (OSError, ValidationError):
             return None
 
@@ -47,7 +50,7 @@ class JobQueries:
         """A job's status.json as it was last written; None if it is missing or cannot be read."""
         try:
             path = os.path.join(self._paths.outbox_bytes, job_id.encode(), b"status.json")
-            return Status.model_validate_json(self._fs.read(path, _MAX_BYTES))
+            return without_marks(Status.model_validate_json(self._fs.read(path, _MAX_BYTES)))
         except (OSError, ValidationError):
             return None
 
@@ -97,3 +100,18 @@ class JobQueries:
             Refusal: a segment of the journal is damaged.
         """
         return self.history.job(job_id)
+
+
+def _save_index(fs: FileSystem, path: bytes, data: bytes) -> bool:
+    """Write the index of a segment, readable only for its owner. False if that fails, or if the journal is not this user's."""
+    # Whoever runs this command may have another umask than the daemon, and the journal may be private.
+    umask = os.umask(0o077)
+    try:
+        if os.stat(os.path.dirname(path)).st_uid != os.geteuid():
+            return False
+        write_atomic(fs, path, data, durable=False)
+    except OSError:
+        return False
+    finally:
+        os.umask(umask)
+    return True

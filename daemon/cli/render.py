@@ -28,13 +28,16 @@ def cell(text: str, style: str = "") -> Text:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """The lines of a text, broken between words. Names and commands stay whole, to be copied, even if they are longer."""
+    """The lines of a text, broken between words. Words and commands stay whole, to be copied, even if they are longer."""
     lines = [""]
-    for word in _WORD.findall(text):
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
-            lines.append(word)
+    end = 0
+    for word in _WORD.finditer(text):
+        # A name may contain several spaces in a row.
+        gap, end = " " * (word.start() - end), word.end()
+        if lines[-1] and len(lines[-1]) + len(gap) + len(word[0]) > width:
+            lines.append(word[0])
         else:
-            lines[-1] += f" {word}" if lines[-1] else word
+            lines[-1] += f"{gap}{word[0]}" if lines[-1] else word[0]
     return lines
 
 

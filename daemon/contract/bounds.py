@@ -10,10 +10,15 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from daemon.contract.commands import shortened, well_marked
+
 #: Characters that are removed from workers' texts, because people see these on terminals: C0 and C1 controls except tab and
 #: newline, marks that change the direction of text, and unpaired surrogates, which cannot be written into a file.
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+#: The same without NUL, which belongs to the marks around commands (`daemon.contract.commands`).
+_CONTROL_IN_PROSE = re.compile(CONTROL.pattern.replace("\x00-", "\x01-", 1))
 _PLAIN = "^[^\x00-\x1f\x7f-\x9f]*$"
+_NO_NUL = "^[^\x00]*$"
 _CUT = " [cut]"
 #: In characters. The first is enough for a sentence with the longest possible names. The second is enough for a list of all
 #: mistakes in a file, or for the end of a traceback.
@@ -29,8 +34,18 @@ def _sentence(said: Any) -> Any:  # noqa: ANN401 - a validator gets any type; th
     """The text on one line, without control characters, and cut. In a log, a second line would look like another entry."""
     if not isinstance(said, str):
         return said
-    text = CONTROL.sub("", said.replace("\n", " "))
-    return text if len(text) <= _MAX_SENTENCE else text[: _MAX_SENTENCE - len(_CUT)] + _CUT
+    return _cut(CONTROL.sub("", said.replace("\n", " ")))
+
+
+def _prose(said: Any) -> Any:  # noqa: ANN401 - as above
+    """As `_sentence`, but the commands in the text stay marked."""
+    if not isinstance(said, str):
+        return said
+    return well_marked(_cut(_CONTROL_IN_PROSE.sub("", said.replace("\n", " "))))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_SENTENCE else shortened(text, _MAX_SENTENCE - len(_CUT), _CUT)
 
 
 def _passage(said: Any) -> Any:  # noqa: ANN401 - as above
@@ -40,6 +55,8 @@ def _passage(said: Any) -> Any:  # noqa: ANN401 - as above
 
 #: A sentence for people. It is cut if it is too long.
 Sentence = Annotated[str, BeforeValidator(_sentence), Field(max_length=_MAX_SENTENCE)]
+#: A sentence that may contain commands, which are filled in when it is shown.
+Prose = Annotated[str, BeforeValidator(_prose), Field(max_length=_MAX_SENTENCE)]
 Passage = Annotated[str, BeforeValidator(_passage), Field(max_length=_MAX_PASSAGE)]
 #: A short name: of a stage, a layer, a program and its version, a model and its licence.
 Word = Annotated[str, Field(max_length=MAX_OF_A_WORD, pattern=_PLAIN)]
@@ -47,8 +64,9 @@ Word = Annotated[str, Field(max_length=MAX_OF_A_WORD, pattern=_PLAIN)]
 Code = Annotated[str, Field(max_length=40, pattern="^[a-z][a-z0-9_]*$")]
 JobId = Annotated[str, Field(max_length=64)]
 #: On disk, a name has up to 255 bytes and a path up to 4,096. As text, a byte may take four characters (`daemon.contract.names`).
-Name = Annotated[str, Field(min_length=1, max_length=4 * 255)]
-Path = Annotated[str, Field(min_length=1, max_length=4 * 4096)]
+#: Neither contains a NUL.
+Name = Annotated[str, Field(min_length=1, max_length=4 * 255, pattern=_NO_NUL)]
+Path = Annotated[str, Field(min_length=1, max_length=4 * 4096, pattern=_NO_NUL)]
 Checksum = Annotated[str, Field(max_length=64, pattern="^[0-9a-f]*$")]
 Bytes = Annotated[int, Field(ge=0, le=_MAX_WHOLE)]
 Count = Annotated[int, Field(ge=0, le=_MAX_WHOLE)]
@@ -61,5 +79,5 @@ Finite = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
 #: A process id.
 Pid = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
-Warnings = Annotated[tuple[Sentence, ...], Field(max_length=100)]
+Warnings = Annotated[tuple[Prose, ...], Field(max_length=100)]
 Timings = Annotated[dict[Word, Seconds], Field(max_length=100)]

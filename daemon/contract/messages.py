@@ -1,10 +1,12 @@
 """The messages between daemon and worker, as JSON lines: commands to the worker's stdin, events from its descriptor 3."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import AfterValidator, Field, TypeAdapter
 
 from daemon.contract.bounds import Bytes, Count, JobId, Path, Pid, Seconds, Share, Timings, Warnings, Word
+from daemon.contract.commands import well_marked
 from daemon.contract.spec import JobSpec
 from daemon.contract.status import ErrorInfo, Frozen, Output, Source
 
@@ -16,6 +18,25 @@ MAX_FILES = 1000
 
 #: What a worker has loaded before its job. Each of these includes the one before it.
 Warm = Literal["light", "depth", "painting"]
+
+#: The commands, and the lines of a YAML file, that a worker may show. It works on what strangers made, and might be made to say
+#: anything: these do no harm whoever asks for them.
+_SHOWABLE = re.compile(
+    r"multiplane (?:retry ID|doctor|models (?:list|verify|fetch [a-z0-9.-]+(?: --accept-licence '?[\w. -]+'?)?))"
+    r"|[a-z_]+: [\w\[\]-]+"
+)
+
+
+def _shown(sentence: str) -> str:
+    """The sentence, with all other commands unmarked: they stay as they are, as names do."""
+    return well_marked(sentence, _SHOWABLE)
+
+
+def _told(error: ErrorInfo) -> ErrorInfo:
+    return error.model_copy(update={"message": _shown(error.message), "hint": _shown(error.hint)})
+
+
+_Warnings = Annotated[Warnings, AfterValidator(lambda told: tuple(map(_shown, told)))]
 
 
 class Limits(Frozen):
@@ -109,7 +130,7 @@ class Result(Frozen):
     outputs: tuple[Output, ...] = Field(max_length=MAX_FILES)
     manifest: Path
     depth_source: Word | None = None
-    warnings: Warnings = ()
+    warnings: _Warnings = ()
     timings: Timings = Field(default_factory=dict)
     peak_rss: Bytes = 0
 
@@ -118,9 +139,9 @@ class Error(Frozen):
     """The job failed. The worker then exits with the exit status that belongs to the error's code."""
 
     type: Literal["error"] = "error"
-    error: ErrorInfo
+    error: Annotated[ErrorInfo, AfterValidator(_told)]
     source: Source | None = None
-    warnings: Warnings = ()
+    warnings: _Warnings = ()
 
 
 Event = Annotated[Hello | Ready | Started | ProgressEvent | Heartbeat | Result | Error, Field(discriminator="type")]

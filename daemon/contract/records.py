@@ -7,7 +7,7 @@ as `daemon.contract.names` encodes them. The records are slotted dataclasses, be
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchUnderWay
 from daemon.contract.older_values import LenientSource, LenientTimings
@@ -323,4 +323,6 @@ AnyRecord = (
     | SegmentStart
     | LiveJob
 )
-RECORD: TypeAdapter[AnyRecord] = TypeAdapter(Annotated[AnyRecord, Field(discriminator="event")])
+RECORD: TypeAdapter[AnyRecord] = TypeAdapter(
+    Annotated[AnyRecord, Field(discriminator="event")], config=ConfigDict(defer_build=True)
+)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from daemon.contract.bounds import Bytes, Checksum, Code, Extent, Name, Passage, Path, Seconds, Sentence, Share, Word
+from daemon.contract.bounds import Bytes, Checksum, Code, Extent, Name, Passage, Path, Prose, Seconds, Share, Word
 from daemon.contract.registry import FORMATS
 from daemon.contract.spec import JobSpec, Mode
 
@@ -25,15 +25,16 @@ ENDED: frozenset[State] = frozenset({"completed", "failed", "cancelled"})
 class Frozen(BaseModel):
     """The base class of immutable models that refuse unknown fields."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # With `defer_build`, pydantic builds the schema of a model when it is used first: most commands use few of them.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class ErrorInfo(Frozen):
     """Why a job did not complete. `code` is for programs; everything else is for people."""
 
     code: Code
-    message: Sentence = Field(description="one plain sentence: what is wrong, and where")
-    hint: Sentence = Field(description="what to do about it")
+    message: Prose = Field(description="one plain sentence: what is wrong, and where")
+    hint: Prose = Field(description="what to do about it")
     detail: Passage | None = Field(None, description="for developers: the end of a traceback or of the worker's output")
 
 

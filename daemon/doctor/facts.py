@@ -16,6 +16,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from daemon import __version__
+from daemon.contract.commands import unmarked, without_marks
 from daemon.doctor.judging import judge
 from daemon.doctor.model import (
     Answer,
@@ -171,7 +172,7 @@ def _daemon(fs: FileSystem, settings: Settings) -> DaemonFacts:
         holds = False  # the check of the folders reports what is wrong
     try:
         data = fs.read(os.path.join(settings.paths.outbox_bytes, b"daemon.json"), _MAX_BYTES)
-        health = Health.model_validate_json(data)
+        health = without_marks(Health.model_validate_json(data))
     except (OSError, ValidationError):
         return DaemonFacts(holds=holds)
     return DaemonFacts(holds=holds, health=health, silent_seconds=health.silent_seconds(datetime.now(UTC)))
@@ -240,10 +241,10 @@ def _pipeline(*arguments: str) -> Answer:
     except subprocess.TimeoutExpired:
         return Answer(failure=f"it gave no answer within {_PROGRAM_SECONDS:.0f} s")
     try:
-        return Answer(value=json.loads(done.stdout))
+        return Answer(value=without_marks(json.loads(done.stdout)))
     except ValueError:
         last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        return Answer(failure=last[:500])
+        return Answer(failure=unmarked(last[:500]))
 
 
 def _offline(environ: Mapping[str, str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import cast
 
 from daemon.clock import local
-from daemon.contract.commands import command
+from daemon.contract.commands import as_code, command
 from daemon.doctor.judging_machine import device, sandbox, weights
 from daemon.doctor.model import Facts, Finding, Folder, JournalFacts
 from daemon.journal.journal import RESERVE_BYTES
@@ -79,7 +79,7 @@ def _folders(facts: Facts) -> Iterator[Finding]:
             sentence = (
                 f"The {folder.name} {folder.path} lacks its marker file .multiplane: is it the mount point of an unmounted disk?"
             )
-            touch = f"`{shlex.join(('touch', f'{folder.path}/.multiplane'))}`"
+            touch = as_code(shlex.join(("touch", f"{folder.path}/.multiplane")))
             hint = f"Mount the disk; if this really is the {folder.name}, create the marker: {touch}"
             yield Finding(area="folders", grade="problem", sentence=sentence, hint=hint)
         elif folder.network and folder.name == "state folder":
@@ -207,6 +207,11 @@ def _journal(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 area="journal", grade="note", sentence=sentence, hint="You need not do anything: the next start sets it aside."
             )
+    stale = [segment.path for segment in journal.segments if segment.stale_index]
+    if stale:
+        sentence = f"The index of {stale[0]}{f' and of {len(stale) - 1:,} more' if stale[1:] else ''} is out of date."
+        hint = f"You need not do anything: it is ignored, and {command('stats')} or another search writes it again."
+        yield Finding(area="journal", grade="note", sentence=sentence, hint=hint)
     if journal.aside:
         count = len(journal.aside)
         sentence = f"Cut-off writes were set aside {'once' if count == 1 else f'{count} times'}, after a crash or a power loss."
@@ -238,7 +243,7 @@ def _order(journal: JournalFacts) -> Iterator[Finding]:
 def _damage_hint(path: str, *, is_last: bool) -> str:
     """What to do about a damaged segment."""
     aside = f"{os.path.dirname(path)}/damaged-{os.path.basename(path)}"
-    move = f"`{shlex.join(('mv', path, aside))}`"
+    move = as_code(shlex.join(("mv", path, aside)))
     if not is_last:
         return f"Restore it from a backup. Only the history is missing otherwise; to look back without it: {move}"
     return (
@@ -268,7 +273,8 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
         yield Finding(area="daemon", grade="problem", sentence=sentence, hint=f"Look at the log: {_LOGS}")
     elif daemon.silent_seconds > SILENT_SECONDS:
         sentence = f"The daemon (process {health.pid}) hasn't responded for {daemon.silent_seconds:.0f} s; perhaps a share hangs."
-        hint = f"Check the share; then restart it: {command('service', 'restart')}, or `kill {health.pid}` and {command('run')}."
+        by_hand = f"{as_code(f'kill {health.pid}')} and {command('run')}"
+        hint = f"Check the share; then restart it: {command('service', 'restart')}, or {by_hand}."
         yield Finding(area="daemon", grade="problem", sentence=sentence, hint=hint)
     elif health.state in ("offline", "paused"):
         sentence = f"The daemon is {health.state}: {health.problem or 'no reason was reported'}."

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import cast
 
-from daemon.contract.commands import command
+from daemon.contract.commands import as_code, command
 from daemon.doctor.model import Facts, Finding
 from daemon.settings.layout import set_up_again
 
@@ -54,11 +54,13 @@ def device(facts: Facts) -> Iterator[Finding]:
     answer = facts.devices.value
     if facts.devices.failure or not isinstance(answer, dict):
         sentence = f"The devices cannot be checked: {facts.devices.failure or 'no answer was given'}."
-        yield Finding(area="device", grade="problem", sentence=sentence, hint=f"Set the program up again: `{set_up_again()}`")
+        yield Finding(
+            area="device", grade="problem", sentence=sentence, hint=f"Set the program up again: {as_code(set_up_again())}"
+        )
         return
     if answer.get("error"):
         sentence = f"PyTorch cannot be loaded: {answer['error']}."
-        hint = f"Set the program up again (`{set_up_again()}`); without it, only pictures that need no model can be done."
+        hint = f"Set the program up again ({as_code(set_up_again())}); without it, only pictures that need no model can be done."
         yield Finding(area="device", grade="problem", sentence=sentence, hint=hint)
         return
     working = [name for name in ("cuda", "mps") if answer.get(name) is True]

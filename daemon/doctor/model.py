@@ -92,6 +92,7 @@ class Segment:
         damage: a sentence that says why it cannot be used; None if it can.
         newer: `damage` says that a newer version wrote it; the file itself is whole.
         unreadable: `damage` says that the disk could not read it; nobody knows whether the file is whole.
+        stale_index: it has an index that does not fit its content.
     """
 
     path: str
@@ -100,6 +101,7 @@ class Segment:
     damage: str | None = None
     newer: bool = False
     unreadable: bool = False
+    stale_index: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from daemon import clock
+from daemon.contract.commands import without_marks
 from daemon.contract.requests import is_job_id
 from daemon.contract.status import Status
 from daemon.doctor.model import Segment
@@ -13,6 +14,7 @@ from daemon.errors import Refusal
 from daemon.fs import FileSystem
 from daemon.journal.chain import Fault, Link, between, misnamed, missing_at_end
 from daemon.journal.head import Head, read_head
+from daemon.journal.index import read_index
 from daemon.journal.segment import NewerError
 from daemon.journal.segment_files import excluded_segments, link_of, load_segment, segment_numbers, segment_path
 
@@ -65,7 +67,13 @@ class Survey:
         self._began = self._began or segment.ts(segment.marks[0])
         self.links.append(link)
         self.jobs.update(mark.job for mark in segment.marks)
-        return Segment(path=name, records=len(segment.marks), torn_line=segment.torn.line if segment.torn else None)
+        index = read_index(self._fs, self._folder, number)
+        return Segment(
+            path=name,
+            records=len(segment.marks),
+            torn_line=segment.torn.line if segment.torn else None,
+            stale_index=index is not None and not index.is_of(segment.data),
+        )
 
     def faults(self) -> Iterator[Fault]:
         """Yield what is wrong with the order of the readable segments: misplaced and missing ones."""
@@ -133,7 +141,8 @@ def _looks_like_a_job(fs: FileSystem, folder: bytes) -> bool:
 def read_status(fs: FileSystem, outbox: bytes, name: str) -> Status | None:
     """A job's status.json; None if it is missing, incomplete or about another job. Anybody may have written it."""
     try:
-        status = Status.model_validate_json(fs.read(os.path.join(outbox, name.encode(), b"status.json"), _MAX_STATUS_BYTES))
+        path = os.path.join(outbox, name.encode(), b"status.json")
+        status = without_marks(Status.model_validate_json(fs.read(path, _MAX_STATUS_BYTES)))
     except (OSError, ValidationError):
         return None
     return status if status.job_id == name else None

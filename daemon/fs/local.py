@@ -40,15 +40,13 @@ class LocalFiles:
     def _is_published(self, path: bytes) -> bool:
         return self._published is not None and os.path.join(path, b"").startswith(self._published)
 
-    @contextlib.contextmanager
-    def _locate(self, path: bytes) -> Iterator[Location]:
-        """How to reach a path: below the published folder, by a name in its open parent folder; elsewhere, by the whole path."""
+    def _locate(self, path: bytes) -> Location:
+        """How to reach a path: below the published folder, by a name in its open parent folder; elsewhere, by the whole path.
+
+        The caller closes the location, by using it as a context manager.
+        """
         names = names_below(self._published, path)
-        if not names or self._published is None:
-            yield Location(path, None)
-            return
-        with locate_below(self._published, names) as location:
-            yield location
+        return locate_below(self._published, names) if names and self._published is not None else Location(path, None)
 
     def create(self, path: bytes) -> int:
         """Make a new, empty file and open it for writing."""

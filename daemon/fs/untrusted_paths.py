@@ -1,10 +1,10 @@
 """Resolves paths in a folder where strangers can write: opens each folder from its parent, and follows no link."""
 
-import contextlib
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 _ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FOLDER = _ROOT | os.O_NOFOLLOW
@@ -12,10 +12,20 @@ _FOLDER = _ROOT | os.O_NOFOLLOW
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A file's name and the descriptor of its open folder. If `folder` is None, `name` is a whole path."""
+    """A file's name and the descriptor of its open folder. If `folder` is None, `name` is a whole path.
+
+    As a context manager, it closes the folder when the block ends.
+    """
 
     name: bytes
     folder: int | None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.folder is not None:
+            os.close(self.folder)
 
 
 def names_below(root: bytes | None, path: bytes) -> list[bytes]:
@@ -67,11 +77,6 @@ def enter(folder: int, name: bytes) -> int:
         raise NotADirectoryError(errno.ENOTDIR, "a link or a file is in the place of this folder", name) from error
 
 
-@contextlib.contextmanager
-def locate_below(root: bytes, names: Sequence[bytes]) -> Iterator[Location]:
-    """Locate the last of these names. Its folder stays open while the block runs. Raises the same errors as `descend`."""
-    folder = descend(root, names[:-1])
-    try:
-        yield Location(names[-1], folder)
-    finally:
-        os.close(folder)
+def locate_below(root: bytes, names: Sequence[bytes]) -> Location:
+    """Locate the last of these names in its folder, which the caller closes. Raises the same errors as `descend`."""
+    return Location(names[-1], descend(root, names[:-1]))

@@ -117,10 +117,11 @@ class FolderHealth:
         self._report(health, error)
         self._report_shares(watch)
         root = self._outbox.root
-        if not self._outbox.is_healthy() and self._is_the_same("outbox", root) and self._has_its_jobs():
-            self._put_back("outbox", self._outbox.prepare)
         if not self._outbox.is_healthy():
-            return f"{os.fsdecode(self._outbox.root)} is not there, or is not the outbox (its marker file .multiplane is missing)"
+            if self._is_the_same("outbox", root) and self._has_its_jobs():
+                self._put_back("outbox", self._outbox.prepare)
+            if not self._outbox.is_healthy():
+                return f"{os.fsdecode(root)} is not there, or is not the outbox (its marker file .multiplane is missing)"
         self._identities.remember("outbox", root)
         return None
 

@@ -219,8 +219,12 @@ class SystemHealth:
             self._again(now, self._cause if self._available() < _ENOUGH_MEMORY else None)
 
     def next_look(self) -> float:
-        """When to call `look` at the latest, in monotonic seconds. Infinite while a canary runs, as its answer wakes the loop."""
-        return float("inf") if self._canary.is_pending else self._next
+        """When to call `look` at the latest, in monotonic seconds.
+
+        Infinite while a canary runs, because its answer wakes the loop, and while nothing is wrong: the loop calls `look` often
+        enough anyway.
+        """
+        return float("inf") if self._canary.is_pending or self._cause is None else self._next
 
     def _look_at_program(self, now: float, *, busy: bool) -> None:
         program = self._program()

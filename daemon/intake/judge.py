@@ -4,6 +4,7 @@ import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from daemon.contract.commands import as_code
 from daemon.contract.names import to_text
 from daemon.intake.model import Control, Entry, Late, Ready, Waiting
 from daemon.intake.names import key_of
@@ -175,7 +176,7 @@ def _without_sidecar(found: Match, context: Context, verdict: Verdict) -> Settle
     image, control, pace = found.image, context.control, context.pace
     if control is not None and control.kind == "batch":
         if control.images is not None and not _named(image, control.images):
-            return SettleState("not listed under `images:` in job.yaml")
+            return SettleState(f"not listed under {as_code('images:')} in job.yaml")
         if pace.now < context.quiet_since + pace.rules.batch_quiet:
             return SettleState("the folder is still being filled", context.quiet_since + pace.rules.batch_quiet)
         return None

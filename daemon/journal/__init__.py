@@ -6,16 +6,39 @@
 - `writer`: appends records to a segment. `journal` opens the whole folder, and begins new segments.
 - `ledger`: records decisions, and tells its subscribers.
 - `chain`: checks that the segments follow one another. `head` shows whether the end is missing.
-- `history`: searches all segments.
+- `history`: searches all segments. `index` is a file beside each older segment that saves time.
 - `pruning`: removes old segments. `elapsed_time` counts their age.
 - `lock`: keeps a second daemon out.
+
+A module is imported when a name of it is used first, because the verbs need only some, and a person waits for their imports.
 """
 
-from daemon.journal.history import History
-from daemon.journal.journal import Journal, Recovered
-from daemon.journal.line import Entry, UnreplayableError
-from daemon.journal.lock import hold_lock
-from daemon.journal.pruning import prune
-from daemon.journal.writer import JournalError
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from daemon.journal.history import History
+    from daemon.journal.journal import Journal, Recovered
+    from daemon.journal.line import Entry, UnreplayableError
+    from daemon.journal.lock import hold_lock
+    from daemon.journal.pruning import prune
+    from daemon.journal.writer import JournalError
+else:
+    _MODULES = {
+        "Entry": "line",
+        "History": "history",
+        "Journal": "journal",
+        "JournalError": "writer",
+        "Recovered": "journal",
+        "UnreplayableError": "line",
+        "hold_lock": "lock",
+        "prune": "pruning",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__} has no attribute {name}")
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
 
 __all__ = ["Entry", "History", "Journal", "JournalError", "Recovered", "UnreplayableError", "hold_lock", "prune"]

@@ -1,23 +1,35 @@
-"""Searches all segments of the journal. Holds one segment in memory at a time, and never changes anything.
+"""Searches all segments of the journal. Holds one segment in memory at a time, and changes nothing but their indexes.
 
 Every segment begins with a snapshot of the jobs that had not ended. So each can be understood without the ones before it, and
-the oldest may be missing (`pruning`). Only the first fields of most records are read (`outline`).
+the oldest may be missing (`pruning`). If a segment has an index that fits its content (`index`), only the records of the jobs
+that are shown are parsed; otherwise, the first fields of every record (`outline`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import islice
-from typing import cast
+from typing import TypeVar
 
 from daemon.contract.records import Job
 from daemon.contract.status import State
 from daemon.errors import Refusal
-from daemon.fs import FileSystem
+from daemon.fs import FileSystem, Stat
 from daemon.jobs.fold import Jobs
-from daemon.journal.line import Entry, Mark, UnknownRecordError, decode, field, is_intact, mark, ts_of
-from daemon.journal.outline import Outline
+from daemon.journal.index import ENDINGS, OUTCOMES, SMALLEST, Part, index_of, read_index
+from daemon.journal.line import Entry, UnknownRecordError, decode, is_intact, mark, ts_of
+from daemon.journal.outline import Ending, Outline
 from daemon.journal.segment import NEWER_HINT, Segment, lines
-from daemon.journal.segment_files import load_segment, read_file, segment_numbers, segment_path
+from daemon.journal.segment_files import (
+    index_path,
+    load_segment,
+    parse_segment,
+    read_file,
+    segment_numbers,
+    segment_path,
+)
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,33 +38,64 @@ class EndedJob:
 
     Attributes:
         job_id: its id.
-        begun: the line of its first record in the segment.
-        end: the line of its `ended` record.
+        state: the state in which it ended.
+        ended_at: when it ended, UTC, RFC 3339.
+        batch: the id of its batch; None if it has none.
         job: a function that decodes its records and returns the job.
     """
 
     job_id: str
-    begun: bytes
-    end: bytes
+    state: State
+    ended_at: str
+    batch: str | None
     job: Callable[[], Job]
 
-    @property
-    def state(self) -> State:
-        """The state in which the job ended."""
-        return cast("State", field(self.end, "state"))
 
-    @property
-    def batch(self) -> str | None:
-        """The id of its batch; None if it has none."""
-        return cast("str | None", field(self.begun, "batch"))
+class _Read:
+    """The content of one segment's file. Its records are parsed only when that is needed.
+
+    Args:
+        data: the content of the file.
+        path: where it was read.
+    """
+
+    def __init__(self, data: bytes, path: bytes) -> None:
+        self.data = data
+        self._path = path
+
+    @cached_property
+    def segment(self) -> Segment:
+        """The segment. Raises Refusal if it is damaged."""
+        return parse_segment(self.data, self._path)
+
+    @cached_property
+    def outline(self) -> Outline:
+        """Its outline. Raises Refusal if the segment is damaged."""
+        return Outline(self.segment)
+
+    def ended(self, job_id: str) -> Job:
+        """A job that ended in this segment. Raises Refusal if the segment is damaged or does not list the job."""
+        places = self.outline.ended.get(job_id)
+        if places is None:
+            path = self._path.decode(errors="replace")
+            raise Refusal(f"the index of {path} is wrong: it lists {job_id}", hint="Remove the index; it is written again.")
+        return self.outline.job(places)
 
 
 class History:
-    """Everything that was recorded and not yet pruned."""
+    """Everything that was recorded and not yet pruned.
 
-    def __init__(self, fs: FileSystem, folder: bytes) -> None:
+    Args:
+        fs: the disk.
+        folder: the journal's folder.
+        save: writes the index of a segment that lacks one: it is given the path and the content, and returns whether they were
+            written. None: no index is written.
+    """
+
+    def __init__(self, fs: FileSystem, folder: bytes, save: Callable[[bytes, bytes], bool] | None = None) -> None:
         self._fs = fs
         self._folder = folder
+        self._save = save
 
     def entries(self) -> Iterator[Entry]:
         """Every record in order, snapshots included.
@@ -96,28 +139,32 @@ class History:
         """
         needle = b'"job":"' + job_id.encode() + b'"'
         found: list[Entry] = []
-        for number in segment_numbers(self._fs, self._folder):
-            found += [self._decode(number, line) for line in self._lines(number, needle)]
+        numbers = segment_numbers(self._fs, self._folder)
+        for number in numbers:
+            if number == numbers[-1] or self._may_mention(number, job_id):
+                found += [self._decode(number, line) for line in self._lines(number, needle)]
         return found
 
     def job(self, job_id: str) -> Job | None:
         """The last known state of a job, live or ended; None if it is unknown."""
-        jobs = Jobs()
-        for entry in self.records_of(job_id):
-            jobs.apply(entry)
-        return jobs.find(job_id)
+        return job_of(job_id, self.records_of(job_id))
 
     def batch(self, name: str) -> list[Job]:
         """The jobs of the batch with this id, or of all batches whose folder had this name; in order of arrival."""
+
+        def belongs(batch: str | None, folder: str) -> bool:
+            return batch is not None and name in (batch, folder)
+
+        # First those that live: whichever of them ends meanwhile is found among the ended ones.
+        live = {job.job_id: job for job in self.now().live.values() if belongs(job.accepted.batch, job.accepted.folder)}
         found: dict[str, Job] = {}
-        live: dict[str, Job] = {}
-        for segment in self.segments():
-            outline = Outline(segment)
-            for job_id in (*outline.removed, *outline.live):
+        for outcomes, read in self._parts(OUTCOMES):
+            for job_id in outcomes.others:
                 found.pop(job_id, None)
-            found |= _of_batch(outline, outline.ended, name)
-            live = _of_batch(outline, outline.live, name)
-        return sorted((found | live).values(), key=lambda job: job.sequence)
+            for ended in outcomes.ended:
+                if belongs(ended.batch, ended.folder):
+                    found[ended.job] = read.ended(ended.job)
+        return sorted((live | found).values(), key=lambda job: job.sequence)
 
     def endings(self) -> Iterator[tuple[str, str]]:
         """The id of each ended job and when it ended, newest first. Segments are read only as the caller needs them."""
@@ -134,13 +181,22 @@ class History:
             Refusal: a segment is damaged.
         """
         newer: set[str] = set()
-        for segment in self.segments(backwards=True):
-            outline = Outline(segment)
-            for job_id, places in reversed(outline.ended.items()):
-                if job_id not in newer:
-                    yield _past(outline, job_id, places)
+        for outcomes, read in self._parts(OUTCOMES, backwards=True):
+            for ended in reversed(outcomes.ended):
+                if ended.job not in newer:
+                    yield EndedJob(ended.job, ended.state, ended.at, ended.batch, partial(read.ended, ended.job))
             # The newest segment that mentions a job counts, even if it says that the job runs again or was removed.
-            newer |= outline.removed | outline.ended.keys() | outline.live.keys()
+            newer.update(outcomes.others)
+            newer.update(ended.job for ended in outcomes.ended)
+
+    def statistics(self) -> Iterator[tuple[str, list[Ending]]]:
+        """When each segment began (UTC, RFC 3339), and every end of a job in it, in order; the newest segment first.
+
+        Raises:
+            Refusal: a segment is damaged.
+        """
+        for endings, read in self._parts(ENDINGS, backwards=True):
+            yield ts_of(read.data[: read.data.index(b"\n")]), endings
 
     def backwards(self) -> Iterator[Job]:
         """The jobs that ended and were not removed, newest first.
@@ -153,6 +209,48 @@ class History:
     def ended(self, most: int) -> list[Job]:
         """At most `most` jobs that ended, newest first; see `backwards`."""
         return list(islice(self.backwards(), most))
+
+    def _parts(self, part: Part[_Value], *, backwards: bool = False) -> Iterator[tuple[_Value, _Read]]:
+        """The same part of the index of each segment, with the segment; found in the segment itself if there is no valid index.
+
+        Raises:
+            Refusal: a segment is damaged.
+        """
+        numbers = segment_numbers(self._fs, self._folder)
+        for number in reversed(numbers) if backwards else numbers:
+            try:
+                found = self._fs.lstat(path := segment_path(self._folder, number))
+                read = _Read(read_file(self._fs, path), path)
+            except FileNotFoundError:
+                continue  # pruned a moment ago
+            if number == numbers[-1] or len(read.data) < SMALLEST:
+                yield part.of(read.segment), read
+                continue
+            index = read_index(self._fs, self._folder, number)
+            value = index.part(part) if index and index.is_of(read.data) else None
+            if value is None:
+                value = part.of(read.segment)
+                self._save_index(number, read.segment, found)
+            yield value, read
+
+    def _may_mention(self, number: int, job_id: str) -> bool:
+        """False if the segment's index is that of its file, and has no such job."""
+        try:
+            found = self._fs.lstat(path := segment_path(self._folder, number))
+            if found.size < SMALLEST:
+                return True
+            index = read_index(self._fs, self._folder, number)
+            mentioned = index.mentions(job_id) if index and index.is_of_file(found) else None
+            if mentioned is None and self._save:
+                self._save_index(number, load_segment(self._fs, path), found)
+        except (OSError, Refusal):
+            return True  # the search itself finds out what is wrong
+        return mentioned is not False
+
+    def _save_index(self, number: int, segment: Segment, found: Stat) -> None:
+        """Write the index of a segment. After the first failure, write no more: making an index takes time."""
+        if self._save and not self._save(index_path(self._folder, number), index_of(segment, found.mtime_ns)):
+            self._save = None
 
     def _lines(self, number: int, needle: bytes) -> list[bytes]:
         """The lines of a segment that contain these bytes, up to a torn tail or damage. Later lines are not trusted."""
@@ -179,18 +277,9 @@ class History:
             raise Refusal(f"the journal was written by a newer Multiplane ({error}): {path}", hint=NEWER_HINT) from error
 
 
-def _past(outline: Outline, job_id: str, places: list[Mark]) -> EndedJob:
-    last = next(place for place in reversed(places) if place.event == "ended")
-    return EndedJob(job_id, outline.segment.line(places[0]), outline.segment.line(last), lambda: outline.job(places))
-
-
-def _of_batch(outline: Outline, several: dict[str, list[Mark]], name: str) -> dict[str, Job]:
-    """The jobs in `several` that belong to the batch, by id. Jobs without a batch are not decoded."""
-    found = {}
-    for job_id, places in several.items():
-        if b'"batch":null' in outline.segment.line(places[0]):
-            continue
-        job = outline.job(places)
-        if job.accepted.batch is not None and name in (job.accepted.batch, job.accepted.folder):
-            found[job_id] = job
-    return found
+def job_of(job_id: str, records: Iterable[Entry]) -> Job | None:
+    """The state of a job after these records, live or ended; None if there is none."""
+    jobs = Jobs()
+    for entry in records:
+        jobs.apply(entry)
+    return jobs.find(job_id)

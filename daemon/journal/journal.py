@@ -24,6 +24,7 @@ from daemon.jobs.fold import RECENT
 from daemon.journal.chain import Fault, Link, between, misnamed, missing_at_end
 from daemon.journal.elapsed_time import elapsed_seconds, sample_indices
 from daemon.journal.head import Head, read_head, write_head
+from daemon.journal.index import add_index
 from daemon.journal.line import Entry, UnreplayableError, checked
 from daemon.journal.outline import Outline
 from daemon.journal.segment import DamageError, Segment, Torn
@@ -230,6 +231,8 @@ class Journal:
         self._writer = Writer(self._fs, fd, path, next_seq + count, self._clock)
         self.segment, self._postponed_at = segment, 0
         write_head(self._fs, self._folder, Head(segment, self._writer.next_seq - 1))
+        if self._after:
+            add_index(self._fs, self._folder, self._after.segment)
 
     def _remove_leftover(self, temporary: bytes) -> None:
         try:

@@ -67,7 +67,7 @@ def encode(entry: Entry) -> bytes:
     """The line of a record, with its newline. This does not check that the line can be read back; writers use `checked`."""
     envelope = b'{"v":%d,"seq":%d,"group":%d,"ts":"%s",' % (RECORD_VERSION, entry.seq, entry.group, entry.ts.encode())
     body = envelope + RECORD.dump_json(entry.record)[1:-1]
-    return body + _CLOSING % zlib.crc32(body) + b"\n"
+    return seal(body) + b"\n"
 
 
 def checked(entry: Entry) -> bytes:
@@ -84,6 +84,16 @@ def checked(entry: Entry) -> bytes:
     if place.job != getattr(read.record, "job", ""):
         raise UnreplayableError(f"a record of {entry.record.event!r} would be taken for another job's")
     return line
+
+
+def seal(body: bytes) -> bytes:
+    """Close a line with its CRC. `body` is a JSON object without its last brace."""
+    return body + _CLOSING % zlib.crc32(body)
+
+
+def unseal(line: bytes) -> bytes:
+    """The JSON object of a line without its CRC."""
+    return line[:-_CLOSING_LENGTH] + b"}"
 
 
 def is_intact(line: bytes) -> bool:
@@ -141,7 +151,7 @@ def decode(line: bytes) -> Entry:
         raise UnknownRecordError(f"record version {int(version)}")
     try:
         # The record's own JSON, parsed in one pass.
-        record = RECORD.validate_json(b"{" + line[envelope.end() : -_CLOSING_LENGTH] + b"}")
+        record = RECORD.validate_json(b"{" + unseal(line[envelope.end() :]))
     except ValidationError as error:
         raise UnknownRecordError(str(error).splitlines()[0]) from error
     return Entry(int(seq), int(group), ts.decode(), record)

@@ -1,12 +1,19 @@
 """Finds out what happened to each job in one segment by reading only the beginnings of its lines.
 
 The outline says which jobs are live, which ended, and where their records are; callers decode only the few they need. It must
-follow the same rules as `daemon.jobs.fold`, which defines what the records mean.
+follow the same rules as `daemon.jobs.fold`, which defines what the records mean. The statistics need every end of a job instead
+(`endings_of`): a job that was retried ends several times.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import NamedTuple, cast
+
+from pydantic import AwareDatetime, FiniteFloat
 
 from daemon.contract.records import Job
+from daemon.contract.spec import Mode
+from daemon.contract.status import State
 from daemon.jobs.fold import Jobs
 from daemon.journal.line import Mark
 from daemon.journal.segment import Segment
@@ -14,6 +21,9 @@ from daemon.journal.segment import Segment
 _BEGINNINGS = frozenset(("accepted", "live", "requeued"))
 #: Records about the segment itself or about a batch folder.
 _OTHERS = frozenset(("segment", "batch_under_way", "batch_closing", "batch_closed"))
+
+#: The message shown for an error code is only an example, so it is cut at this many characters.
+_MAX_SENTENCE = 200
 
 
 class Outline:
@@ -80,3 +90,59 @@ class Outline:
             if b'"batch":null' in self.segment.line(places[0])
         }
         return [place for place in self.segment.marks if place.job not in left_out or place.event in _OTHERS]
+
+
+class Ending(NamedTuple):
+    """One end of one job.
+
+    Attributes:
+        job: the job's id.
+        at: when it ended, UTC.
+        state: the state in which it ended.
+        mode: its mode; None if unknown.
+        seconds: how long it took; None if unknown.
+        megapixels: the size of its picture; 0 if unknown.
+        code: the code of its error; None if it has none.
+        sentence: the message of its error; empty if it has none.
+    """
+
+    job: str
+    at: AwareDatetime
+    state: State
+    mode: Mode | None
+    seconds: FiniteFloat | None
+    megapixels: FiniteFloat
+    code: str | None
+    sentence: str
+
+
+def endings_of(segment: Segment) -> Iterator[Ending]:
+    """Yield every end of a job in one segment, in order."""
+    begun: dict[str, Mark] = {}
+    for place in segment.marks:
+        if place.event in _BEGINNINGS:
+            begun[place.job] = place
+        elif place.event == "ended":
+            yield _ending(segment, place, begun.pop(place.job, None))
+
+
+def _ending(segment: Segment, end: Mark, begun: Mark | None) -> Ending:
+    record = segment.fields(end)
+    error, source = record["error"] or {}, record["source"] or {}
+    return Ending(
+        job=end.job,
+        at=datetime.fromisoformat(record["ts"]),
+        state=record["state"],
+        mode=_mode(segment, begun) if begun else None,
+        seconds=record["processing_seconds"],
+        megapixels=(source.get("width") or 0) * (source.get("height") or 0) / 1e6,
+        code=error.get("code"),
+        sentence=error.get("message", "")[:_MAX_SENTENCE],
+    )
+
+
+def _mode(segment: Segment, begun: Mark) -> Mode | None:
+    """The mode of a job, from the record with which it began; None if the record has none."""
+    if begun.event == "accepted":
+        return cast("Mode | None", segment.field(begun, "mode"))
+    return cast("Mode | None", segment.fields(begun)["value"]["mode"])

@@ -1,4 +1,4 @@
-"""Removes whole segments that are too old, the oldest first. The last segment always stays.
+"""Removes whole segments that are too old, the oldest first, with their indexes. The last segment always stays.
 
 Every segment begins with a snapshot of the live jobs, so no live job depends on an older one. The age of a segment comes from
 the journal's own count of time (`elapsed_time`), because the clock may be wrong at this start.
@@ -16,11 +16,12 @@ from daemon.journal.segment_files import segment_numbers, segment_path
 
 #: How many bytes are read to get the first line of a segment, which has about 300.
 _HEAD_BYTES = 4096
-_TORN = re.compile(rb"torn-(\d{8})-\d+")
+#: The files that go with a segment: torn tails that were copied from it, and its index.
+_BELONGING = re.compile(rb"torn-(\d{8})-\d+|(\d{8})\.index")
 
 
 def prune(fs: FileSystem, folder: bytes, keep: timedelta) -> int:
-    """Remove the segments whose records are all older than `keep`, and the torn tails that were copied from them.
+    """Remove the segments whose records are all older than `keep`, and the files that go with them.
 
     Returns:
         How many segments were removed.
@@ -42,7 +43,7 @@ def prune(fs: FileSystem, folder: bytes, keep: timedelta) -> int:
     if not old:
         return 0
     for entry in fs.scan(folder):
-        if (torn := _TORN.fullmatch(entry.name)) and int(torn[1]) <= old[-1]:
+        if (belonging := _BELONGING.fullmatch(entry.name)) and int(belonging[1] or belonging[2]) <= old[-1]:
             fs.unlink(folder + b"/" + entry.name)
     for number in old:
         fs.unlink(segment_path(folder, number))

@@ -75,6 +75,11 @@ class Segment:
         self._name = name
         self.marks, self.torn = _parse(data)
 
+    @property
+    def data(self) -> bytes:
+        """The content of the file."""
+        return self._data
+
     def line(self, place: Mark) -> bytes:
         """The bytes of a record, without the newline."""
         return self._data[place.start : place.end]

@@ -20,6 +20,11 @@ def segment_path(folder: bytes, number: int) -> bytes:
     return os.path.join(folder, b"%08d.jsonl" % number)
 
 
+def index_path(folder: bytes, number: int) -> bytes:
+    """The path of a segment's index (see `index`)."""
+    return os.path.join(folder, b"%08d.index" % number)
+
+
 def segment_numbers(fs: FileSystem, folder: bytes) -> list[int]:
     """The numbers of the existing segments, oldest first."""
     return sorted(int(match[1]) for name in _names(fs, folder) if (match := _NAME.fullmatch(name)))
@@ -55,9 +60,18 @@ def load_segment(fs: FileSystem, path: bytes) -> Segment:
         Refusal: it is damaged; the message says where.
         OSError: the file cannot be read.
     """
+    return parse_segment(read_file(fs, path), path)
+
+
+def parse_segment(data: bytes, path: bytes) -> Segment:
+    """Understand the content of one whole segment. `path`: where it was read.
+
+    Raises:
+        Refusal: it is damaged; the message says where.
+    """
     name = path.decode(errors="replace")
     try:
-        segment = Segment(read_file(fs, path), name)
+        segment = Segment(data, name)
         _check_snapshot(segment)
     except DamageError as damage:
         raise damaged(name, damage) from damage

@@ -10,6 +10,7 @@ notification has none.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from daemon.contract.commands import unmarked
 from daemon.contract.printable import replace_unprintable
 from daemon.contract.records import Job
 from daemon.contract.status import State
@@ -164,5 +165,5 @@ def _names(names: Sequence[str]) -> str:
 def one_line(text: str) -> str:
     """The text on one line, cut at 240 characters. Unprintable characters (controls, direction marks) become dots."""
     # The zero-width joiner holds the parts of an emoji together.
-    shown = replace_unprintable(text, keep="\u200d")
+    shown = replace_unprintable(unmarked(text), keep="\u200d")
     return shown if len(shown) <= _MAX_CHARACTERS else shown[: _MAX_CHARACTERS - 1] + "…"

@@ -15,7 +15,6 @@ from daemon.contract.status import State
 from daemon.errors import Refusal
 from daemon.jobs.fold import Jobs
 from daemon.journal import History
-from daemon.journal.line import ts_of
 from daemon.notify.notices import Notices
 from daemon.outbox import Outbox
 from daemon.platform.finder import FINDER_IS_HERE, get_attribute, holds_tags, set_attribute
@@ -107,7 +106,7 @@ class UserNotifications:
         began = found[0] if found else ""
         try:
             for past in self._history.past():
-                if ts_of(past.end).translate(_NO_MARKS) < began:
+                if past.ended_at.translate(_NO_MARKS) < began:
                     break
                 if past.batch == batch:
                     counted[past.state] += 1

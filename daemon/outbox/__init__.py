@@ -2,22 +2,42 @@
 
 Everything in the outbox except `result/`, `source/`, `job.log` and the folders of attempts is a view: the daemon can rebuild it
 from the journal.
+
+A module is imported when a name of it is used first, because the verbs need only some, and a person waits for their imports.
 """
 
-from daemon.outbox.outbox import NotDurableError, Outbox
-from daemon.outbox.publish import check_result, checking_result
-from daemon.outbox.stage_names import stage_name
-from daemon.outbox.status_files import (
-    ALIVE_SECONDS,
-    FRESH_SECONDS,
-    SILENT_SECONDS,
-    Health,
-    PolledFolder,
-    Waiting,
-    attempt_of,
-    in_line,
-    status_of,
-)  # fmt: skip
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from daemon.outbox.outbox import NotDurableError, Outbox
+    from daemon.outbox.publish import check_result, checking_result
+    from daemon.outbox.stage_names import stage_name
+    from daemon.outbox.status_files import (
+        ALIVE_SECONDS,
+        FRESH_SECONDS,
+        SILENT_SECONDS,
+        Health,
+        PolledFolder,
+        Waiting,
+        attempt_of,
+        in_line,
+        status_of,
+    )  # fmt: skip
+else:
+    _MODULES = {
+        "NotDurableError": "outbox",
+        "Outbox": "outbox",
+        "check_result": "publish",
+        "checking_result": "publish",
+        "stage_name": "stage_names",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__} has no attribute {name}")
+        return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'status_files')}"), name)
+
 
 __all__ = [
     "ALIVE_SECONDS", "FRESH_SECONDS", "SILENT_SECONDS", "Health", "NotDurableError", "Outbox", "PolledFolder", "Waiting",

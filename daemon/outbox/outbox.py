@@ -8,9 +8,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 
-from loguru import logger
-
-from daemon.contract.commands import Commands
+from daemon.contract.commands import SHORT, Commands
 from daemon.contract.status import Status
 from daemon.fs import FileSystem, HeldFolder, make_folders, removing_tree, syncing_tree, write_atomic
 from daemon.outbox.status_files import Health
@@ -22,8 +20,6 @@ _INDEX = b"index.html"
 _RESULT = b"result"
 #: Seconds of removing at a time. A worker may leave 200,000 files, and removing these takes two seconds or more.
 _SLICE = 0.02
-#: The default for code that writes no views.
-_SHORT = Commands()
 
 
 def _holds(folder: HeldFolder, name: bytes) -> bool:
@@ -45,7 +41,7 @@ class Outbox:
     """
 
     def __init__(
-        self, fs: FileSystem, root: bytes, clock: Callable[[], float] = time.monotonic, *, commands: Commands = _SHORT
+        self, fs: FileSystem, root: bytes, clock: Callable[[], float] = time.monotonic, *, commands: Commands = SHORT
     ) -> None:
         self.fs = self._fs = fs
         self.root = root
@@ -223,8 +219,7 @@ class Outbox:
                 self._leftovers.popleft()
         except OSError as error:
             self._leftovers.popleft()
-            # The leftover is in a hidden folder, and the next start tries again.
-            logger.warning("cannot remove a leftover in {}: {}", os.fsdecode(self.work), error)
+            self._report_leftover(error)
         return True
 
     def _remove_until(self, until: float, removing: Iterator[None]) -> bool:
@@ -244,8 +239,13 @@ class Outbox:
                     if self._clock() > until or not self._remove_until(until, removing):
                         self._leftovers.append(removing)
                 except OSError as error:
-                    # The leftover is in a hidden folder, and the next start tries again.
-                    logger.warning("cannot remove a leftover in {}: {}", os.fsdecode(self.work), error)
+                    self._report_leftover(error)
+
+    def _report_leftover(self, error: OSError) -> None:
+        """Log that something in .work/ stays. It is in a hidden folder, and the next start tries again."""
+        from loguru import logger  # verbs use this class, write no log, and would wait 25 ms for this import
+
+        logger.warning("cannot remove a leftover in {}: {}", os.fsdecode(self.work), error)
 
     # -- removal ----------------------------------------------------------------------------------------------------------
 

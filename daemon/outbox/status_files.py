@@ -1,7 +1,6 @@
 """What status.json and daemon.json say: their models, and pure functions that fill them in."""
 
 import math
-import re
 import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -10,14 +9,17 @@ from typing import Literal
 from pydantic import Field
 
 from daemon import clock
+from daemon.contract.commands import RETRY, command, unmarked
 from daemon.contract.records import Job
 from daemon.contract.status import ErrorInfo, Frozen, Progress, Source, Status
-from daemon.errors import DiskFull
+from daemon.errors import BY_CODE, DiskFull
 from daemon.jobs.decide import MAX_ATTEMPTS
 from daemon.jobs.retry_pause import PauseLeft, pause_left
 
-#: The hints in the error tree contain the word ID; this finds where the job's real id belongs.
-_ANY_ID = re.compile(r"\bretry ID\b")
+#: Records of older versions contain the hints of the error tree without marks around the commands.
+_UNMARKED = {unmarked(error.hint): error.hint for error in BY_CODE.values()}
+#: The most entries of the waiting list in daemon.json, which also states how many there are in all.
+MAX_WAITING = 200
 #: How many decimals of seconds and of fractions are written. Nobody needs more.
 _SECONDS, _SHARE = 3, 4
 #: If the clock was set by less than this, recorded times are shown unchanged.
@@ -175,9 +177,10 @@ def _error(job: Job, retry_at: float | None) -> ErrorInfo | None:
     if job.state == "pending":
         return job.last_error and job.last_error.model_copy(update={"hint": _retry_hint(job, job.last_error, retry_at)})
     error = job.ended.error if job.ended else None
-    if error is None or not _ANY_ID.search(error.hint):
-        return error
-    return error.model_copy(update={"hint": _ANY_ID.sub(f"retry {job.job_id}", error.hint)})
+    if error is None:
+        return None
+    hint = _UNMARKED.get(error.hint, error.hint).replace(RETRY, command("retry", job.job_id))
+    return error if hint == error.hint else error.model_copy(update={"hint": hint})
 
 
 def _retry_hint(job: Job, error: ErrorInfo, retry_at: float | None) -> str:

@@ -144,9 +144,12 @@ class WarmWorkers:
             self._prepare(now)
 
     def next_look(self, now: float) -> float:
-        """When to call `maintain` at the latest, in monotonic seconds. The caller also calls it when a running job ends."""
+        """When to call `maintain` at the latest, in monotonic seconds. The caller also calls it when a running job ends.
+
+        A warm worker that is there needs no check at a certain time: the loop calls `maintain` often enough anyway.
+        """
         if self._spare is not None:
-            return self._looked + _LOOK_SECONDS
+            return float("inf")
         if not self._wanted or self._not_before > now:
             return self._not_before if self._wanted else float("inf")
         left = self._remaining()

@@ -38,9 +38,9 @@ from daemon.jobs import decide
 from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Waiting
+from daemon.outbox.status_files import MAX_WAITING
 from daemon.platform.memory import give_back_large_blocks
 from daemon.settings import Settings
-from daemon.views.view_writer import MAX_WAITING
 from daemon.watch import Watch
 
 #: With `--once`, the log explains waits longer than this many seconds, which is longer than files take to settle.

@@ -109,7 +109,11 @@ class Service:
         self._stop_signal = number
 
     def _wait(self, now: float) -> None:
-        """Sleep until something happens or is due."""
+        """Sleep until something happens or is due.
+
+        What is due at regular times is due when the folders are checked: one wake-up for all of it. Waking a processor that
+        rested for seconds may cost an idle daemon more than the work itself. The other times here are those of work in hand.
+        """
         due = [self._health_at, self._views.next_write()]
         if self._published or self._removing:
             due.append(now)  # a result is half checked, or files are half removed; or a job ended, so more may be due
@@ -131,8 +135,9 @@ class Service:
     def _pass(self, now: float) -> None:
         """Do everything that is due."""
         self._supervisor.tick()
-        if now >= self._health_at:
+        if is_regular := now >= self._health_at:
             self._check_health(now)
+            self._views.report_alive()
         if self._problem is None:
             self._disk_space.look(now)
             self._system_health.look(busy=self._runs.is_busy())
@@ -140,7 +145,8 @@ class Service:
             self._folder.close(self._disk_space.problem)
             if not self._recovered and not self._recover():
                 return
-            self._requests.handle()
+            if is_regular or self._wakeup.is_set:
+                self._requests.handle()
             if now >= self._folder.next_turn(now, woken=self._wakeup.is_set):
                 if self._folder.turn(now, woken=self._wakeup.is_set, clock=time.monotonic):
                     self._wakeup.answered()
@@ -196,7 +202,6 @@ class Service:
             self._claims.try_again()
             self._runs.end_removed_returns()
             self._trash_actions.look()
-            self._requests.tidy()
 
     def _recover(self) -> bool:
         """Recover the home. Returns False if that must wait until the outbox can be read and written."""

@@ -57,7 +57,7 @@ class Requests:
     _troubles: Troubles = field(default_factory=Troubles)
 
     def handle(self) -> None:
-        """Carry out all waiting requests.
+        """Carry out all waiting requests, and remove old answers.
 
         Raises:
             JournalError: the process must stop.
@@ -76,21 +76,18 @@ class Requests:
                     self._answer(path, self._do(path))
                     self.done.add(name)
                 self._put_away(folder, name)
+        self._remove_unread(folder, [name for name in names if name.endswith(ANSWER_SUFFIX)])
 
-    def tidy(self) -> None:
-        """Remove answers that nobody read: the command was interrupted, or stopped waiting."""
-        folder = self.settings.paths.requests_bytes
+    def _remove_unread(self, folder: bytes, answers: list[bytes]) -> None:
+        """Remove answers that nobody read for a long time: the command was interrupted, or stopped waiting."""
         now = self.clock()
-        try:
-            names = [entry.name for entry in self.fs.scan(folder) if entry.name.endswith(ANSWER_SUFFIX)]
-            self._unfetched = {name: self._unfetched.get(name, now) for name in names}
-            for name, since in self._unfetched.items():
-                if now - since > _STALE_SECONDS:
+        self._unfetched = {name: self._unfetched.get(name, now) for name in answers}
+        for name, since in self._unfetched.items():
+            if now - since > _STALE_SECONDS:
+                try:
                     self.fs.unlink(os.path.join(folder, name))
-        except FileNotFoundError:
-            return  # the command read it just now; the next call removes the others
-        except OSError as error:
-            logger.debug("cannot look for answers that nobody fetched: {}", error)
+                except OSError as error:
+                    logger.debug("an answer that nobody fetched cannot be removed: {}", error)
 
     def _answer(self, path: bytes, answer: RequestAnswer) -> None:
         try:

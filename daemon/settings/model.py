@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, PrivateAttr, model_validator
 
 from daemon.catalogues.reading import StyleNames
-from daemon.contract.commands import command
+from daemon.contract.commands import SHORT, as_code, command
 from daemon.contract.spec import JobSpec
 from daemon.settings.layout import Layout
 
@@ -81,7 +81,9 @@ class Limits(Group):
 class History(Group):
     """How long ended jobs are remembered. Their folders in the outbox are never touched."""
 
-    keep_days: int = Field(ge=1, le=36_500, description=f"days that an ended job stays in {command('jobs')} and `stats`")
+    keep_days: int = Field(
+        ge=1, le=36_500, description=SHORT.fill(f"days that an ended job stays in {command('jobs')} and {as_code('stats')}")
+    )
 
 
 class Log(Group):

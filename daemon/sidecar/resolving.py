@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from daemon.contract.commands import as_code
 from daemon.contract.spec import JobSpec
 from daemon.sidecar import fields
 from daemon.sidecar.problems import Problem, did_you_mean, quoted, refuse
@@ -72,7 +73,7 @@ def without_effect(spec: JobSpec, preset: Sidecar | None, own: Sidecar | None) -
     given = [name for name in needed if any(name in layer.fields for layer in layers)]
     if not given:
         return ()
-    return (str(_at(layers, tuple(given), f"{', '.join(given)} has no effect without `mode: painterly`")),)
+    return (str(_at(layers, tuple(given), f"{', '.join(given)} has no effect without {as_code('mode: painterly')}")),)
 
 
 def _misplaced(preset: Sidecar | None, own: Sidecar | None, kind: JobKind) -> Iterator[Problem]:

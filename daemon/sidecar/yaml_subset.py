@@ -16,6 +16,8 @@ from yaml.parser import Parser
 from yaml.reader import Reader, ReaderError
 from yaml.scanner import Scanner
 
+from daemon.contract.commands import as_code
+
 MAX_BYTES = 64 * 1024
 """A sidecar with every field is under 1 KB; 64 KiB leaves room for a list of a thousand pictures."""
 MAX_VALUES = 2_000
@@ -26,7 +28,7 @@ _PROBLEMS = {
     "mapping values are not allowed here": (
         'a ":" in the wrong place; check the indentation, and put text that contains ":" in quotation marks'
     ),
-    "could not find expected ':'": "a line that isn't a field; write `name: value`, with a space after the colon",
+    "could not find expected ':'": f"a line that isn't a field; write {as_code('name: value')}, with a space after the colon",
     "found unexpected end of stream": "a quotation mark is never closed",
     "found character '\\t' that cannot start any token": _TAB,
     "found a tab character that violates indentation": _TAB,
@@ -209,7 +211,9 @@ def _document(parser: SubsetParser) -> Iterator[Entry]:
     if isinstance(first, yaml.MappingStartEvent):
         yield from _mapping(parser, 1)
     elif not (isinstance(first, yaml.ScalarEvent) and first.value == "" and first.implicit[0]):
-        raise OutsideSubset("not a list of fields; write one `name: value` per line, with a space after the colon", line)
+        raise OutsideSubset(
+            f"not a list of fields; write one {as_code('name: value')} per line, with a space after the colon", line
+        )
     parser.next_event()
     if not parser.check_event(yaml.StreamEndEvent):
         raise OutsideSubset('more than one document; remove the lines "---" and what follows', _line(parser.next_event()))

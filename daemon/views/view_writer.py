@@ -16,7 +16,7 @@ from daemon.contract.segment_records import SegmentStart
 from daemon.contract.status import Progress, Status
 from daemon.jobs.retry_pause import PauseLeft
 from daemon.journal.ledger import Ledger
-from daemon.outbox import ALIVE_SECONDS, Health, Outbox, PolledFolder, Waiting, in_line, status_of
+from daemon.outbox import Health, Outbox, PolledFolder, Waiting, in_line, status_of
 from daemon.outbox.gallery import Gallery
 from daemon.troubles import Troubles
 from daemon.watch import Polled
@@ -27,8 +27,7 @@ State = Literal["starting", "running", "paused", "offline", "stopped", "refused"
 
 #: Seconds between two writes: nobody reads faster, and a share should not be kept busy.
 _SPACING = 0.5
-#: The most entries of the waiting list in daemon.json, which also states how many there are in all.
-MAX_WAITING = 200
+#: The most ended jobs and polled folders in it.
 _MAX_ENDED = 200
 _MAX_POLLED = 100
 #: Only this many jobs at the head of the queue have their positions kept up to date. Those of the others are written once.
@@ -231,8 +230,12 @@ class ViewWriter:
             self._stale = True
 
     def next_write(self) -> float:
-        """When `refresh` is due next, in monotonic seconds."""
-        return self._written + (_SPACING if self._stale or self._moved() else ALIVE_SECONDS)
+        """When `refresh` is due next, in monotonic seconds; infinite while nothing changes."""
+        return self._written + _SPACING if self._stale or self._moved() else float("inf")
+
+    def report_alive(self) -> None:
+        """Make the next `refresh` write daemon.json, although nothing changed. Call this at least every `ALIVE_SECONDS`."""
+        self._stale = True
 
     def _moved(self) -> list[str]:
         """The running jobs whose progress has changed since it was last written."""

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.contract.commands import as_code
 from daemon.contract.manifest import Depth
 from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.names import to_text
@@ -125,8 +126,9 @@ def _asked_for(picture: decode.Photo, job: JobCommand, _progress: Progress) -> D
     stored = read(path_of(job, job.image), photo=picture, limits=job.limits)
     if stored is None:
         raise DepthMissing(
-            f"`depth: photo` was asked for, but {job.image} holds no depth.",
-            hint="Phones store depth in HEIC and JPEG portraits, and many programs remove it; use `depth: auto` instead.",
+            f"{as_code('depth: photo')} was asked for, but {job.image} holds no depth.",
+            hint="Phones store depth in HEIC and JPEG portraits, and many programs remove it; "
+            f"use {as_code('depth: auto')} instead.",
         )
     return stored.depth_map()
 

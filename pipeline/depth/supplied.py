@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.contract.commands import as_code
 from daemon.contract.manifest import Depth
 from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.names import to_text
@@ -126,7 +127,7 @@ def _remarks(
 def _asked_for(picture: decode.Photo, job: JobCommand, progress: Progress) -> DepthMap:
     found = _find(picture, job, progress)
     if found is None:
-        raise DepthMissing(f"`depth: file` was asked for, but no depth picture came with {job.image}.")
+        raise DepthMissing(f"{as_code('depth: file')} was asked for, but no depth picture came with {job.image}.")
     return found
 
 

@@ -82,7 +82,7 @@ def write_pictures(
         links[output.kind] = Path(output.path).name
     named = [(wanted[word].title, name) for word, name in links.items() if name is not None]
     # The longest tasks begin first, so that no thread is left alone with one at the end.
-    tasks = [*rest, *page_tasks(pictures, named), *files]
+    tasks = sorted([*rest, *page_tasks(pictures, named), *files], key=lambda task: -task.cost)
     outputs += write(folder, tasks, threads=threads, progress=lambda share: progress(before + (1.0 - before) * share))
     written = {Path(output.path).name for output in outputs}
     if missing := [name for _, name in named if name not in written]:

@@ -5,7 +5,7 @@ a grid with several hundred cells on the longer side. Single pixels are processe
 index.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -109,10 +109,15 @@ class Pixels:
 
     def sample(self, coarse: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bilinear values of a coarse picture (h, w[, c ≤ 4]) of the same view: float32 (n[, c])."""
-        if coarse.shape[:2] == self.full:
-            return coarse.reshape(-1, *coarse.shape[2:])[self.index]
-        x = (self.columns + np.float32(0.5)) * np.float32(coarse.shape[1] / self.full[1]) - np.float32(0.5)
-        y = (self.rows + np.float32(0.5)) * np.float32(coarse.shape[0] / self.full[0]) - np.float32(0.5)
+        return self.sample_each(coarse)[0]
+
+    def sample_each(self, *coarse: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """`sample` of several pictures of the same height and width (h, w)."""
+        height, width = coarse[0].shape[:2]
+        if (height, width) == self.full:
+            return [picture.reshape(-1, *picture.shape[2:])[self.index] for picture in coarse]
+        x = (self.columns + np.float32(0.5)) * np.float32(width / self.full[1]) - np.float32(0.5)
+        y = (self.rows + np.float32(0.5)) * np.float32(height / self.full[0]) - np.float32(0.5)
         return remap_points(coarse, x, y)
 
     def cells(self, shape: tuple[int, ...]) -> NDArray[np.int32]:
@@ -172,10 +177,12 @@ def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> list[R
         return list(pool.map(work, items))
 
 
-def remap_points(picture: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Bilinear values of a picture (h, w[, c]) at n points given in pixels; points outside get the border's value."""
+def remap_points(
+    pictures: Sequence[NDArray[np.float32]], x: NDArray[np.float32], y: NDArray[np.float32]
+) -> list[NDArray[np.float32]]:
+    """Bilinear values of pictures (h, w[, c]) at n points given in pixels; points outside get the border's value."""
     count = x.size
-    out = np.empty((count, *picture.shape[2:]), picture.dtype)
+    out = [np.empty((count, *picture.shape[2:]), picture.dtype) for picture in pictures]
     block = ROW * ROW
     for start in range(0, count, block):
         stop = min(start + block, count)
@@ -184,8 +191,9 @@ def remap_points(picture: NDArray[np.float32], x: NDArray[np.float32], y: NDArra
         padded[0, : stop - start] = x[start:stop]
         padded[1, : stop - start] = y[start:stop]
         maps = padded.reshape(2, rows, ROW)
-        got: Any = cv2.remap(picture, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        out[start:stop] = got.reshape(rows * ROW, *picture.shape[2:])[: stop - start]
+        for picture, values in zip(pictures, out, strict=True):
+            got: Any = cv2.remap(picture, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            values[start:stop] = got.reshape(rows * ROW, *picture.shape[2:])[: stop - start]
     return out
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.image.filters import box, dilate, erode, local_colours, power, stacked, threshold
-from pipeline.layers.bands import Grid, Pixels, band_radius, in_parallel
+from pipeline.layers.bands import BLOCK, Grid, Pixels, band_radius, in_parallel
 from pipeline.layers.crumbs import is_crumb
 
 NOISE = 4.0
@@ -106,19 +106,28 @@ def _border(
         return Border(index, np.zeros(0, np.uint8), np.zeros((0, 3), np.uint8))
     depth_says, ahead, behind = _side_models(coverage, band, moments, seen, radius)
     ahead = np.where(beyond[:, :, None], glowing, ahead)
-    step_alpha = cv2.GaussianBlur(front, (0, 0), EDGE_BLUR).reshape(-1)[index].astype(np.float32) / 255.0
-    pixels = Pixels.at(index, grid.full)
-    inside = pixels.sample(depth_says)
-    alpha, clean = _unmix(
-        rgb.reshape(-1, 3)[index].astype(np.float32),
-        pixels.sample(ahead),
-        pixels.sample(behind),
-        step_alpha,
-        inside,
-        None if alpha_estimator is None else alpha_estimator(rgb, front, index),
-    )
+    step_alpha = np.asarray(cv2.GaussianBlur(front, (0, 0), EDGE_BLUR), np.uint8).reshape(-1)[index]
+    estimated = None if alpha_estimator is None else alpha_estimator(rgb, front, index)
+    alpha, faint, clean = (np.empty((index.size, *colours), np.uint8) for colours in ((), (), (3,)))
+
+    def block(start: int) -> None:
+        here = slice(start, start + BLOCK)
+        inside, ahead_here, behind_here, glow_here = Pixels.at(index[here], grid.full).sample_each(
+            depth_says, ahead, behind, glow
+        )
+        alpha[here], clean[here] = _unmix(
+            rgb.reshape(-1, 3)[index[here]].astype(np.float32),
+            ahead_here,
+            behind_here,
+            step_alpha[here].astype(np.float32) / np.float32(255.0),
+            inside,
+            None if estimated is None else estimated[here],
+        )
+        faint[here] = np.rint(glow_here * np.float32(255.0))
+
+    in_parallel(block, range(0, index.size, BLOCK))
     alpha = _without_specks(front, index, alpha, step_alpha)
-    alpha = np.maximum(alpha, np.rint(pixels.sample(glow) * 255.0).astype(np.uint8))
+    np.maximum(alpha, faint, out=alpha)
     keep = alpha > 0
     # A pixel that lost its cover must be in the band too, because the layers behind show there.
     keep |= front.reshape(-1)[index] > 0
@@ -126,7 +135,7 @@ def _border(
 
 
 def _without_specks(
-    front: NDArray[np.uint8], index: NDArray[np.intp], alpha: NDArray[np.uint8], step_alpha: NDArray[np.float32]
+    front: NDArray[np.uint8], index: NDArray[np.intp], alpha: NDArray[np.uint8], step_alpha: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
     """Remove specks from alpha.
 
@@ -137,10 +146,9 @@ def _without_specks(
     mask = threshold(mask, 128)
     speck = is_crumb(mask).reshape(-1)[index]
     covers = mask.reshape(-1)[index] > 0
-    own = np.rint(step_alpha * 255.0).astype(np.uint8)
     out = alpha.copy()
-    np.copyto(out, np.minimum(alpha, own), where=speck & covers)
-    np.copyto(out, np.maximum(alpha, own), where=speck & ~covers)
+    np.copyto(out, np.minimum(alpha, step_alpha), where=speck & covers)
+    np.copyto(out, np.maximum(alpha, step_alpha), where=speck & ~covers)
     return out
 
 

@@ -6,13 +6,18 @@ Image Filtering", 2010), the local model of closed-form matting (Levin et al., 2
 two surfaces that it joins. The result is stretched towards the two sides and filtered again, so that it settles on the strongest
 edge nearby. Coefficients are computed on the coarse grid and applied to the colours of all pixels (He and Sun, "Fast Guided
 Filter", 2015).
+
+A soft map flattens what is thinner than its steps, such as hair. There, a pixel with the colour of the solid thing nearby gets
+the disparity of that thing.
 """
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.filters import box, channels, dilate, erode, resize
+from pipeline.image.filters import box, channels, dilate, dilate_mask, erode, local_colours, power, resize, stacked
 from pipeline.layers.bands import BLOCK, Grid, Pixels, in_parallel
 
 STEP = 0.03
@@ -34,6 +39,30 @@ OUTSIDE = 0.25
 step."""
 DONE = 0.08
 """A disparity stays as it is if it is this close to that of its own side, in heights of the step."""
+
+LIKE = 0.6
+"""A pixel looks like the near side if its colour is this far on the way from the far side's colour to the near side's."""
+DISTINCT = 20.0
+"""Two colours are distinct if their squared distance is this many variances of both. With less, textures in rooms look alike."""
+STRAND = 5.0
+"""How far a thin part can be from the solid thing that it belongs to, in spans of the step. Hair is as long as that."""
+
+
+@dataclass(frozen=True)
+class _Solids:
+    """The solid things next to the thin parts of a soft map, on the grid.
+
+    Attributes:
+        thin: bool (h, w), cells near thin parts that have a solid thing close by, in another colour than the far side.
+        behind: float32 (h, w, 4), the colour of the closest part of the far side; the fourth channel is its variance.
+        ahead: float32 (h, w, 4), the same of the closest solid thing on the near side.
+        near: float32 (h, w), the disparity of that thing.
+    """
+
+    thin: NDArray[np.bool_]
+    behind: NDArray[np.float32]
+    ahead: NDArray[np.float32]
+    near: NDArray[np.float32]
 
 
 def sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], width: float) -> None:
@@ -57,6 +86,7 @@ def sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], width: float
     side = np.clip(side, 0.0, 1.0)
     colour = grid.shrink(rgb).astype(np.float32) / np.float32(255.0)
     slope, offset = _regress(colour, side, within.astype(np.float32), max(2, round(span)))
+    solids = _solids(colour, coarse, side, within, span)
     far, near = _nearest_sides(side, within, coarse, far, near)
     index = np.flatnonzero(grid.enlarge_mask(within & (step | (distance <= BEYOND))))
     blocks = [index[start : start + BLOCK] for start in range(0, index.size, BLOCK)]
@@ -69,7 +99,15 @@ def sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], width: float
         own = (flat[block] - far_here) / np.maximum(near_here - far_here, np.float32(1e-6))
         said = np.einsum("ij,ij->i", pixels.sample(slope), rgb.reshape(-1, 3)[block].astype(np.float32) / np.float32(255.0))
         said += pixels.sample(offset)
-        is_near.reshape(-1)[block] = said > 0.5
+        towards_near = said > 0.5
+        thin = np.flatnonzero(solids.thin.reshape(-1)[pixels.cells(solids.thin.shape)] & (own > DONE))
+        some = pixels.some(thin)
+        thin = thin[_looks_near(rgb.reshape(-1, 3)[some.index], some, solids)]
+        towards_near[thin] = True
+        # The step's own near side may be a flattened peak.
+        near_here[thin] = np.maximum(near_here[thin], pixels.some(thin).sample(solids.near))
+        own[thin] = (flat[block[thin]] - far_here[thin]) / np.maximum(near_here[thin] - far_here[thin], np.float32(1e-6))
+        is_near.reshape(-1)[block] = towards_near
         return far_here, near_here, own
 
     decided = in_parallel(decide, blocks)
@@ -116,13 +154,8 @@ def _extended(
     step: NDArray[np.bool_], far: NDArray[np.float32], near: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Distance in cells to the nearest step, and that step's far and near side, for every cell."""
-    distance, nearest = cv2.distanceTransformWithLabels(
-        (~step).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    owner = np.zeros(int(nearest.max()) + 1, np.intp)
-    owner[nearest[step]] = np.flatnonzero(step)
-    place = owner[nearest]
-    return np.asarray(distance, np.float32), far.reshape(-1)[place], near.reshape(-1)[place]
+    distance, place = _closest(step)
+    return distance, far.reshape(-1)[place], near.reshape(-1)[place]
 
 
 def _nearest_sides(
@@ -143,14 +176,53 @@ def _nearest_sides(
         if not sure.any():
             found.append(value)
             continue
-        _, nearest = cv2.distanceTransformWithLabels(
-            (~sure).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-        )
-        owner = np.zeros(int(nearest.max()) + 1, np.float32)
-        owner[nearest[sure]] = coarse[sure]
-        closest = owner[nearest]
+        closest = coarse.reshape(-1)[_closest(sure)[1]]
         found.append(np.where(np.abs(closest - value) < OUTSIDE * height, closest, value))
     return found[0], found[1]
+
+
+def _solids(
+    colour: NDArray[np.float32],
+    coarse: NDArray[np.float32],
+    side: NDArray[np.float32],
+    within: NDArray[np.bool_],
+    span: float,
+) -> _Solids:
+    """Find the thin parts of a soft map, and the solid things that they belong to."""
+    window = 2 * round(span / (2 * SPAN)) + 1
+    peak = coarse - dilate(erode(coarse, window), window) > STEP
+    solid, ground = within & (side > 1.0 - DONE) & ~peak, within & (side < DONE)
+    if not (peak.any() and solid.any() and ground.any()):
+        nothing = np.zeros((*coarse.shape, 4), np.float32)
+        return _Solids(np.zeros(coarse.shape, np.bool_), nothing, nothing, coarse)
+    radius = max(2, round(span))
+    moments = stacked(colour, power(colour))
+    (distance, ahead_at), (_, behind_at) = _closest(solid), _closest(ground)
+    ahead, behind = (
+        local_colours(moments, part.astype(np.float32) + np.float32(1e-9), 2 * radius + 1).reshape(-1, 4)[place]
+        for part, place in ((solid, ahead_at), (ground, behind_at))
+    )
+    distinct = power(ahead[..., :3] - behind[..., :3]) > DISTINCT * (ahead[..., 3] + behind[..., 3] + np.float32(NOISE))
+    thin = distinct & (distance < STRAND * span) & dilate_mask(peak, 2 * radius + 1)
+    return _Solids(thin, behind, ahead, coarse.reshape(-1)[ahead_at])
+
+
+def _looks_near(colour: NDArray[np.uint8], pixels: Pixels, solids: _Solids) -> NDArray[np.bool_]:
+    """Which of these pixels, uint8 (n, 3), have the colour of the solid thing rather than that of the far side, bool (n,)."""
+    behind, ahead = pixels.sample(solids.behind)[:, :3], pixels.sample(solids.ahead)[:, :3]
+    axis = ahead - behind
+    along = np.einsum("ij,ij->i", colour.astype(np.float32) / np.float32(255.0) - behind, axis)
+    return np.asarray(along > LIKE * np.einsum("ij,ij->i", axis, axis), np.bool_)
+
+
+def _closest(mask: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """For every cell, the distance to the closest cell of the mask, and its flat index, both (h, w); not for an empty mask."""
+    distance, nearest = cv2.distanceTransformWithLabels(
+        (~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    owner = np.zeros(int(nearest.max()) + 1, np.intp)
+    owner[nearest[mask]] = np.flatnonzero(mask)
+    return np.asarray(distance, np.float32), owner[nearest]
 
 
 def _regress(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.catalogues.styles import DiffusionStyle
+from daemon.contract.commands import as_code
 from daemon.contract.manifest import Network
 from daemon.contract.messages import JobCommand
 from pipeline import weights
@@ -28,7 +29,7 @@ _STYLE = DiffusionStyle(
     guidance=5.0,
     steps=24,
 )
-NOTHING_LARGE = "Nothing large is hidden behind other things in this picture, so `fill: model` had nothing to paint."
+NOTHING_LARGE = f"Nothing large is hidden behind other things in this picture, so {as_code('fill: model')} had nothing to paint."
 
 
 class HiddenPainter:

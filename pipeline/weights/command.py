@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from daemon.catalogues.models import Catalogue, Entry
-from daemon.contract.commands import Commands, command
+from daemon.contract.commands import Commands, command, unmarked
 from daemon.errors import JobError, Refusal
 from pipeline import weights
 from pipeline.weights import licences
@@ -87,9 +87,9 @@ def main(arguments: Sequence[str]) -> int:
             case _:
                 return _remove(context, asked.name)
     except JobError as error:
-        return _tell(err, error.message, commands.fill(error.info().hint), error.exit_status)
+        return _tell(err, unmarked(error.message), commands.fill(error.info().hint), error.exit_status)
     except Refusal as refusal:
-        return _tell(err, refusal.message, commands.fill(refusal.hint), refusal.exit_status)
+        return _tell(err, unmarked(refusal.message), commands.fill(refusal.hint), refusal.exit_status)
     except OSError as error:
         return _tell(err, f"The weights cannot be read or written: {error}.", "Correct the permissions, or the disk.", _IO_ERROR)
     except KeyboardInterrupt:
@@ -217,9 +217,9 @@ def _verify(context: _Context, name: str | None, *, as_json: bool) -> int:
             there = weights.locate(each, context.models, context.listed, cache)
         except JobError as error:
             status = status or error.exit_status
-            found.append({"name": each, "ok": False, "says": error.message})
+            found.append({"name": each, "ok": False, "says": unmarked(error.message)})
             if not as_json:
-                context.out.print(f"[red]not ok[/]  {escape(each)}  {escape(error.message)}")
+                context.out.print(f"[red]not ok[/]  {escape(each)}  {escape(unmarked(error.message))}")
                 hint = error.own_hint or f"Run: {command('models', 'fetch', each)}"
                 context.err.print(f"        {context.commands.fill(hint)}", markup=False)
             continue

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from daemon.catalogues.models import Catalogue
+from daemon.contract.commands import unmarked
 from daemon.errors import JobError, LicenceNotAccepted, Refusal
 from pipeline.weights import hub, licences
 from pipeline.weights.catalogue import entry_of
@@ -53,7 +54,7 @@ def fetch_default(models: str, listed: Catalogue, later: str, console: Console) 
             _refuse_unaccepted(name, models, listed)
             fetch(name, models, speed_check, listed=listed, pause=speed_check.pause, look_up=answer_within(ANSWER_SECONDS))
         except (JobError, Refusal) as reason:
-            why = reason.message
+            why = unmarked(reason.message)
         except OSError as reason:
             why = f"{models} cannot be written: {reason.strerror or reason}."
         else:

@@ -25,6 +25,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]  # public, but re-exported
 
+from daemon.contract.commands import as_code
 from daemon.errors import Refusal
 
 UNAVAILABLE = 69
@@ -214,7 +215,8 @@ def _errors_as_refusals(repo: str, revision: str) -> Iterator[None]:
     except GatedRepoError as reason:
         raise Refusal(
             f"{repo} is only available to accounts that its authors approve.",
-            hint=f"Ask for access at {endpoint()}/{repo}, then log in with `hf auth login` and run the same command again.",
+            hint=f"Ask for access at {endpoint()}/{repo}, then log in with {as_code('hf auth login')} and run the same command "
+            "again.",
             exit_status=UNAVAILABLE,
         ) from reason
     except (RepositoryNotFoundError, RevisionNotFoundError) as reason:

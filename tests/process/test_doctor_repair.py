@@ -13,6 +13,7 @@ from job_records import ERROR
 from service_scene import SETTINGS, Scene
 
 from daemon import clock
+from daemon.contract.commands import unmarked
 from daemon.contract.records import Ended, Publishing, Started
 from daemon.contract.status import Output, Source
 from daemon.doctor.facts import journal_facts
@@ -407,4 +408,4 @@ def test_a_start_says_once_that_part_of_the_history_is_missing(home: Home, monke
     monkeypatch.setattr("daemon.service.loop.logger.warning", lambda text, *values: said.append(text.format(*values)))
     assert assemble(load(home.path, SETTINGS | {"MULTIPLANE_WORKER__SPARE": "false"}), LocalFiles()).run(once=True) == 0
     (told,) = [sentence for sentence in said if "history is incomplete" in sentence]
-    assert "00000003.jsonl is missing between 00000002.jsonl and 00000004.jsonl; `multiplane doctor`" in told
+    assert "00000003.jsonl is missing between 00000002.jsonl and 00000004.jsonl; `multiplane doctor`" in unmarked(told)

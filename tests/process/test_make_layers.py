@@ -2,6 +2,7 @@
 
 import os
 import plistlib
+import shlex
 import shutil
 import subprocess
 import sys
@@ -130,10 +131,16 @@ def test_what_goes_wrong_is_said_and_ends_with_a_failure(mac, tmp_path, shell) -
     refused = mac.run(shell, mac.shell_part(waits=True), picture, text)
     assert refused.returncode == 2
     assert "the name isn't a picture's" in refused.stderr
-    moved = mac.run(shell, mac.shell_part(waits=False, python="/moved away/python"), picture)
+    moved = mac.run(shell, mac.shell_part(waits=False, python="/moved away/.venv/bin/python"), picture)
     assert moved.returncode == 1
-    assert "no longer at /moved away/python" in moved.stderr
-    assert "service install --quick-action" in moved.stderr
+    assert "no longer at /moved away/.venv/bin/python" in moved.stderr
+    again = moved.stderr.partition(" for NEW_FOLDER: ")[2].strip()
+    assert again.partition(" service ")[2].startswith("install --quick-action --home ")
+    # A person on this machine can type it: here with the place of the program, and with what is not only for a Mac.
+    typed = again.replace("NEW_FOLDER/.venv", shlex.quote(sys.prefix)).replace("--quick-action", "--print")
+    done = subprocess.run([shell, "-c", typed], env=mac.environ, cwd="/", capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert str(mac.folder.home) in done.stdout
     assert mac.opened() == []
 
 

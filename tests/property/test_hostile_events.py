@@ -114,7 +114,7 @@ def _recorded(folder: str, heard: Result | Error) -> None:
     status = status_of(jobs.ended["job"])
     json.loads(status.model_dump_json())
     assert inert(card_of(status)).isascii()
-    found = stats(LocalFiles(), path, now=datetime(2026, 1, 31, 23, tzinfo=UTC), days=1, zone=UTC)
+    found = stats(History(LocalFiles(), path), now=datetime(2026, 1, 31, 23, tzinfo=UTC), days=1, zone=UTC)
     json.loads(found.model_dump_json())
     assert found.days[0].completed + found.days[0].failed == 1
     assert [past.state for past in History(LocalFiles(), path).past()] == [status.state]

@@ -4,6 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from daemon import sidecar
+from daemon.contract.commands import unmarked
 from daemon.contract.spec import JobSpec
 from daemon.errors import SpecInvalid, SpecUnreadable
 from daemon.sidecar import fields
@@ -83,7 +84,7 @@ def test_bytes_are_a_spec_or_a_refusal_of_the_two_kinds(data):
     spec, refusal = outcome(data)
     if refusal is not None:
         assert refusal.message.startswith("x.yaml")
-        assert refusal.message.isprintable()
+        assert unmarked(refusal.message).isprintable()
     requested = sidecar.requested_id(data)
     assert requested is None or JobSpec(id=requested).id == requested
     if spec is not None:

@@ -188,8 +188,9 @@ class Scene:
         return self.jobs.live[job_id]
 
     def refresh(self) -> None:
-        """Write the views, as the loop does every second."""
+        """Write the views, as the loop does at each health check."""
         self._now += 10.0
+        self.views.report_alive()
         self.views.refresh(self._now)
 
     def status(self, job_id: str) -> str:

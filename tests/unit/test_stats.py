@@ -15,7 +15,7 @@ from daemon.contract.records import Claimed, Ended, Removed, Requeued, Started
 from daemon.contract.status import ErrorInfo
 from daemon.fs import LocalFiles
 from daemon.jobs.fold import Jobs
-from daemon.journal import Journal
+from daemon.journal import History, Journal
 from daemon.stats import Stats, percentile, stats
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -68,7 +68,7 @@ def story(tmp_path) -> WrittenJournal:
 
 
 def found(story: WrittenJournal, *, days: int = 3, zone=UTC, fs=None) -> Stats:
-    return stats(fs or LocalFiles(), story.folder, now=NOW, days=days, zone=zone)
+    return stats(History(fs or LocalFiles(), story.folder), now=NOW, days=days, zone=zone)
 
 
 def test_jobs_count_for_the_day_they_ended_on(story) -> None:
@@ -161,7 +161,7 @@ def test_the_end_of_the_record_is_told_when_it_lies_within_the_period(story) -> 
 
 
 def test_an_empty_journal_has_empty_days(tmp_path) -> None:
-    told = stats(LocalFiles(), os.fsencode(tmp_path / "none"), now=NOW, days=2, zone=UTC)
+    told = stats(History(LocalFiles(), os.fsencode(tmp_path / "none")), now=NOW, days=2, zone=UTC)
     assert [day.completed for day in told.days] == [0, 0]
     assert (told.modes, told.failures, told.known_since) == ((), (), None)
 

@@ -5,11 +5,11 @@ from typing import Annotated
 import typer
 
 from daemon.cli.common import Home, Json
-from daemon.cli.completion import job_ids
+from daemon.cli.options import job_ids
 from daemon.cli.sending_requests import ask
-from daemon.contract.commands import command
+from daemon.contract.commands import SHORT, command
 
-_HELP = f"Job ids, as in {command('jobs')}."
+_HELP = SHORT.fill(f"Job ids, as in {command('jobs')}.")
 _Argument = typer.Argument(metavar="ID", help=_HELP, show_default=False, autocompletion=job_ids)
 _SomeArgument = typer.Argument(metavar="ID", help=_HELP, show_default=False, autocompletion=job_ids)
 Ids = Annotated[list[str], _Argument]

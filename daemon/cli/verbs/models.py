@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from daemon.cli.common import Home, Json, settings_of
-from daemon.contract.commands import command
+from daemon.contract.commands import SHORT, command
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
 from daemon.settings.typed_command import commands_here
@@ -24,7 +24,9 @@ _INTERRUPTED = 130
 
 models = typer.Typer(name="models", help="List models; fetch, check and remove their weights.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help=f"A model, as in {command('models', 'list')}.", show_default=False)]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help=SHORT.fill(f"A model, as in {command('models', 'list')}."), show_default=False)
+]
 
 
 @models.command("list")

@@ -8,19 +8,20 @@ import typer
 from pydantic import TypeAdapter
 
 from daemon.cli.common import Home, Json, fs, out, print_error, print_json, printable, settings_in_use
-from daemon.cli.completion import job_ids
 from daemon.cli.job_names import no_such_job
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import Standstill, standstill
+from daemon.cli.options import job_ids
 from daemon.cli.render import local, now, progress_text, wrapped
 from daemon.clock import hour, written
-from daemon.contract.commands import command
+from daemon.contract.commands import SHORT, command, unmarked
 from daemon.contract.records import AnyRecord, AttemptEnded, Ended, Job, LiveJob, Publishing, Requeued, Started
 from daemon.contract.requests import is_job_id
 from daemon.contract.segment_records import SegmentStart
 from daemon.contract.status import ENDED, ErrorInfo, Status
 from daemon.jobs.retry_pause import pause_left_at
 from daemon.journal import Entry
+from daemon.journal.history import job_of
 from daemon.outbox import Outbox, attempt_of, in_line, status_of
 
 #: The most lines of an error's detail; job.log has all of them.
@@ -35,7 +36,9 @@ _RECORD: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)
 def show(
     job_id: Annotated[
         str,
-        typer.Argument(metavar="ID", help=f"The job's id, as in {command('jobs')}.", show_default=False, autocompletion=job_ids),
+        typer.Argument(
+            metavar="ID", help=SHORT.fill(f"The job's id, as in {command('jobs')}."), show_default=False, autocompletion=job_ids
+        ),
     ],
     home: Home = None,
     json: Json = False,
@@ -43,7 +46,8 @@ def show(
     """Show the history of one job: what was asked, what happened when, how it ended."""
     settings = settings_in_use(home)
     queries = JobQueries(fs, settings)
-    job = queries.job(job_id) if is_job_id(job_id) else None
+    records = queries.history.records_of(job_id) if is_job_id(job_id) else []
+    job = job_of(job_id, records)
     if job is None:
         print_error(*no_such_job(queries, job_id))
         raise typer.Exit(1)
@@ -51,7 +55,7 @@ def show(
     lost = _is_lost(Outbox(fs, settings.paths.outbox_bytes), job_id)
     if lost:
         status = without_folder(status, str(settings.paths.outbox))
-    story = [entry for entry in queries.history.records_of(job_id) if not isinstance(entry.record, LiveJob)]
+    story = [entry for entry in records if not isinstance(entry.record, LiveJob)]
     if json:
         events = [{"ts": entry.ts, **_RECORD.dump_python(entry.record, mode="json")} for entry in story]
         print_json({"status": status.model_dump(mode="json"), "events": events})
@@ -131,7 +135,8 @@ def _more(error: ErrorInfo) -> list[str]:
     Empty after a timeout: the detail then says where the program was. Only developers need that, and job.log has it.
     """
     lines = error.detail.splitlines() if error.detail and error.code != "timeout" else []
-    return [line for line in lines if line not in error.message][-_MAX_LINES:]
+    message = unmarked(error.message)
+    return [line for line in lines if line not in message][-_MAX_LINES:]
 
 
 def _print_property(name: str, text: str, columns: int = _NAME_COLUMNS) -> None:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from daemon.cli.common import Home, Json, err, fs, give_up, out, print_json, settings_in_use
+from daemon.cli.job_queries import JobQueries
 from daemon.cli.render import ago, cell, duration, local
 from daemon.errors import Refusal
 from daemon.stats import Day, Failures, ModeTimes, Stats
@@ -31,7 +32,7 @@ def stats(
     settings = settings_in_use(home)
     zone = datetime.now().astimezone().tzinfo or UTC
     try:
-        found = compute(fs, settings.paths.journal_bytes, now=datetime.now(UTC), days=days, zone=zone)
+        found = compute(JobQueries(fs, settings).history, now=datetime.now(UTC), days=days, zone=zone)
     except Refusal as refusal:
         give_up(refusal)
     if json:

@@ -4,11 +4,10 @@ import time
 from datetime import datetime
 
 from pydantic import Field
-from rich.console import Group, RenderableType
-from rich.live import Live
 from rich.text import Text
 
 from daemon.cli.common import Home, Json, fs, give_up, out, print_json, settings_in_use
+from daemon.cli.full_screen import FullScreen, rows_of
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import SnapshotReader, Standstill, standstill_of
 from daemon.cli.render import (
@@ -24,6 +23,7 @@ from daemon.cli.render import (
     remark,
     retry_remark,
     state_cell,
+    wrapped,
 )
 from daemon.contract.commands import command
 from daemon.contract.records import Job
@@ -71,7 +71,8 @@ def watch(home: Home = None, json: Json = False) -> None:
         if json:
             print_json(scenes.look(now()))
         elif not out.is_terminal:
-            out.print(draw(scenes.look(now()), out.width, _MAX_ROWS), soft_wrap=False)
+            for line in draw(scenes.look(now()), out.width, _MAX_ROWS):
+                out.print(line)
         else:
             _live(scenes)
     except Refusal as refusal:
@@ -81,9 +82,10 @@ def watch(home: Home = None, json: Json = False) -> None:
 def _live(scenes: "Scenes") -> None:
     """Show the screen until Ctrl-C, and then restore the terminal."""
     try:
-        with Live(console=out, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
+        with out.screen():
             while True:
-                live.update(draw(scenes.look(now()), out.width, out.height), refresh=True)
+                width, height = out.size
+                out.print(FullScreen(draw(scenes.look(now()), width, height), width, height), end="")
                 time.sleep(_LOOK_SECONDS)
     except KeyboardInterrupt:
         return
@@ -154,13 +156,16 @@ class Scenes:
         return numbers[-1], fs.lstat(segment_path(self._journal, numbers[-1])).size
 
 
-def draw(scene: Scene, width: int, height: int) -> RenderableType:
-    """The screen, `width` characters wide and `height` lines high: the running jobs, then as much of the rest as fits."""
+def draw(scene: Scene, width: int, height: int) -> list[Text]:
+    """The lines of a screen of `width` columns and `height` rows: the running jobs, then as much of the rest as fits.
+
+    Only a line with a command may have more columns. It then takes several rows, and nothing breaks the command.
+    """
     at = datetime.fromisoformat(scene.at)
     halt = standstill_of(scene.health, alive=scene.alive, problem=scene.problem)
-    parts: list[RenderableType] = [*_health(scene, at, width), Text()]
+    parts = [*_health(scene, at, width), Text()]
     parts += _running(scene, at, width, max(1, height // 6), halt)
-    left = height - len(parts) - 1
+    left = height - sum(len(rows_of(line, width)) for line in parts) - 1
     sections = (
         (_NEXT, scene.queue_total, [_queued(status, width) for status in scene.queue]),
         ("back in the inbox", scene.returned_total, [_queued(status, width) for status in scene.returned]),
@@ -177,15 +182,15 @@ def draw(scene: Scene, width: int, height: int) -> RenderableType:
         head = Text(title, style="bold", no_wrap=True, overflow="ellipsis")
         if halt and title == _NEXT:
             head.append(f" · {halt.word}", style="not bold yellow")
-        parts += ["", head, *fits]
+        parts += [Text(), head, *fits]
         left -= _HEAD_LINES + len(fits)
         if total > len(fits) and title != "ended" and left:
             parts.append(Text(f"  … and {total - len(fits):,} more", style="dim"))
             left -= 1
-    return Group(*parts)
+    return parts
 
 
-def _health(scene: Scene, at: datetime, width: int) -> list[RenderableType]:
+def _health(scene: Scene, at: datetime, width: int) -> list[Text]:
     health = scene.health
     line = Text("Multiplane  ", style="bold", no_wrap=True, overflow="ellipsis")
     # The problem of a daemon that no longer runs does not matter now, unless it is why the daemon refused to start.
@@ -204,22 +209,21 @@ def _health(scene: Scene, at: datetime, width: int) -> list[RenderableType]:
         line.append(f"   for {duration((at - datetime.fromisoformat(health.started_at)).total_seconds())}", style="dim")
     clock = at.astimezone().strftime("%H:%M:%S")
     line.truncate(max(0, width - len(clock) - 1), pad=True)
-    lines: list[RenderableType] = [line.append(f" {clock}", style="dim")]
-    if problem:
-        lines += cell(problem, "yellow").wrap(out, width)
-        lines += cell(hint, "dim").wrap(out, width) if hint else []
-    elif not scene.alive:
-        start = f"Start it with: {command('run')} (here), or {command('service', 'start')}"
-        lines += cell(start, "dim").wrap(out, width)
+    said = [(problem, "yellow"), (hint, "dim")] if problem else []
+    if not problem and not scene.alive:
+        said = [(f"Start it with: {command('run')} (here), or {command('service', 'start')}", "dim")]
+    lines = [line.append(f" {clock}", style="dim")]
+    for text, style in said:
+        lines += [Text(part, style, no_wrap=True) for part in wrapped(cell(text or "").plain, width) if part]
     return lines
 
 
-def _running(scene: Scene, at: datetime, width: int, most: int, halt: Standstill | None) -> list[RenderableType]:
+def _running(scene: Scene, at: datetime, width: int, most: int, halt: Standstill | None) -> list[Text]:
     """Two lines for each running job: its name, stage and time left; then a progress bar. `most`: the most jobs to show."""
     stale = LAST_HEARD if halt and halt.stale else ""
     if not scene.running:
         return [Text("Nothing is running.", style="dim")]
-    lines: list[RenderableType] = []
+    lines: list[Text] = []
     for status in scene.running[:most]:
         progress = status.progress
         share, left = (progress.fraction if progress else 0.0), "" if stale else _time_left(status, at)

@@ -4,7 +4,7 @@ function queued(job) {
   const name = make("b", "", link(held(nameOf(job)), `${job.id}/`, "Folder"));
   const words = make("p", "", due(job));
   if (job.batch) words.append(" · ", held(batchName(job.batch)));
-  if (job.error) words.append(job.retry && works() ? " · " : " · earlier attempt: ", held(job.error[0]));
+  if (job.error) words.append(job.retry && works() ? " · " : " · earlier attempt: ", said(job.error[0]));
   return make("li", "", name, words);
 }
 
@@ -83,7 +83,7 @@ function well(job) {
   if (job.state === "completed" && job.thumb) return shot(job);
   if (job.error && job.state !== "cancelled") {
     const box = make("div", "well", ...job.error.map((sentence) => make("p", "", said(sentence))));
-    box.title = job.error.join("\n");
+    box.title = unmarked(job.error.join("\n"));
     return box;
   }
   return make("div", "well", job.state === "completed" ? stack() : job.state === "failed" ? "Failed" : "Cancelled");

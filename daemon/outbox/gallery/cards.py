@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from daemon.contract.commands import shortened
 from daemon.contract.names import to_bytes
 from daemon.contract.registry import ESTIMATES, FORMATS
 from daemon.contract.status import ENDED, Output, Status
@@ -24,7 +25,10 @@ _LAYER = re.compile(r"result/preview/layer_\d+\.webp")
 
 
 def card_of(status: Status) -> Card:
-    """The properties of a job that the page shows, without those that are unknown or empty. URLs are relative to index.html."""
+    """The properties of a job that the page shows, without those that are unknown or empty. URLs are relative to index.html.
+
+    The commands in the sentences of `status` must be filled in, and marked: the page shows only marked text as code.
+    """
     source, progress, error = status.source, status.progress, status.error
     # The number of attempts is only shown if there is more than one, or if another one follows.
     attempts = status.attempts if status.attempts > 1 or status.state == "pending" else 0
@@ -76,7 +80,7 @@ def _files(job_id: str, outputs: Sequence[Output]) -> dict[str, object | None]:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"
+    return shortened(text, _LONGEST_TEXT, "…")
 
 
 def inert(value: object) -> str:

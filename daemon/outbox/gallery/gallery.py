@@ -48,7 +48,8 @@ class Gallery:
         self._stamps: dict[int, int] = {}
         self._ended: dict[str, str] = {}
         self._removed: set[str] = set()
-        self._written: dict[str, object] = {}
+        #: What `live.js` was made from when it was last written; None: it must be written.
+        self._written: tuple[object, ...] | None = None
         self._written_at = float("-inf")
         self._turn = 0
 
@@ -123,12 +124,14 @@ class Gallery:
             self._mark_changed(chunks.add(line))
             del self._ended[job_id]
         chunks.flush()
-        feed = _feed(self._outbox.commands.fill_all(health), [self._card(status) for status in live], self._history(chunks))
-        if feed == self._written and now < self._written_at + REPORT_SECONDS:
+        history = self._history(chunks)
+        shown = (health.model_copy(update={"alive_at": ""}), tuple(live), history)
+        if shown == self._written and now < self._written_at + REPORT_SECONDS:
             return
+        feed = _feed(self._outbox.commands.fill_all(health, keep_marks=True), [self._card(status) for status in live], history)
         text = f"multiplane.live({inert({'alive_at': health.alive_at, **feed})});\n"
         write_atomic(self._fs, os.path.join(self._folder, _LIVE), text.encode("ascii"), durable=False)
-        self._written, self._written_at = feed, now
+        self._written, self._written_at = shown, now
 
     def _open(self, epoch: str) -> Chunks | None:
         """Load the chunks of earlier processes, and add ended jobs that they lack. Returns None while the outbox is missing."""
@@ -155,12 +158,12 @@ class Gallery:
             chunks.add(line)
         chunks.flush()
         self._outbox.write_index(render(self._start))
-        self._epoch, self._stamps, self._written = epoch, {}, {}
+        self._epoch, self._stamps, self._written = epoch, {}, None
         self._chunks = chunks
         return chunks
 
     def _card(self, status: Status) -> Card:
-        return card_of(self._outbox.commands.fill_all(status))
+        return card_of(self._outbox.commands.fill_all(status, keep_marks=True))
 
     def _remove_jobs(self, chunks: Chunks) -> None:
         if self._removed:

@@ -94,7 +94,7 @@ function renderHealth() {
     banner.replaceChildren(...(problem ? [said(text)] : [`${text} Start it with `, make("code", "", START), "."]));
   }
   const foot = live ? [`Multiplane ${live.version}`, `started ${moment(Date.parse(live.started_at))}`] : [];
-  if (live?.fault) foot.push(`watching the inbox failed and was repaired: ${live.fault}`);
+  if (live?.fault) foot.push(`watching the inbox failed and was repaired: ${unmarked(live.fault)}`);
   set($("foot"), foot.join(" · "));
 }
 
@@ -191,7 +191,7 @@ function renderWaiting() {
   const told = state.filter === "all" || state.filter === "work" ? state.live?.waiting ?? [] : [];
   const rows = told.filter(([path]) => state.words.every((word) => plain(path).includes(word)));
   renderRows($("waiting"), rows.map(([path, reason], place) => ({
-    key: place, says: `${path}\n${reason}`, make: () => make("li", "", make("b", "", held(path)), make("p", "", held(reason))),
+    key: place, says: `${path}\n${reason}`, make: () => make("li", "", make("b", "", held(path)), make("p", "", said(reason))),
   })), state.words.length ? rows.length : state.live?.waiting_total ?? 0, works() ? "" : ` · ${LAST_HEARD}`);
   // A frequent first mistake: a picture directly in the inbox, where it waits for its YAML file.
   $("bare").hidden = !rows.some(([path, reason]) => !path.includes("/") && reason === `waiting for ${path.replace(/\.[^.]*$/, "")}.yaml`);

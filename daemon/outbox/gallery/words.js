@@ -7,8 +7,9 @@ const make = (tag, className, ...children) => {
   return node;
 };
 const held = (text) => make("bdi", "", text); // text in the other direction, or that reverses it, affects only itself
-/** A sentence; a command in it, between backticks, is shown as code. Within a command's quotes there may be a backtick, too. */
-const said = (text) => make("bdi", "", ...text.split(/`((?:'[^']*'|"[^"]*"|[^`'"])+)`/).map((part, k) => (k % 2 ? make("code", "", part) : part)));
+/** A sentence; a command in it is shown as code. It stands between marks, which no name can contain (daemon/contract/commands.py). */
+const said = (text) => make("bdi", "", ...text.split(/\0`([^\0]+)`\0/).map((part, k) => (k % 2 ? make("code", "", part) : part)));
+const unmarked = (text) => text.replaceAll("\0", ""); // where only text can be shown
 const link = (label, href, role) => {
   const node = Object.assign(make("a", "", label), { href });
   node.dataset.role = role;

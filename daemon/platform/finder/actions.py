@@ -39,7 +39,13 @@ def script(facts: Facts, outbox: str, *, waits: bool) -> str:
         outbox: the folder with index.html.
         waits: whether it waits for the layers and then shows them.
     """
-    filled = {"python": facts.python, "home": facts.home, "outbox": outbox, "waits": "yes" if waits else "no"}
+    filled = {
+        "python": facts.python,
+        "home": facts.home,
+        "outbox": outbox,
+        "waits": "yes" if waits else "no",
+        "again": _again(facts, waits=waits),
+    }
     settings = [f"export {name}={shlex.quote(value)}" for name, value in facts.environ.items()]
     made: list[str] = []
     for line in SHELL.read_text(encoding="utf-8").splitlines():
@@ -48,6 +54,16 @@ def script(facts: Facts, outbox: str, *, waits: bool) -> str:
         if name == "waits":
             made += settings
     return "\n".join(made) + "\n"
+
+
+def _again(facts: Facts, *, waits: bool) -> str:
+    """The command that installs these actions again after the program was moved. Only a person knows its new folder."""
+    checkout, inside = os.path.split(os.path.dirname(os.path.dirname(facts.python)))
+    words = [f"NEW_FOLDER/{inside}/bin/multiplane", "service", "install", "--quick-action", *(["--wait"] if waits else [])]
+    # A home that is the checkout itself moves along with it.
+    words += [] if facts.home == checkout else ["--home", facts.home]
+    settings = [f"{name}={shlex.quote(value)}" for name, value in facts.environ.items()]
+    return " ".join((*settings, shlex.join(words)))
 
 
 def workflow(shell: str) -> dict[str, bytes]:

@@ -122,7 +122,7 @@ def perform(steps: Sequence[Step], *, sleep: Callable[[float], None] = time.slee
             status, said = _call(step.argv)
         if step.needed and not step.until_it_fails and status != 0 and status not in step.tolerated:
             raise Refusal(
-                f"`{' '.join(step.argv)}` failed: {said or f'exit status {status}'}",
+                f"{commands.as_code(' '.join(step.argv))} failed: {commands.unmarked(said) or f'exit status {status}'}",
                 hint=f"Run it by hand to see more. {commands.command('run')} works without a service manager.",
                 exit_status=_EXIT_REFUSED,
             )

@@ -1,8 +1,8 @@
-"""The journal: appends a second with their syncs, replay, and what a long history costs at the start and who looks back.
+"""The journal: appends a second with their syncs, replay, and what a long history costs at the start.
 
 Run: python -m tests.benchmarks journal, or this file with the number of jobs; each has ten records. Bars: with 100,000 ended jobs
-≤ 1 s from the start of the process to watching; idle ≤ 60 MB resident, with that history as without. Aims: `jobs` in 1 s, `stats`
-over everything in 5 s.
+≤ 1 s from the start of the process to watching; idle ≤ 60 MB resident, with that history as without. `bench_history` measures
+what the verbs cost.
 """
 
 import dataclasses
@@ -32,7 +32,6 @@ from daemon.outbox import Outbox, status_of
 
 ROOT = Path(__file__).resolve().parents[3]
 DAEMON = ROOT / "tests" / "crash" / "programs" / "service.py"
-MULTIPLANE = Path(sys.executable).parent / "multiplane"
 SHA = "0" * 64
 OLDEST = ("show", "20260131T120000-photo-00000001")
 #: Starts of each kind: a machine that does something else meanwhile must not be what is measured.
@@ -124,17 +123,6 @@ def write_history(home: Path, jobs: int) -> None:
     os.sync()  # a daemon has waited for each of its writes: none of them is left for the next start to wait for
 
 
-def verb(home: Path, *arguments: str) -> tuple[float, float]:
-    """Seconds a verb of the command line takes, and its memory at most, in MB."""
-    environment = {**os.environ, "MULTIPLANE_HOME": str(home), "MULTIPLANE_CONFIG": os.devnull}
-    start = time.perf_counter()
-    asked = subprocess.Popen([MULTIPLANE, *arguments], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _pid, status, used = os.wait4(asked.pid, 0)
-    if status:
-        raise SystemExit(f"multiplane {' '.join(arguments)} failed")
-    return time.perf_counter() - start, used.ru_maxrss * 1024 / 1e6
-
-
 def start_of(home: Path) -> tuple[float, float]:
     """Seconds from the start of the process until daemon.json says `running`; then its resident memory in MB."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "MULTIPLANE_CONFIG": os.devnull}
@@ -187,9 +175,6 @@ def main() -> None:
             home.mkdir()
             write_history(home, count)
         replays(full)
-        for arguments in (("jobs",), ("jobs", "--page", str(max(1, jobs // 50))), ("stats", "--days", "36500"), OLDEST):
-            seconds, memory = verb(full, *arguments)
-            print(f"multiplane {' '.join(arguments):<45} {seconds:>6.2f} s, at most {memory:.0f} MB")
         start_of(empty)  # warms the file cache
         # Only the first start finds a long last segment, since each start begins a new one.
         firsts = [folder / f"first-{number}" for number in range(_STARTS)]

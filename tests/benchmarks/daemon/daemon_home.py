@@ -8,15 +8,30 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
+from daemon.contract.messages import PROTOCOL_VERSION
+
 ROOT = Path(__file__).resolve().parents[3]
 QUICK = "BENCH_QUICK" in os.environ
 WORKER = (sys.executable, "-I", "-S", "-c", "import time; time.sleep(3600)")
+#: Becomes ready at once, and waits for a job as long as the daemon lives.
+READY_WORKER = (
+    sys.executable,
+    "-I",
+    "-S",
+    "-c",
+    "import json, os, sys\n"
+    "fd = int(sys.argv[sys.argv.index('--events-fd') + 1])\n"
+    f"hello = {{'type': 'hello', 'protocol': {PROTOCOL_VERSION}, 'pid': os.getpid()}}\n"
+    "for event in (hello, {'type': 'ready', 'warm': 'light'}):\n"
+    "    os.write(fd, json.dumps(event).encode() + b'\\n')\n"
+    "sys.stdin.read()",
+)
 
 
 class Home:
@@ -32,12 +47,12 @@ class Home:
         self.twice = 0
 
     @contextmanager
-    def running(self) -> Iterator[psutil.Process]:
+    def running(self, worker: Sequence[str] = WORKER) -> Iterator[psutil.Process]:
         """The daemon, from its start to its end."""
         code = (
             "import os, sys\nfrom pathlib import Path\nfrom loguru import logger\nfrom daemon.fs import LocalFiles\n"
             "from daemon.service import assemble\nfrom daemon.settings import load\nlogger.remove()\n"
-            f"assemble(load(Path({str(self.home)!r}), os.environ), LocalFiles(), argv={WORKER!r}).run()"
+            f"assemble(load(Path({str(self.home)!r}), os.environ), LocalFiles(), argv={tuple(worker)!r}).run()"
         )
         environment = (
             os.environ

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from daemon.contract.commands import unmarked
 from daemon.errors import LicenceNotAccepted, Refusal, WeightsCorrupt, WeightsMissing
 from pipeline import weights
 from pipeline.weights import command, licences, store
@@ -186,7 +187,7 @@ def test_a_licence_without_commercial_use_is_accepted_once_by_name(place):
     models, limited = str(place.models), place.listed.models["limited"]
     with pytest.raises(LicenceNotAccepted) as excinfo:
         licences.accept("limited", limited, models, None, now=NOW)
-    assert excinfo.value.own_hint.endswith("`multiplane models fetch limited --accept-licence CC-BY-NC-4.0`")
+    assert unmarked(excinfo.value.own_hint).endswith("`multiplane models fetch limited --accept-licence CC-BY-NC-4.0`")
     with pytest.raises(LicenceNotAccepted, match="not MIT"):
         licences.accept("limited", limited, models, "MIT", now=NOW)
     assert licences.needed(limited, models)

@@ -11,6 +11,7 @@ import pytest
 from hub import Hub
 from PIL import Image
 
+from daemon.contract.commands import unmarked
 from daemon.contract.messages import EVENT, JobCommand, Limits
 from daemon.contract.spec import JobSpec
 from daemon.supervisor.environment import worker_environment
@@ -184,7 +185,7 @@ def test_a_painting_without_weights_names_the_command_and_opens_no_connection(tm
         event = work(tmp_path, trapped(tmp_path, hub), "light", status=32, mode="painterly", style="charcoal")
     assert event.error.code == "weights_missing"
     assert event.error.message == "The weights of stable-diffusion-1.5 are not installed."
-    assert event.error.hint == "Run: `multiplane models fetch stable-diffusion-1.5`, then: `multiplane retry ID`."
+    assert unmarked(event.error.hint) == "Run: `multiplane models fetch stable-diffusion-1.5`, then: `multiplane retry ID`."
     nothing_was_asked(tmp_path, hub)
 
 
@@ -194,7 +195,7 @@ def test_a_model_for_the_layers_that_is_not_installed_is_named_with_its_command(
         told = work(tmp_path, trapped(tmp_path, hub), "light", status=32, depth="cues", **{field: "model"})
     assert told.error.code == "weights_missing"
     assert told.error.message == f"The weights of {name} are not installed."
-    assert told.error.hint == f"Run: `multiplane models fetch {name}`, then: `multiplane retry ID`."
+    assert unmarked(told.error.hint) == f"Run: `multiplane models fetch {name}`, then: `multiplane retry ID`."
     nothing_was_asked(tmp_path, hub)
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from typer.main import get_command
 
 from daemon.cli import app
 from daemon.settings.layout import PROGRAM, make, set_up_again
@@ -14,6 +15,12 @@ TARGETS = re.findall(r"^([a-z]+):.*## ", (PROGRAM / "Makefile").read_text(encodi
 
 def test_every_target_of_the_makefile_is_a_verb_or_known_not_to_be_one() -> None:
     assert set(TARGETS) - set(app.VERBS) - {"help"} == set(app.MAKE_TARGETS)
+
+
+def test_the_overview_says_of_each_verb_what_the_verb_says_of_itself() -> None:
+    said = {name: found.get_short_help_str(200) for name, found in get_command(app.overview()).commands.items()}
+    assert said == {name: found.get_short_help_str(200) for name, found in get_command(app.command_line()).commands.items()}
+    assert list(said) == list(app.VERBS)
 
 
 @pytest.mark.parametrize("target", app.MAKE_TARGETS)

@@ -10,6 +10,7 @@ from service_scene import NOW
 from typer.testing import CliRunner
 
 from daemon.cli.app import command_line
+from daemon.cli.render import wrapped
 from daemon.cli.verbs import show
 from daemon.contract.records import Claimed, Ended
 from daemon.errors import Cancelled, LicenceNotAccepted
@@ -36,6 +37,11 @@ def test_a_long_sentence_goes_on_below_its_beginning_between_words(monkeypatch: 
     assert all(len(line) <= 80 for line in lines)
     assert [line[:12] for line in lines] == ["      note  ", " " * 12]
     assert " ".join(line[12:] for line in lines) == SENTENCE
+
+
+def test_the_spaces_of_a_name_are_kept() -> None:
+    assert wrapped("a  b.png is   broken", 80) == ["a  b.png is   broken"]
+    assert wrapped("a  b.png is   broken", 9) == ["a  b.png", "is", "broken"]
 
 
 def test_a_narrow_window_still_shows_words(monkeypatch: pytest.MonkeyPatch) -> None:

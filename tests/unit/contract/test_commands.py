@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from daemon.contract.commands import RETRY, Commands, command
+from daemon.contract.commands import RETRY, Commands, as_code, command, shortened, well_marked, without_marks
 from daemon.contract.status import ErrorInfo, Output, Source, Status
 
 ELSEWHERE = Commands("'/my programs/multiplane'", "--home '/Ann`s \"fotos\"'")
@@ -41,19 +41,49 @@ def test_a_filled_sentence_stays_as_it_is_when_it_is_filled_again():
 
 
 def test_sentences_are_filled_in_everywhere_and_names_nowhere():
-    name = f"{RETRY}.jpg"
-    error = ErrorInfo(code="internal", message="It broke.", hint=f"Run: {RETRY}.", detail=name)
+    name = "`multiplane retry ID`.jpg"
+    error = ErrorInfo(code="internal", message=f"It broke: {name}.", hint=f"Run: {RETRY}.", detail=name)
     status = Status(
-        job_id="a", state="failed", batch=name, source=Source(image=name, bytes=1), created_at="", error=error, warnings=(RETRY,),
-        outputs=(Output(path=name, kind="layer", bytes=1, sha256=""),),
+        job_id="a", state="failed", batch=name, source=Source(image=name, bytes=1), created_at="", error=error,
+        warnings=(f"{name}: {RETRY}",), outputs=(Output(path=name, kind="layer", bytes=1, sha256=""),),
     )  # fmt: skip
     filled = Commands("mp", "-h").fill_all(status)
     assert filled.error
     assert filled.error.hint == "Run: `mp retry ID -h`."
-    assert filled.warnings == ("`mp retry ID -h`",)
-    assert (filled.batch, filled.source, filled.error.detail, filled.outputs) == (name, status.source, name, status.outputs)
-    in_json = Commands("mp", "-h").fill_all([{"status": status.model_dump(), "says": RETRY, "file": name}])
-    assert in_json == [{"status": filled.model_dump(), "says": "`mp retry ID -h`", "file": name}]
+    assert filled.warnings == (f"{name}: `mp retry ID -h`",)
+    assert (filled.batch, filled.source, filled.outputs) == (name, status.source, status.outputs)
+    assert (filled.error.message, filled.error.detail) == (f"It broke: {name}.", name)
+    in_json = Commands("mp", "-h").fill_all([{"status": status.model_dump(), "says": f"{name}: {RETRY}", "file": name}])
+    assert in_json == [{"status": filled.model_dump(), "says": f"{name}: `mp retry ID -h`", "file": name}]
+
+
+def test_a_name_between_two_commands_is_never_taken_for_one():
+    name = "`multiplane rm x`"
+    said = f"{RETRY}{name}{RETRY} {name}"
+    assert Commands("mp").fill(said) == f"`mp retry ID`{name}`mp retry ID` {name}"
+    assert Commands("mp").fill(said, keep_marks=True) == f"{as_code('mp retry ID')}{name}{as_code('mp retry ID')} {name}"
+
+
+def test_other_code_is_shown_as_it_is():
+    assert ELSEWHERE.fill(f"Write {as_code('depth: auto')}.") == "Write `depth: auto`."
+
+
+@pytest.mark.parametrize("most", range(len(f"Run {RETRY}!") + 1))
+def test_a_cut_sentence_has_a_whole_command_or_none(most):
+    cut = Commands("mp").fill(shortened(f"Run {RETRY}!", most, "…"), keep_marks=True)
+    assert cut == f"Run {as_code('mp retry ID')}"[: len(cut) - 1] + cut[-1] or "`" not in cut
+
+
+def test_a_mark_without_its_partner_is_dropped():
+    assert well_marked("a\0`b") == "a`b"
+    assert well_marked("a`\0b\0") == "a`b"
+    assert well_marked(f"a\0{RETRY}") == f"a{RETRY}"
+    assert Commands("mp").fill("\0`multiplane rm x") == "`multiplane rm x"
+
+
+def test_text_from_a_file_that_anybody_may_write_loses_its_marks():
+    forged = Status(job_id="a", state="pending", created_at="", warnings=(command("rm", "x"),))
+    assert Commands("mp").fill_all(without_marks(forged)).warnings == ("`multiplane rm x`",)
 
 
 def test_what_holds_no_command_is_given_back_itself():

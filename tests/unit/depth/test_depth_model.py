@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from daemon.contract.commands import unmarked
 from daemon.errors import DeviceUnavailable, ModelFailed, WeightsCorrupt
 from pipeline import weights
 from pipeline.depth import model
@@ -319,7 +320,10 @@ def test_weights_that_lack_any_other_part_are_refused_not_filled_with_chance(fam
     with pytest.raises(WeightsCorrupt) as refused:
         model.read(picture(), found, device="cpu")
     assert refused.value.message == f"The weights of dpt lack {dropped}."
-    assert refused.value.info().hint == "Fetch the model again (`multiplane models fetch dpt`), then: `multiplane retry ID`."
+    assert (
+        unmarked(refused.value.info().hint)
+        == "Fetch the model again (`multiplane models fetch dpt`), then: `multiplane retry ID`."
+    )
 
 
 def test_folders_that_are_no_depth_model_are_refused(families, tmp_path):

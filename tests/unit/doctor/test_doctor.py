@@ -14,6 +14,7 @@ from job_records import accepted
 from rich.console import Console
 
 from daemon.cli.verbs.doctor import listing, verdict
+from daemon.contract.commands import unmarked
 from daemon.contract.records import Claimed
 from daemon.doctor.facts import examine, journal_facts
 from daemon.doctor.judging import judge
@@ -162,6 +163,13 @@ def test_damage_to_the_journal_names_file_and_line_and_the_way_on() -> None:
     assert "Only the history" in older.hint
 
 
+def test_a_stale_index_is_worth_a_note_and_no_problem() -> None:
+    stale = Segment(path="/h/00000001.jsonl", records=3, stale_index=True)
+    said = found("journal", journal=JournalFacts(segments=(stale, replace(stale, path="/h/00000002.jsonl"))))
+    assert [each.grade for each in said] == ["note", "ok"]
+    assert said[0].sentence == "The index of /h/00000001.jsonl and of 1 more is out of date."
+
+
 def test_a_torn_tail_is_reported_unless_it_is_just_being_written() -> None:
     torn = JournalFacts(segments=(Segment(path="/h/1.jsonl", records=3, torn_line=4),))
     stopped = DaemonFacts(holds=False, health=HEALTH.model_copy(update={"state": "stopped"}))
@@ -201,9 +209,9 @@ def test_a_service_whose_interpreter_is_gone_is_to_be_installed_anew() -> None:
 def test_weights_that_were_changed_are_to_be_fetched_again() -> None:
     verified = Answer(value=[{"name": "small", "ok": False, "says": "model.safetensors was changed"}])
     said = [each for each in found("weights", verified=verified) if each.grade == "problem"]
-    assert said[0].hint == "Fetch it again: `multiplane models fetch small`"
+    assert unmarked(said[0].hint) == "Fetch it again: `multiplane models fetch small`"
     nothing = note("weights", models=Answer(value=[{**LISTED, "state": "not installed"}]), verified=Answer(value=[]))
-    assert nothing.hint == "Fetch one: `multiplane models fetch small`"
+    assert unmarked(nothing.hint) == "Fetch one: `multiplane models fetch small`"
     assert "broken" in problem("weights", models=Answer(failure="broken")).sentence
 
 

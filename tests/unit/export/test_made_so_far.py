@@ -65,11 +65,11 @@ def test_a_file_that_is_begun_anew_takes_nothing_back(tmp_path):
     assert told == [0.25, 0.375, 0.5, 1.0]
 
 
-def test_a_layered_file_tells_of_each_plane(layered):
+def test_a_layered_file_tells_of_each_strip_of_layers_and_each_plane_after_them(layered):
     told = []
     layers = [psd.PsdLayer(str(k), rgba) for k, rgba in enumerate(layered[1].rgba)]
     psd.write(io.BytesIO(), layers, layered[1].composite, progress=told.append)
-    assert len(told) == 3 * 4 + 3, "alpha and three colours of three layers, and the flat picture's colours"
+    assert len(told) == 3 + 3, "three layers of one strip each, and the flat picture's three colours"
     assert told == sorted(set(told))
     assert told[-1] == 1.0
 
@@ -80,8 +80,8 @@ def test_the_share_of_all_files_rises_to_one(layered, large, tmp_path, monkeypat
     told = []
     write_pictures(tmp_path, pictures(layered), formats=("psd",), threads=2, progress=told.append)
     assert told == sorted(told)
-    assert len(told) > 15
-    assert max(after - before for before, after in zip([0.0, *told], told, strict=False)) < 0.2
+    assert len(told) > 12
+    assert max(after - before for before, after in zip([0.0, *told], told, strict=False)) < 0.25
     assert told[-1] == 1.0
 
 

@@ -83,6 +83,27 @@ def test_packbits_never_joins_rows_and_grows_by_less_than_one_percent() -> None:
     assert len(encode_rows(noise)[0]) <= noise.size * 129 / 128
 
 
+def test_packbits_codes_runs_only_in_strips_that_become_a_fifth_smaller() -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (8, 1000), np.uint8)
+    for share, smaller in ((100, False), (300, True)):
+        rows = noise.copy()
+        rows[:, :share] = 9
+        np.testing.assert_array_equal(unpacked_rows(rows), rows)
+        assert (len(encode_rows(rows)[0]) < rows.size) == smaller
+
+
+def test_layers_are_deflated_and_the_merged_picture_is_in_packbits() -> None:
+    ramp = np.tile(np.arange(1, 256, dtype=np.uint8)[:, None], (100, 1, 4))
+    flat = np.full(ramp.shape[:2], 9, np.uint8)
+    data = written([PsdLayer("ramp", ramp)], np.dstack([flat] * 3))
+    document = opened(io.BytesIO(data))
+    [record] = document._record.layer_and_mask_information.layer_info.channel_image_data
+    assert [channel.compression.name for channel in record] == ["ZIP_WITH_PREDICTION"] * 4
+    assert document._record.image_data.compression.name == "RLE"
+    np.testing.assert_array_equal(np.asarray(next(iter(document)).topil()), ramp)
+    assert len(data) < ramp.size / 20
+
+
 def layers_of(rng: np.random.Generator, height: int = 70, width: int = 90) -> list[PsdLayer]:
     boxes = [(0, 0, height, width), (10, 20, 60, 71), (33, 5, 34, 6), (height - 9, width - 7, height, width)]
     layers = []

@@ -8,7 +8,7 @@ import pytest
 from daemon.contract.messages import Limits
 from daemon.errors import ImageUnreadable
 from pipeline.image import decode, jpeg
-from tests.unit.pictures import encoded, landscape
+from tests.unit.pictures import encoded, exif, landscape
 
 LIMITS = Limits(max_bytes=10**7, max_pixels=10**6)
 NOISE = np.random.default_rng(3).integers(0, 256, (72, 88, 3), dtype=np.uint8)
@@ -62,8 +62,6 @@ def test_a_progressive_picture_whose_last_scans_are_missing_is_cut_off(read):
 
 @pytest.mark.parametrize(("orientation", "expected"), [(1, (300.0, 150.0)), (6, (150.0, 300.0))])
 def test_resolution_is_kept_and_turned(read, tmp_path, orientation, expected):
-    from tests.unit.pictures import exif
-
     tags = exif(orientation)
     assert read(encoded(landscape(), "JPEG", dpi=(300, 150), exif=tags)).dpi == expected
     path = tmp_path / "photo.tif"

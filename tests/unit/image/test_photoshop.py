@@ -14,6 +14,7 @@ from psd_tools import PSDImage
 from daemon.contract.messages import Limits
 from daemon.errors import ImageTooLarge, ImageType, ImageUnreadable, JobError
 from pipeline.image import decode
+from pipeline.image.colour import convert
 from tests.unit.pictures import landscape
 
 LIMITS = Limits(max_bytes=10**7, max_pixels=10**6)
@@ -85,8 +86,6 @@ def test_print_colours_are_what_pillow_reads(read, mode):
     data = psd(planes, mode)
     same = Image.open(io.BytesIO(data))
     assert same.mode == ("CMYK" if mode == CMYK else "LAB")
-    from pipeline.image.colour import convert
-
     expected = convert.to_rgb(np.asarray(same), same.mode, None).rgb
     assert np.array_equal(read(data).rgb, expected)
 

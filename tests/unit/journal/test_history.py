@@ -224,15 +224,15 @@ def test_nothing_is_forgotten_behind_a_segment_that_cannot_be_read(story):
     assert prune(LocalFiles(), story.folder, timedelta(0)) == 0
 
 
-def test_what_was_set_aside_of_an_old_segment_goes_with_it(story):
+def test_the_index_and_the_torn_tails_of_an_old_segment_go_with_it(story):
     story.start()
     story.start()
-    for name in (b"torn-00000001-77", b"torn-00000003-5", b"notes.txt"):
+    for name in (b"torn-00000001-77", b"torn-00000003-5", b"00000002.index", b"00000003.index", b"notes.txt"):
         with open(os.path.join(story.folder, name), "wb"):
             pass
     story.start()
     assert prune(LocalFiles(), story.folder, timedelta(0)) == 2
-    assert segments(story.folder) == ["00000003.jsonl", "00000004.jsonl", "notes.txt", "torn-00000003-5"]
+    assert segments(story.folder) == ["00000003.index", "00000003.jsonl", "00000004.jsonl", "notes.txt", "torn-00000003-5"]
 
 
 def test_a_job_keeps_what_was_published(story, history):

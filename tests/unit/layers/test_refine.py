@@ -69,6 +69,16 @@ def test_depth_as_networks_give_it_comes_onto_the_photos_edges_at_any_resolution
         assert wrong(refine(truth.rgb, soft, None), truth) < left * wrong(soft, truth)
 
 
+def test_hair_that_soft_depth_flattens_gets_the_depth_of_its_head():
+    truth = scene("hair", 480, 640)
+    got = refine(truth.rgb, camera_depth(truth), None)
+    y, x = np.mgrid[:480, :640]
+    head = ((x - 320) / 100) ** 2 + ((y - 300) / 141) ** 2 < 1
+    hair = (truth.matte > 0.8) & ~head
+    assert (got[hair] > 0.5).mean() > 0.65
+    assert (got[truth.matte < 0.02] > 0.5).mean() < 0.001
+
+
 @pytest.mark.parametrize("name", ["ball", "hair", "leaves", "poles"])
 def test_sharp_depth_beside_its_photo_is_moved_onto_it(name):
     truth = scene(name, 480, 640)

@@ -226,7 +226,7 @@ def test_each_kind_can_be_switched_off(quiet_settings, kind) -> None:
 
 
 def test_a_name_from_hell_is_one_short_line() -> None:
-    assert one_line("a\n\x1b[2J\u202egnp.jpg\0\ud800") == "a··[2J·gnp.jpg··"
+    assert one_line("a\n\x1b[2J\u202egnp.jpg\1\ud800") == "a··[2J·gnp.jpg··"
     assert len(one_line("x" * 5000)) == 240
     family = "\N{MAN}\u200d\N{GIRL}"
     assert one_line(f'日本 é "x" {family}') == f'日本 é "x" {family}'

@@ -12,6 +12,7 @@ from daemon.cli.render import percent, remark
 from daemon.cli.verbs.jobs import listing
 from daemon.cli.verbs.show import _numbered, _sentence, job_lines
 from daemon.cli.verbs.watch import Scene, draw
+from daemon.contract.commands import RETRY, command, unmarked
 from daemon.contract.records import AttemptEnded, Claimed, Ended, Job, Requeued, Started
 from daemon.contract.status import Progress, Status
 from daemon.errors import DiskFull, SourceChanged, Timeout, WorkerCrashed
@@ -51,7 +52,8 @@ def second_attempt() -> Status:
 def drawn(scene: Scene, width: int = 110, height: int = 40) -> list[str]:
     console = Console(width=width, height=height, color_system=None)
     with console.capture() as captured:
-        console.print(draw(scene, width, height))
+        for line in draw(scene, width, height):
+            console.print(line)
     return captured.get().splitlines()
 
 
@@ -114,7 +116,7 @@ def test_for_a_full_disk_room_is_all_that_is_asked_for():
 
 def test_a_job_that_failed_for_good_says_how_to_retry_it():
     status = status_of(job_of(*FIRST, Ended(job="a", state="failed", error=CRASHED)), at=NOW)
-    assert status.error.hint.startswith("Run: `multiplane retry a`.")
+    assert unmarked(status.error.hint).startswith("Run: `multiplane retry a`.")
 
 
 def test_show_jobs_and_watch_tell_of_a_job_that_rests():
@@ -255,3 +257,12 @@ def test_a_long_problem_leaves_what_is_below_it_in_the_window():
     health = scene().health.model_copy(update={"problem": problem, "hint": "Make room."})
     ended = tuple(status_of(job_of(*FIRST, Ended(job="a", state="failed", error=CRASHED))) for _ in range(30))
     assert len(drawn(scene(health=health, ended=ended), width=60, height=14)) <= 14
+
+
+def test_the_hint_in_a_record_of_an_older_version_still_becomes_a_command():
+    old = CRASHED.model_copy(update={"hint": unmarked(CRASHED.hint)})
+    job = job_of(*FIRST, Ended(job="a", state="failed", error=old))
+    assert status_of(job, at=NOW).error.hint == CRASHED.hint.replace(RETRY, command("retry", "a"))
+    other = old.model_copy(update={"hint": "Look at `multiplane retry ID`.png."})
+    job = job_of(*FIRST, Ended(job="a", state="failed", error=other))
+    assert status_of(job, at=NOW).error.hint == other.hint

@@ -398,12 +398,12 @@ def test_a_job_whose_files_cannot_be_deleted_is_not_said_to_be_removed(scene: Sc
 def test_an_answer_that_nobody_fetched_is_removed_in_the_end_and_a_fresh_one_stays(scene: Scene) -> None:
     old, fresh = (scene.requests_folder / f"{name}.answer.json" for name in ("old", "fresh"))
     old.write_text("{}")
-    scene.requests.tidy()
+    scene.requests.handle()
     fresh.write_text("{}")
     # Stamped before the clock was set forward: it only looks old.
     os.utime(fresh, (time.time() - 3600,) * 2)
     scene.requests.clock = lambda: time.monotonic() + 3600
-    scene.requests.tidy()
+    scene.requests.handle()
     assert (old.exists(), fresh.exists()) == (False, True)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from daemon import sidecar
+from daemon.contract.commands import unmarked
 from daemon.contract.spec import JobSpec
 from daemon.errors import SpecInvalid, SpecUnreadable
 from daemon.sidecar import fields
@@ -200,7 +201,7 @@ def test_a_wrong_field_is_named_with_its_line_and_what_is_allowed(text, message)
 def test_what_is_not_plain_yaml_is_refused_in_plain_words(data, message):
     with pytest.raises(SpecUnreadable) as caught:
         parse(data)
-    assert caught.value.message.startswith(f"photo.jpg.yaml{message}")
+    assert unmarked(caught.value.message).startswith(f"photo.jpg.yaml{message}")
 
 
 def test_the_first_of_several_problems_is_the_sentence_and_all_are_the_detail():
@@ -298,7 +299,7 @@ def test_problems_of_both_files_are_told_at_once_the_own_file_first():
 def test_a_painterly_field_on_a_photo_is_worth_a_warning():
     own = parse("style: oil\nnum_layers: 3")
     (warning,) = sidecar.without_effect(JobSpec(style="oil", num_layers=3), None, own)
-    assert warning == "photo.jpg.yaml, line 1: style has no effect without `mode: painterly`"
+    assert unmarked(warning) == "photo.jpg.yaml, line 1: style has no effect without `mode: painterly`"
     assert sidecar.without_effect(JobSpec(mode="painterly", style="oil"), None, own) == ()
     assert sidecar.without_effect(JobSpec(), None, parse("num_layers: 3")) == ()
     assert "seed has no effect" in sidecar.without_effect(JobSpec(seed=7), None, parse("seed: 7"))[0]

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from daemon.contract.commands import unmarked
 from daemon.errors import Internal, LicenceNotAccepted, WeightsCorrupt, WeightsMissing
 from pipeline import weights
 from pipeline.weights.hash_cache import CACHE, HashCache
@@ -147,7 +148,9 @@ def test_anything_but_what_was_fetched_is_corrupt(fetched, harm):
     assert weights.installed("m", models, catalogue)  # so that nothing weaker takes its place in silence
     with pytest.raises(WeightsCorrupt) as refused:
         weights.locate("m", models, catalogue)
-    assert refused.value.info().hint == "Fetch the model again (`multiplane models fetch m`), then: `multiplane retry ID`."
+    assert (
+        unmarked(refused.value.info().hint) == "Fetch the model again (`multiplane models fetch m`), then: `multiplane retry ID`."
+    )
 
 
 def test_no_hint_about_weights_has_a_gap_to_fill_in():

@@ -553,6 +553,36 @@ def test_a_command_in_a_hint_is_shown_as_code_to_be_copied(home: Home, open_page
     assert page.locator("#banner code").all_text_contents() == [home.outbox.commands.typed("doctor")]
 
 
+def test_a_name_that_looks_like_a_command_is_shown_as_the_name_it_is(home: Home, open_page: Open) -> None:
+    home.outbox.commands = Commands("/opt/multiplane", "--home /h")
+    name = "`multiplane rm victim`.png"
+    retry = home.outbox.commands.typed("retry", "ID")
+    error = ErrorInfo(
+        code="internal", message=f"{name} is broken: {name}.", hint=f"Look at {name}, then run: {RETRY}.", detail=name
+    )
+    home.ended("bad", "failed", 1, error=error, source=Source(image=name, bytes=1))
+    home.ended("good", minutes=2, source=Source(image=name, bytes=1), warnings=(f"{name}: half a warning",), batch=name)
+    waiting = (Waiting(path=f"`multiplane rm victim`/{name}", reason=f"waiting for {name}.yaml"),)
+    home.tell(
+        running(source=Source(image=name, bytes=1), batch=name), pending("p", 1, source=Source(image=name, bytes=1)),
+        waiting=waiting, waiting_total=1,
+        state="paused", problem=f"{name} cannot be read", hint=f"Remove {name}.", last_fault=name,
+    )  # fmt: skip
+    page = open_page()
+    filled(page, 2)
+    assert cards(page) == [name, name]
+    assert page.locator(".failed .well p").all_text_contents() == [error.message, f"Look at {name}, then run: {retry}."]
+    assert page.locator(".notes li").all_text_contents() == [f"{name}: half a warning"]
+    assert page.locator("#waiting li").all_text_contents() == [f"`multiplane rm victim`/{name}waiting for {name}.yaml"]
+    assert page.locator("#banner").text_content() == f"{name} cannot be read. Remove {name}."
+    assert page.locator("#running h3, #queue li b").all_text_contents() == [name, name]
+    assert (page.locator("#foot").text_content() or "").endswith(name)
+    shown = page.locator("code").evaluate_all(
+        "nodes => nodes.filter((node) => node.checkVisibility()).map((node) => node.textContent)"
+    )
+    assert [text for text in shown if "multiplane" in text] == [retry]
+
+
 @pytest.mark.parametrize("clipboard", [True, False])
 def test_the_command_for_the_model_is_copied_as_it_stands(home: Home, open_page: Open, clipboard: bool) -> None:
     home.ended("guessed", depth_source="heuristic")

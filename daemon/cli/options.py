@@ -1,0 +1,37 @@
+"""The options that the verbs share, and the completion of job ids. `multiplane --install-completion` sets up the shell."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        envvar="MULTIPLANE_HOME",
+        help="The folder that holds inbox and outbox. Default: the checkout, or ~/Multiplane for an installed package.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
+
+
+def job_ids(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The job ids that begin with `incomplete`, sorted; empty if the outbox cannot be read.
+
+    Completion must be fast, so this reads only the names of the folders in the outbox, not the state of the jobs.
+    """
+    # `--help` imports this module, too, and needs none of these.
+    from daemon.cli.common import fs, settings_at
+    from daemon.contract.requests import is_job_id
+    from daemon.errors import Refusal
+
+    home = ctx.params.get("home")
+    try:
+        outbox = settings_at(Path(home) if home else None).paths.outbox_bytes
+        names = [os.fsdecode(entry.name) for entry in fs.scan(outbox) if entry.kind == "directory"]
+    except (Refusal, OSError):
+        # The verb will report what is wrong. A message printed here would appear inside the line that is being typed.
+        return []
+    return sorted(name for name in names if name.startswith(incomplete) and is_job_id(name))
