@@ -88,7 +88,7 @@ class ImageType(JobError):
     """The file is not one of the supported types of picture."""
 
     code, exit_status = "image_type", 22
-    hint = "Export the picture as JPEG, PNG, WebP, TIFF, HEIC or AVIF and drop it again."
+    hint = "Export the picture as JPEG, PNG or TIFF and drop it again."
 
 
 class ImageTooLarge(JobError):

@@ -11,17 +11,27 @@ from typing import Literal
 
 Role = Literal["image", "sidecar", "depth", "raw", "companion", "twin", "download", "control", "other", "ignored"]
 
-IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif")
+IMAGE_EXTENSIONS = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".hif", ".avif", ".avifs",
+    ".psd", ".psb", ".bmp", ".gif",
+)  # fmt: skip
 SIDECAR_EXTENSIONS = (".yaml", ".yml")
 DEPTH_EXTENSIONS = (".depth.png", ".depth.tif", ".depth.tiff")
 # Files that a phone stores next to a picture. They stay in the inbox.
 COMPANION_EXTENSIONS = (".mov", ".aae", ".xmp")
 # Camera raw formats of Canon, Nikon, Sony, Adobe, Fujifilm, Olympus, Panasonic, Pentax, Samsung, Leica, Hasselblad, Phase One,
-# Sigma, Kodak, Minolta and Epson.
+# Sigma, Kodak, Minolta, Epson and GoPro.
 RAW_EXTENSIONS = (
     ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".dng", ".raf", ".orf", ".rw2", ".pef", ".srw", ".rwl",
-    ".3fr", ".fff", ".iiq", ".x3f", ".dcr", ".kdc", ".mrw", ".erf", ".raw",
+    ".3fr", ".fff", ".iiq", ".x3f", ".dcr", ".kdc", ".mrw", ".erf", ".raw", ".gpr",
 )  # fmt: skip
+# Pictures and drawings that a person may expect to work, by their endings.
+UNREAD_EXTENSIONS = {
+    ".jxl": "JPEG XL", ".jp2": "JPEG 2000", ".j2k": "JPEG 2000", ".jpf": "JPEG 2000", ".exr": "OpenEXR", ".hdr": "Radiance HDR",
+    ".tga": "TGA", ".dds": "DDS", ".qoi": "QOI", ".ico": "icon", ".icns": "icon", ".svg": "SVG", ".pdf": "PDF",
+    ".ai": "Illustrator", ".eps": "PostScript", ".xcf": "GIMP", ".kra": "Krita", ".afphoto": "Affinity",
+    ".procreate": "Procreate", ".heics": "HEIC sequence",
+}  # fmt: skip
 # Endings of files that programs have not finished writing.
 UNFINISHED_EXTENSIONS = (
     ".part", ".partial", ".crdownload", ".download", ".tmp", ".filepart", ".uploading", ".opdownload", ".aria2",
@@ -71,6 +81,12 @@ def ignored_folder(name: bytes) -> bool:
     """Whether a folder of the inbox is ignored: it is not even listed."""
     key = key_of(name)
     return key.startswith(".") or key in IGNORED_FOLDERS or key.endswith(".download")
+
+
+def unread_kind(name: bytes) -> str | None:
+    """The kind of a picture or drawing that is not read, judged by its name; None for other files."""
+    key = key_of(name)
+    return next((kind for extension, kind in UNREAD_EXTENSIONS.items() if key.endswith(extension)), None)
 
 
 def is_system_file(name: bytes) -> bool:

@@ -7,10 +7,11 @@ verdict on it.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from daemon.intake.names import stray_ending
+from daemon.contract.registry import PICTURES_IN_WORDS
+from daemon.intake.names import stray_ending, unread_kind
 from daemon.intake.settle import Track, name_text
 
-_NOT_A_PICTURE = "not a supported picture (JPEG, PNG, WebP, TIFF, HEIC, AVIF)"
+_NOT_A_PICTURE = f"not a supported picture ({PICTURES_IN_WORDS})"
 SYMBOLS = {
     "symlink": "a symbolic link, refused",
     "fifo": "a named pipe, refused",
@@ -84,11 +85,16 @@ def sort_out(members: Sequence[Track], *, in_inbox: bool) -> Family:
             family.foreign.append((track, "a camera raw file: export it as TIFF or HEIC"))
         elif role == "other":
             stray = stray_ending(track.entry.name, in_inbox=in_inbox)
-            reason = f"its name ends in {stray}: rename it without that" if stray else _NOT_A_PICTURE
+            reason = f"its name ends in {stray}: rename it without that" if stray else _not_read(track)
             family.foreign.append((track, reason))
         else:
             {"image": family.images, "sidecar": family.sidecars, "depth": family.depths}[role].append(track)
     return family
+
+
+def _not_read(track: Track) -> str:
+    kind = unread_kind(track.entry.name)
+    return f"not a supported picture: {kind} is not read; export it as PNG or TIFF" if kind else _NOT_A_PICTURE
 
 
 def match(family: Family) -> list[Match]:

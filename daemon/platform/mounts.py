@@ -44,11 +44,11 @@ class MountTable:
         self._changes: select.poll | None = None
         if sys.platform == "linux":
             try:
-                self._file = open("/proc/self/mounts", "rb", buffering=0)  # noqa: SIM115 - open as long as the table is used
+                table = os.open("/proc/self/mounts", os.O_RDONLY)  # stays open as long as the process lives
             except OSError:
                 return  # without /proc, or without a descriptor left: list them each time
             self._changes = select.poll()
-            self._changes.register(self._file, select.POLLPRI)
+            self._changes.register(table, select.POLLPRI)
 
     def mounts(self) -> tuple[Mount, ...]:
         """What is mounted now, in the order in which it was mounted."""

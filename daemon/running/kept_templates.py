@@ -19,7 +19,7 @@ from daemon.troubles import Troubles
 #: several hundred megabytes are better left to other programs.
 IDLE_SECONDS = 600.0
 #: A template is replaced after this many forks. Nothing is known to wear out; this bounds what is not known.
-MOST_FORKS = 1_000
+MAX_FORKS = 1_000
 #: Bytes that a template holds: 75, 410 and 475 MB were measured, of which its workers share all but what they write to. If less
 #: memory is available, templates are dropped; one is loaded when three times that is available.
 _HOLDS: dict[Warm, int] = {"light": 100 << 20, "depth": 450 << 20, "painting": 520 << 20}
@@ -106,7 +106,7 @@ class KeptTemplates:
         for warm, loaded in tuple(self._loaded.items()):
             if loaded != started_from:
                 self._drop(warm, "the program, its configuration or the models changed")
-            elif self._templates.forks(warm) >= MOST_FORKS:
+            elif self._templates.forks(warm) >= MAX_FORKS:
                 self._drop(warm, "it has forked many workers")
 
     def _drop(self, warm: Warm, why: str) -> None:

@@ -16,7 +16,7 @@ from daemon.contract.registry import DEPTH_SOURCES
 #: A fetch writes this file last (`pipeline.weights.store`), so a model that has it is installed.
 _RECORD = "multiplane.json"
 #: Endings of photos that may contain depth.
-_HOLD_DEPTH = (".heic", ".heif")
+_HOLD_DEPTH = (".heic", ".heif", ".hif")
 
 
 class ModelInventory:

@@ -54,6 +54,7 @@ def write(
     layers: Sequence[PsdLayer],
     composite: Pixels,
     icc: bytes | None = None,
+    dpi: tuple[float, float] | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Literal["psd", "psb"]:
     """Write a layered file. Layers keep their pixels, cropped to their visible part.
@@ -66,6 +67,7 @@ def write(
         layers: back to front, each (H, W, 4).
         composite: the merged picture, uint8 (H, W, 3), or (H, W, 4) if the picture itself is transparent.
         icc: the colour profile of the pixels, or None.
+        dpi: pixels per inch across and down; None for 72.
         progress: called with the fraction that is written, 0 to 1; starts again if the file becomes too large for a PSD.
 
     Returns:
@@ -86,13 +88,13 @@ def write(
         )
     if max(height, width) <= PSD_SIDE:
         try:
-            _Writer(out, progress, large=False).document(layers, composite, icc)
+            _Writer(out, progress, large=False).document(layers, composite, icc, dpi)
         except _PsdFull:
             out.seek(0)
             out.truncate()
         else:
             return "psd"
-    _Writer(out, progress, large=True).document(layers, composite, icc)
+    _Writer(out, progress, large=True).document(layers, composite, icc, dpi)
     return "psb"
 
 
@@ -125,7 +127,7 @@ class _Writer:
         self.length = ">Q" if large else ">I"
         self.row_length = np.dtype(">u4" if large else ">u2")
 
-    def document(self, layers: Sequence[PsdLayer], composite: Pixels, icc: bytes | None) -> None:
+    def document(self, layers: Sequence[PsdLayer], composite: Pixels, icc: bytes | None, dpi: tuple[float, float] | None) -> None:
         height, width = composite.shape[:2]
         transparent = composite.shape[2] == 4 and bool((composite[:, :, 3] != 255).any())
         channels = 4 if transparent else 3
@@ -133,7 +135,7 @@ class _Writer:
         depth, rgb = 8, 3
         self.out.write(struct.pack(">4sH6xHIIHH", b"8BPS", 2 if self.large else 1, channels, height, width, depth, rgb))
         self.out.write(struct.pack(">I", 0))  # colour mode data, only for indexed and duotone pictures
-        resources = _resources(icc)
+        resources = _resources(icc, dpi)
         self.out.write(struct.pack(">I", len(resources)) + resources)
         self._layer_section(layers, merged_alpha=transparent)
         self._merged(composite, transparent=transparent)
@@ -256,9 +258,10 @@ def _over_white(plane: Pixels, alpha: Pixels) -> Pixels:
     return blended
 
 
-def _resources(icc: bytes | None) -> bytes:
-    dpi, per_inch, inches = 72 << 16, 1, 1  # 16.16 fixed point; any value will do, because layers have no size on paper
-    resolution = struct.pack(">IHHIHH", dpi, per_inch, inches, dpi, per_inch, inches)
+def _resources(icc: bytes | None, dpi: tuple[float, float] | None) -> bytes:
+    per_inch, inches = 1, 1
+    across, down = (round(each * 65536) for each in dpi or (72.0, 72.0))  # 16.16 fixed point
+    resolution = struct.pack(">IHHIHH", across, per_inch, inches, down, per_inch, inches)
     has_real_merged_data = 1
     version = struct.pack(">IB", 1, has_real_merged_data) + _unicode("Multiplane") + _unicode("Multiplane") + struct.pack(">I", 1)
     blocks = [(_RESOLUTION, resolution), (_VERSION_INFO, version)]
@@ -300,7 +303,7 @@ def _write(folder: Path, pictures: Pictures, progress: Progress) -> list[str]:
     names = layer_names(len(layers.rgba))
     stack = [PsdLayer(name, rgba) for name, rgba in zip(names, layers.rgba, strict=True)]
     with target.open("xb") as file:
-        kind = write(file, stack, layers.composite, pictures.photo.icc, progress)
+        kind = write(file, stack, layers.composite, pictures.photo.icc, pictures.photo.dpi, progress)
     if kind == "psb":
         target = target.rename(target.with_suffix(".psb"))
     return [target.name]

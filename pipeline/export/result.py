@@ -136,14 +136,14 @@ def png_tasks(pictures: Pictures) -> list[Task]:
     photo, layers = pictures.photo, pictures.layers
 
     def layer(name: str, rgba: NDArray[np.uint8]) -> Task:
-        return Task(1.0, lambda folder, _: [_written(folder, name, "layer", png.encode_rgba(rgba, photo.icc))])
+        return Task(1.0, lambda folder, _: [_written(folder, name, "layer", png.encode_rgba(rgba, photo.icc, dpi=photo.dpi))])
 
     def depth(folder: Path, _: Progress) -> list[Output]:
         return [_written(folder, "depth_map.png", "depth", png.encode_grey16(_samples(layers.disparity)))]
 
     def composite(folder: Path, _: Progress) -> list[Output]:
         encode = png.encode_rgb if layers.composite.shape[2] == 3 else png.encode_rgba
-        return [_written(folder, "composite.png", "composite", encode(layers.composite, photo.icc))]
+        return [_written(folder, "composite.png", "composite", encode(layers.composite, photo.icc, dpi=photo.dpi))]
 
     files = zip(layer_files(len(layers.rgba)), layers.rgba, strict=True)
     return [*(layer(name, rgba) for name, rgba in files), Task(_FULL_COST, depth), Task(_FULL_COST, composite)]

@@ -1,6 +1,6 @@
 """Recognises the type of a file by its content: to name it in a refusal, and to tell an incomplete file from a damaged one.
 
-Nothing here decodes. `pipeline.image.decode.FORMATS` lists the types that are decoded.
+Nothing here decodes. `PICTURES` lists the types that are decoded.
 """
 
 import os
@@ -9,17 +9,25 @@ from typing import BinaryIO
 
 HEAD_BYTES = 4096  # enough for every signature here, and to recognise text
 
+PHOTOSHOP = "Photoshop document"
 # (offset, signature, what people call it); the first match wins. Sources: the specifications of the formats.
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8\xff", "JPEG"),
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
     (8, b"WEBP", "WebP"),
     (0, b"GIF8", "GIF"),
-    (0, b"BM", "BMP"),
-    (0, b"8BPS", "Photoshop document"),
+    (0, b"8BPS", PHOTOSHOP),
     (0, b"%PDF", "PDF"),
     (0, b"PK\x03\x04", "ZIP archive or office document"),
     (0, b"\x1f\x8b", "gzip archive"),
+    (0, b"qoif", "QOI picture"),
+    (0, b"\0\0\1\0", "Windows icon"),
+    (0, b"icns", "Mac icon"),
+    (0, b"gimp xcf", "GIMP document"),
+    (0, b"DDS ", "DDS texture"),
+    (0, b"#?RADIANCE", "Radiance HDR picture"),
+    (0, b"%!PS", "PostScript drawing"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000 picture"),
     (0, b"\xff\x0a", "JPEG XL picture"),
     (0, b"\x00\x00\x00\x0cJXL ", "JPEG XL picture"),
     (0, b"\x00\x00\x00\x0cjP  ", "JPEG 2000 picture"),
@@ -41,7 +49,20 @@ _BRANDS: dict[bytes, str] = {
     b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"heim": "HEIC", b"heis": "HEIC", b"hevc": "HEIC",
     b"hevx": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC", b"crx ": "camera raw file",
 }  # fmt: skip
-PICTURES = frozenset({"JPEG", "PNG", "WebP", "TIFF", "HEIC", "AVIF"})
+PICTURES = frozenset({"JPEG", "PNG", "WebP", "TIFF", "HEIC", "AVIF", "BMP", "GIF", PHOTOSHOP})
+_EXPORT = "Open it in {} and export it as PNG or TIFF, then drop that."
+#: Pictures that other programs can open, and what to do with them.
+OTHER_PICTURES = {
+    **dict.fromkeys(
+        ("JPEG XL picture", "JPEG 2000 picture", "Mac icon", "Windows icon", "PDF"), _EXPORT.format("Preview or another viewer")
+    ),
+    **dict.fromkeys(("OpenEXR picture", "Radiance HDR picture", "DDS texture", "QOI picture"), _EXPORT.format("an image editor")),
+    **dict.fromkeys(("SVG drawing", "PostScript drawing"), _EXPORT.format("the program that drew it")),
+    "GIMP document": _EXPORT.format("GIMP"),
+    "camera raw file": "Develop it in a photo program, export it as TIFF or HEIC, and drop that.",
+}
+#: Sizes of a BMP's second header (BITMAPCOREHEADER to BITMAPV5HEADER); without it, text that begins with "BM" would be a BMP.
+_BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
 
 
 def sniff(head: bytes) -> str | None:
@@ -55,6 +76,8 @@ def sniff(head: bytes) -> str | None:
     """
     if head[4:8] == b"ftyp":
         return _brand(head)
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
+        return "BMP"
     for offset, signature, name in _SIGNATURES:
         if head.startswith(signature, offset):
             return name
@@ -95,6 +118,11 @@ def is_cut_off(file: BinaryIO) -> bool:
     if kind in ("JPEG", "PNG"):
         file.seek(max(0, size - 64))  # some programs add a few bytes after the end mark
         return (b"\xff\xd9" if kind == "JPEG" else b"IEND") not in file.read()
+    if kind == "GIF":
+        file.seek(max(0, size - 64))
+        return b";" not in file.read()
+    if kind == "BMP":  # programs write 0, or the size of a part; only a size beyond the end means anything
+        return int.from_bytes(head[2:6], "little") > size
     if kind == "WebP":
         return int.from_bytes(head[4:8], "little") + 8 > size
     if kind in ("HEIC", "AVIF"):

@@ -11,8 +11,10 @@ from typing import BinaryIO
 
 from pipeline.image import xmp
 
-SOI = b"\xff\xd8"
+SOI, EOI = b"\xff\xd8", b"\xff\xd9"
 _SOS, _EOI, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
+_METADATA = frozenset([_APP1, _APP2])
+_FRAMES = frozenset([*range(0xC0, 0xD0), 0xF7]) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15, and JPEG-LS
 _ALONE = frozenset([0x01, *range(0xD0, 0xD8)])  # markers without a length
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
@@ -44,8 +46,8 @@ class Segment:
     data: bytes
 
 
-def header_segments(file: BinaryIO, at: int = 0) -> list[Segment]:
-    """The APP1 and APP2 segments before the first scan of the picture that begins at `at`.
+def header_segments(file: BinaryIO, at: int = 0, wanted: frozenset[int] = _METADATA) -> list[Segment]:
+    """The segments with these markers before the first scan of the picture that begins at `at`.
 
     Reading stops without an error where the structure is damaged: the decoder decides whether the picture can be used.
     """
@@ -64,11 +66,20 @@ def header_segments(file: BinaryIO, at: int = 0) -> list[Segment]:
         size = int.from_bytes(file.read(2), "big") - 2
         if size < 0:
             break
-        if head[1] in (_APP1, _APP2):
+        if head[1] in wanted:
             found.append(Segment(head[1], file.tell(), file.read(size)))
         else:
             file.seek(size, os.SEEK_CUR)
     return found
+
+
+def frame(file: BinaryIO) -> tuple[int, int] | None:
+    """The marker of the frame header (SOF) and the bits per channel; None if the file is no JPEG or has no such header.
+
+    The file's position changes.
+    """
+    found = next((each for each in header_segments(file, wanted=_FRAMES) if each.data), None)
+    return None if found is None else (found.marker, found.data[0])
 
 
 def xmp_groups(segments: list[Segment]) -> list[xmp.Group]:
@@ -137,6 +148,40 @@ def _index(data: bytes, base: int) -> list[tuple[int, int]]:
         _, size, offset = struct.unpack_from(order + "III", data, entries + _ENTRY_BYTES * number)
         found.append((base + offset, size))
     return found
+
+
+def scans_complete(data: bytes) -> bool:
+    """Whether the scans of a JPEG, up to the last one that begins, hold every bit of every coefficient (T.81, G.1.1.1).
+
+    A progressive JPEG begins with coarse scans of the whole picture. If its last scans are missing, all its rows are there, but
+    not as sharp as they were.
+    """
+    at, needed = 2, set[tuple[int, int]]()
+    for _ in range(MAX_SEGMENTS):
+        while data[at : at + 2] == b"\xff\xff":
+            at += 1
+        marker = data[at + 1 : at + 2]
+        if data[at : at + 1] != b"\xff" or not marker or marker[0] == _EOI:
+            break
+        at += 2
+        if marker[0] in _ALONE:
+            continue
+        size = int.from_bytes(data[at : at + 2], "big")
+        body = data[at + 2 : at + size]
+        if marker[0] in _FRAMES and len(body) > 5:
+            needed = {(number, place) for number in body[6 : 6 + 3 * body[5] : 3] for place in range(64)}
+        at += max(size, 2)
+        if marker[0] == _SOS and body:
+            numbers, spectrum = body[1 : 1 + 2 * body[0] : 2], body[1 + 2 * body[0] :]
+            if len(spectrum) < 3:
+                return False
+            if spectrum[2] & 15 == 0:  # down to the last bit
+                needed -= {(number, place) for number in numbers for place in range(spectrum[0], min(spectrum[1], 63) + 1)}
+            following = _MARKER.search(data, at)
+            if following is None:
+                return not needed
+            at = following.start()
+    return False
 
 
 def end_of_picture(data: bytes) -> int | None:

@@ -30,15 +30,20 @@ _GREY, _RGB, _RGBA = 0, 2, 6
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _UP = 2  # filter type 2: each byte minus the one above it, modulo 256
 _PERCEPTUAL = 0  # sRGB rendering intent
+_METRES_PER_INCH = 0.0254
 _ADLER_BASE = 65521  # RFC 1950, 8.2
 
 
-def encode_rgba(pixels: NDArray[np.uint8], icc: bytes | None = None, *, threads: int = 1) -> bytes:
+Dpi = tuple[float, float]
+
+
+def encode_rgba(pixels: NDArray[np.uint8], icc: bytes | None = None, *, dpi: Dpi | None = None, threads: int = 1) -> bytes:
     """Encode a layer.
 
     Args:
         pixels: uint8 (H, W, 4), alpha not premultiplied; any strides.
         icc: an RGB profile to embed; None writes an sRGB chunk.
+        dpi: pixels per inch across and down; None writes nothing about it.
         threads: how many threads deflate; the bytes are the same for any number.
 
     Returns:
@@ -48,13 +53,13 @@ def encode_rgba(pixels: NDArray[np.uint8], icc: bytes | None = None, *, threads:
         ValueError: the dtype or shape is not the one above, or the picture is empty.
     """
     _must_be(pixels, np.uint8, 4)
-    return _encode(pixels, 8, _RGBA, icc, threads)
+    return _encode(pixels, 8, _RGBA, icc, threads, dpi)
 
 
-def encode_rgb(pixels: NDArray[np.uint8], icc: bytes | None = None, *, threads: int = 1) -> bytes:
+def encode_rgb(pixels: NDArray[np.uint8], icc: bytes | None = None, *, dpi: Dpi | None = None, threads: int = 1) -> bytes:
     """Encode an opaque picture, uint8 (H, W, 3); otherwise like `encode_rgba`."""
     _must_be(pixels, np.uint8, 3)
-    return _encode(pixels, 8, _RGB, icc, threads)
+    return _encode(pixels, 8, _RGB, icc, threads, dpi)
 
 
 def encode_grey16(samples: NDArray[np.uint16], *, threads: int = 1) -> bytes:
@@ -71,7 +76,9 @@ def _must_be(pixels: NDArray[Any], dtype: type, channels: int | None) -> None:
         raise ValueError(f"cannot encode {pixels.dtype} {pixels.shape}")
 
 
-def _encode(pixels: NDArray[np.uint8], bits: int, colour_type: int, icc: bytes | None, threads: int) -> bytes:
+def _encode(
+    pixels: NDArray[np.uint8], bits: int, colour_type: int, icc: bytes | None, threads: int, dpi: Dpi | None = None
+) -> bytes:
     """The whole file; pixels uint8 (H, W, bytes per pixel)."""
     height, width = pixels.shape[:2]
     header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
@@ -80,6 +87,9 @@ def _encode(pixels: NDArray[np.uint8], bits: int, colour_type: int, icc: bytes |
         parts.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc, 9)))
     elif colour_type != _GREY:
         parts.append(_chunk(b"sRGB", bytes([_PERCEPTUAL])))
+    if dpi is not None:  # pHYs counts pixels per metre (11.3.4.3)
+        across, down = (round(each / _METRES_PER_INCH) for each in dpi)
+        parts.append(_chunk(b"pHYs", struct.pack(">IIB", across, down, 1)))
     row_bytes = width * pixels.shape[2] + 1
     rows = max(1, STRIP_BYTES // row_bytes)
     starts = range(0, height, rows)

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import io
 import os
+import re
 import stat
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -13,10 +14,12 @@ from PIL import UnidentifiedImageError
 
 from daemon.contract.messages import Limits
 from daemon.contract.names import to_text
-from daemon.errors import ImageTooLarge, ImageUnreadable, JobError, SourceMissing, is_passing
+from daemon.errors import ImageTooLarge, ImageType, ImageUnreadable, JobError, SourceMissing, is_passing
 from pipeline.image import formats
 
 _CHUNK = 1 << 20
+#: What decoders say about a file that is whole, but of a kind they do not know. libjpeg says "Unsupported marker" of damage.
+_UNSUPPORTED = re.compile(r"unsupported(?! marker)|not supported|no codec available", re.IGNORECASE)
 TRUNCATED = "truncated"  # start of ImageUnreadable's `detail` if the file ends too early and may still be growing
 
 
@@ -105,10 +108,10 @@ def check_limits(path: bytes, limits: Limits, *, size: int = 0, pixels: tuple[in
         raise ImageTooLarge.in_bytes(display_name(path), size, limits.max_bytes)
     width, height = pixels
     if width * height > limits.max_pixels:
-        raise ImageTooLarge(
-            f"{display_name(path)} has {width} × {height} pixels ({width * height / 1e6:,.1f} megapixels); "
-            f"at most {limits.max_pixels / 1e6:,.1f} megapixels are allowed."
-        )
+        has, most = (f"{pixels / 1e6:,.1f} megapixels" for pixels in (width * height, limits.max_pixels))
+        if has == most:  # rounded
+            has, most = (f"{pixels:,} pixels" for pixels in (width * height, limits.max_pixels))
+        raise ImageTooLarge(f"{display_name(path)} has {width} × {height} pixels ({has}); at most {most} are allowed.")
 
 
 @contextlib.contextmanager
@@ -126,6 +129,13 @@ def damage_reported(path: bytes, file: BinaryIO) -> Iterator[None]:
             raise
         # Pillow also calls a chunk of metadata truncated, in a file that has its end.
         cut_off = formats.is_cut_off(file) or ("truncated" in str(reason).lower() and "chunk" not in str(reason).lower())
+        unsupported = _UNSUPPORTED.search(str(reason))
+        if unsupported and not cut_off:
+            raise ImageType(
+                f"{display_name(path)} is a picture of a kind that is not read ({str(reason).strip().rstrip('.')[:200]}).",
+                hint="Open it in another program, export it as PNG or TIFF, and drop that.",
+                detail=f"{type(reason).__name__}: {reason}",
+            ) from reason
         said = str(reason) if not isinstance(reason, UnidentifiedImageError) else "its header cannot be read"
         if cut_off:
             raise ImageUnreadable(

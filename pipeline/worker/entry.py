@@ -234,7 +234,7 @@ def _work(channel: Channel, command: "JobCommand") -> int:
         channel.send_last(_run(channel, command))
     except (_Stop, Exception) as error:  # noqa: BLE001 - every reason becomes a code of the error tree
         failure = classify(error)
-        traceback.print_exception(error)
+        sys.stderr.write(told(error))
         channel.send_last(Error(error=failure.info()))
         return failure.exit_status
     return 0
@@ -270,6 +270,19 @@ class _Reporter:
             return
         self._stage, self._next = stage, now + _PROGRESS_SECONDS
         self._channel.send(ProgressEvent(stage=stage, fraction=min(max(fraction, 0.0), 1.0)))
+
+
+def told(error: BaseException) -> str:
+    """What job.log says about the exception that stopped a job: a traceback, unless the job was refused for what it is."""
+    from daemon import errors
+
+    refusals = (
+        errors.ImageType, errors.ImageTooLarge, errors.ImageUnreadable, errors.SourceMissing, errors.SourceChanged,
+        errors.DepthMissing, errors.DepthUnreadable, errors.WeightsMissing, errors.LicenceNotAccepted, errors.DeviceUnavailable,
+    )  # fmt: skip
+    if not isinstance(error, refusals):
+        return "".join(traceback.format_exception(error))
+    return "".join(f"{line}\n" for line in (f"{error.code}: {error.message}", error.detail) if line)
 
 
 def classify(error: BaseException) -> "JobError":

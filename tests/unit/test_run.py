@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from psd_tools import PSDImage
+from psd_tools.constants import Resource
 
 from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.spec import JobSpec
@@ -191,3 +193,12 @@ def test_a_phones_jpeg_is_layered_by_its_own_depth_and_mattes(tmp_path):
     assert manifest["recomposition"]["max_error"] <= 1
     near = np.asarray(Image.open(result / manifest["layers"][1]["file"]))[..., 3] > 127
     assert np.mean(near == (disc > 0)) > 0.97
+
+
+def test_resolution_is_kept_in_the_layers_and_in_the_photoshop_file(tmp_path):
+    result = layered(tmp_path, "photo.jpg", encoded(landscape(), "JPEG", dpi=(300, 300)), num_layers=2)
+    for name in ("Layer_1_background.png", "composite.png"):
+        with Image.open(result / name) as image:
+            assert image.info["dpi"] == pytest.approx((300, 300), abs=0.01)
+    resolution = PSDImage.open(result / "layers.psd").image_resources.get_data(Resource.RESOLUTION_INFO)
+    assert (resolution.horizontal / 65536, resolution.vertical / 65536) == (300, 300)

@@ -8,6 +8,7 @@ import typer
 
 from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_of, too_large
 from daemon.contract.names import to_text
+from daemon.contract.registry import PICTURES_IN_WORDS
 from daemon.errors import JobError
 from daemon.intake.names import BATCH_NAME, PRESET_NAME, classify, key_of
 from daemon.settings import Settings
@@ -50,7 +51,7 @@ def _check(path: Path, settings: Settings) -> tuple[bool, str]:
         return True, "a depth picture by its name; drop it beside its photo"
     if role == "raw":
         return False, "camera raw files are not supported; export it as TIFF or HEIC"
-    return False, "neither a supported picture (JPEG, PNG, WebP, TIFF, HEIC, AVIF) nor a YAML file"
+    return False, f"neither a supported picture ({PICTURES_IN_WORDS}) nor a YAML file"
 
 
 def _check_yaml(name: bytes, data: bytes, settings: Settings) -> tuple[bool, str]:

@@ -21,7 +21,7 @@ from daemon.contract.commands import command
 from daemon.contract.spec import DepthChoice
 from daemon.errors import JobError
 from daemon.fs import make_folders, write_new
-from daemon.intake.names import DEPTH_EXTENSIONS, classify, key_of
+from daemon.intake.names import DEPTH_EXTENSIONS, IMAGE_EXTENSIONS, classify, key_of
 from daemon.jobs.identity import slug
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, parse, resolve
@@ -120,7 +120,7 @@ def _check(image: Path, options: dict[str, object], settings: Settings) -> None:
     if classify(os.fsencode(image.name), in_inbox=True).role != "image":
         print_error(
             f"{image}: the name isn't a picture's",
-            "Pictures end in .jpg, .jpeg, .png, .webp, .tif, .tiff, .heic, .heif or .avif.",
+            f"Pictures end in {', '.join(IMAGE_EXTENSIONS[:-1])} or {IMAGE_EXTENSIONS[-1]}.",
         )
         raise typer.Exit(2)
     for path in filter(None, (image, _depth_of(image))):

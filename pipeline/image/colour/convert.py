@@ -87,7 +87,7 @@ def from_declared(samples: NDArray[Any], bits: int, space: Space) -> Colours:
     Returns:
         RGB with a profile of that space, or, if 8 bits cannot hold it, of another one (`pipeline.image.colour.tone`).
     """
-    converted, result, remark = tone.converted(samples, bits, space)
+    converted, result, remark = tone.converted(samples, 8 if samples.dtype == np.uint8 else bits, space)
     rgb = converted if converted.ndim == 3 else cv2.cvtColor(converted, cv2.COLOR_GRAY2RGB)
     icc = None if result.is_srgb else profile_of(result)
     return Colours(_uint8(rgb), icc, result.name, () if remark is None else (remark,))

@@ -53,11 +53,11 @@ def _deep_refusal(this: Kind, *, numbers: bool) -> str | None:
         known = this.bits in (8, 16, 32) or (this.sample_format == UNSIGNED and 8 < this.bits < 16)
     if not known:
         return f"has {this.bits} bits per channel, which is not read"
-    if not numbers and this.bits > 16:
-        return f"has {this.bits} bits per channel; only pictures with 8 or 16 bits are layered"
     if not numbers and this.sample_format != UNSIGNED:
         what = "numbers with a sign" if this.sample_format == SIGNED else "floating-point numbers"
-        return f"is a TIFF of {what}; only pictures of whole numbers without a sign are layered"
+        return f"is a TIFF of {what} ({this.bits} bits per channel); only pictures of whole numbers without a sign are layered"
+    if not numbers and this.bits > 16:
+        return f"has {this.bits} bits per channel; only pictures with 8 or 16 bits are layered"
     if this.compression not in _LOSSLESS:
         return f"is a TIFF with {this.bits} bits per channel in compression {this.compression}, which is not read"
     if this.predictor not in ((1, 2, 3) if this.sample_format == FLOAT else (1, 2)) or (

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.image.filters import box, dilate_mask, erode, power
 from pipeline.layers.plates.patches import RADIUS, SIDE
 
-MOST_SOURCES = 4000
+MAX_SOURCES = 4000
 """How many evenly picked patches are compared at each step. This many fit in a core's cache."""
 FLAT = 8.0
 """Levels added to the strength of the lines. Where there are no lines, growth starts from what is most certain."""
@@ -73,7 +73,7 @@ def grow(
     """
     height, width = hole.shape
     picks = np.flatnonzero(sources)
-    picks = picks[:: -(-picks.size // MOST_SOURCES)]
+    picks = picks[:: -(-picks.size // MAX_SOURCES)]
     rows, columns = np.divmod(picks.astype(np.int32), np.int32(width))
     rim = ((RADIUS, RADIUS), (RADIUS, RADIUS))
     known = np.pad((~hole).astype(np.float32), rim)

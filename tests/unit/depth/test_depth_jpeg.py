@@ -12,7 +12,7 @@ from PIL import Image
 from daemon.contract.messages import Limits
 from daemon.errors import DepthUnreadable, JobError
 from pipeline.depth import photo
-from pipeline.image import decode
+from pipeline.image import decode, jpeg
 from pipeline.image.auxiliary import beside
 from tests import phone_files
 from tests.phone_files import slope
@@ -92,8 +92,6 @@ def test_gdepth_may_extend_over_many_segments_in_any_order_and_have_16_bits(read
     data = phone_files.gdepth(RGB, numbers, 0.5, 4.0, part=50)
     assert read(data).disparity == pytest.approx(2 - numbers / 65535 * (2 - 0.25))
     head = phone_files.with_segments(b"\xff\xd8", *reversed(phone_files.extended_xmp(b"x" * 10, part=3)))
-    from pipeline.image import jpeg
-
     assert jpeg._extension(jpeg.header_segments(io.BytesIO(head)), b"0123456789ABCDEF0123456789ABCDEF") == b"x" * 10
 
 

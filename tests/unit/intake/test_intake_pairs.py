@@ -6,6 +6,7 @@ import pytest
 from intake_scene import Scene
 
 from daemon.intake import Late, Taken, recall, taken
+from daemon.intake.names import IMAGE_EXTENSIONS
 
 
 def pair_of(*names: str | bytes) -> tuple[bytes, bytes | None] | None:
@@ -20,7 +21,7 @@ def pair_of(*names: str | bytes) -> tuple[bytes, bytes | None] | None:
     return ready.image.name, ready.sidecar.name if ready.sidecar else None
 
 
-@pytest.mark.parametrize("ending", ["jpg", "jpeg", "png", "webp", "tif", "tiff", "heic", "heif", "avif", "JPG"])
+@pytest.mark.parametrize("ending", [*(each[1:] for each in IMAGE_EXTENSIONS), "JPG", "HIF", "Jfif"])
 def test_pictures_are_known_by_their_extension(ending):
     assert pair_of(f"photo.{ending}", "photo.yaml") == (f"photo.{ending}".encode(), b"photo.yaml")
 
@@ -343,7 +344,9 @@ def test_something_else_altogether_is_shown():
     scene = Scene()
     scene.put("notes.pdf")
     scene.put("README")
+    scene.put("photo.JXL")
     assert scene.settle() == []
+    assert scene.reason("photo.JXL") == "not a supported picture: JPEG XL is not read; export it as PNG or TIFF"
     assert "not a supported picture" in scene.reason("notes.pdf")
     assert "not a supported picture" in scene.reason("README")
 

@@ -97,7 +97,7 @@ def test_a_template_of_another_program_forks_nothing(kept):
 
 
 def test_a_template_is_renewed_after_many_forks(kept, monkeypatch):
-    monkeypatch.setattr("daemon.running.kept_templates.MOST_FORKS", 2)
+    monkeypatch.setattr("daemon.running.kept_templates.MAX_FORKS", 2)
     pid = kept.ready()
     for _ in range(2):
         kept.kept.drop_useless()

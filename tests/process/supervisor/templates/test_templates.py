@@ -54,12 +54,13 @@ def test_a_stopped_template_costs_nothing_but_time(tmp_path):
 def test_a_template_that_does_not_answer_is_killed_with_the_worker_that_nobody_knows(tmp_path, monkeypatch):
     """It has forked, but its answer does not arrive in time."""
     monkeypatch.setattr("daemon.platform.template.linux._ANSWER_SECONDS", 1.0)
+    before = set(psutil.Process().children())
     supervised = SupervisedWorkers(tmp_path, (sys.executable, "-P", recipe.__file__, "mute"), forked=True)
     supervised.start()
     supervised.loop(lambda: supervised.ends)
     assert isinstance(supervised.ends[0][1], Completed)
     supervised.loop(supervised.supervisor.templates.are_gone)
-    assert psutil.Process().children() == []
+    assert set(psutil.Process().children()) <= before
 
 
 def test_a_template_that_dies_while_it_loads_is_dropped_and_says_why(tmp_path):

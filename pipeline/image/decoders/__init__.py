@@ -1,0 +1,1 @@
+"""Decodes each family of formats."""
