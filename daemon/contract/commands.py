@@ -56,10 +56,13 @@ def without_marks(value: _T) -> _T:
 
 
 def well_marked(text: str, allowed: re.Pattern[str] = _ANYTHING) -> str:
-    """The sentence without the marks that lack a partner, and without those around code that `allowed` does not match."""
+    """The sentence without the marks that lack a partner, and without those around code that `allowed` does not match.
+
+    Marks around what begins like a command, but is not written as `command` writes one, are removed, too.
+    """
     if not has_marks(text):
         return text
-    return _rewritten(text, lambda found: as_code(found) if allowed.fullmatch(found) else f"`{found}`")
+    return _rewritten(text, lambda found: as_code(found) if allowed.fullmatch(found) and _is_ours(found) else f"`{found}`")
 
 
 def shortened(text: str, most: int, end: str) -> str:
@@ -117,6 +120,16 @@ def _rewritten(text: str, rewrite: Callable[[str], str]) -> str:
     """The text with its marked parts rewritten, and without other NULs. `rewrite` gets a part without its marks."""
     parts = _MARKED.split(text)
     return "".join(rewrite(part) if place % 2 else unmarked(part) for place, part in enumerate(parts))
+
+
+def _is_ours(found: str) -> bool:
+    """Whether marked text that begins like a command is one that `command` could have written."""
+    if not found.startswith(f"{_NAME} "):
+        return True
+    try:
+        return shlex.join(shlex.split(found)) == found
+    except ValueError:  # a quote without its partner
+        return False
 
 
 def _changed(value: _T, change: Callable[[str], str]) -> _T:

@@ -22,7 +22,7 @@ Warm = Literal["light", "depth", "painting"]
 #: The commands, and the lines of a YAML file, that a worker may show. It works on what strangers made, and might be made to say
 #: anything: these do no harm whoever asks for them.
 _SHOWABLE = re.compile(
-    r"multiplane (?:retry ID|doctor|models (?:list|verify|fetch [a-z0-9.-]+(?: --accept-licence '?[\w. -]+'?)?))"
+    r"multiplane (?:retry ID|doctor|models (?:list|verify|fetch [a-z0-9.-]+(?: --accept-licence (?:[\w.-]+|'[\w. -]+'))?))"
     r"|[a-z_]+: [\w\[\]-]+"
 )
 

@@ -34,6 +34,8 @@ def hear(**event: object):
         command("models", "remove", "x"),
         command("models", "fetch", "x; rm -rf ~"),
         command("models", "fetch", "x", "--home", "/elsewhere"),
+        as_code("multiplane models fetch m --accept-licence 'x"),
+        as_code("multiplane models fetch m --accept-licence x'"),
         as_code("rm -rf ~"),
         as_code("multiplane retry ID; rm -rf ~"),
         as_code("a: $(rm -rf ~)"),
