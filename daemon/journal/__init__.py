@@ -13,8 +13,9 @@
 A module is imported when a name of it is used first, because the verbs need only some, and a person waits for their imports.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from daemon.first_use import import_on_first_use
 
 if TYPE_CHECKING:
     from daemon.journal.history import History
@@ -24,21 +25,17 @@ if TYPE_CHECKING:
     from daemon.journal.pruning import prune
     from daemon.journal.writer import JournalError
 else:
-    _MODULES = {
-        "Entry": "line",
-        "History": "history",
-        "Journal": "journal",
-        "JournalError": "writer",
-        "Recovered": "journal",
-        "UnreplayableError": "line",
-        "hold_lock": "lock",
-        "prune": "pruning",
-    }
-
-    def __getattr__(name: str) -> object:
-        if name not in _MODULES:
-            raise AttributeError(f"module {__name__} has no attribute {name}")
-        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    __getattr__ = import_on_first_use(
+        __name__,
+        {
+            "history": ["History"],
+            "journal": ["Journal", "Recovered"],
+            "line": ["Entry", "UnreplayableError"],
+            "lock": ["hold_lock"],
+            "pruning": ["prune"],
+            "writer": ["JournalError"],
+        },
+    )
 
 
 __all__ = ["Entry", "History", "Journal", "JournalError", "Recovered", "UnreplayableError", "hold_lock", "prune"]

@@ -6,8 +6,9 @@ from the journal.
 A module is imported when a name of it is used first, because the verbs need only some, and a person waits for their imports.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from daemon.first_use import import_on_first_use
 
 if TYPE_CHECKING:
     from daemon.outbox.outbox import NotDurableError, Outbox
@@ -25,18 +26,25 @@ if TYPE_CHECKING:
         status_of,
     )  # fmt: skip
 else:
-    _MODULES = {
-        "NotDurableError": "outbox",
-        "Outbox": "outbox",
-        "check_result": "publish",
-        "checking_result": "publish",
-        "stage_name": "stage_names",
-    }
-
-    def __getattr__(name: str) -> object:
-        if name not in __all__:
-            raise AttributeError(f"module {__name__} has no attribute {name}")
-        return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'status_files')}"), name)
+    __getattr__ = import_on_first_use(
+        __name__,
+        {
+            "outbox": ["NotDurableError", "Outbox"],
+            "publish": ["check_result", "checking_result"],
+            "stage_names": ["stage_name"],
+            "status_files": [
+                "ALIVE_SECONDS",
+                "FRESH_SECONDS",
+                "SILENT_SECONDS",
+                "Health",
+                "PolledFolder",
+                "Waiting",
+                "attempt_of",
+                "in_line",
+                "status_of",
+            ],
+        },
+    )
 
 
 __all__ = [

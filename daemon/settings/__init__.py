@@ -3,20 +3,19 @@
 A module is imported when a name of it is used first: `multiplane --help` needs none of these, and a person waits for imports.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from daemon.first_use import import_on_first_use
 
 if TYPE_CHECKING:
     from daemon.settings.layout import Layout
     from daemon.settings.loading import load
     from daemon.settings.model import Settings
 else:
-    _MODULES = {"Layout": "layout", "Settings": "model", "load": "loading"}
-
-    def __getattr__(name: str) -> object:
-        if name not in _MODULES:
-            raise AttributeError(f"module {__name__} has no attribute {name}")
-        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    __getattr__ = import_on_first_use(
+        __name__,
+        {"layout": ["Layout"], "loading": ["load"], "model": ["Settings"]},
+    )
 
 
 __all__ = ["Layout", "Settings", "load"]

@@ -3,20 +3,23 @@
 A module is imported when a name of it is used first: verbs only scan, and a person waits for imports.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from daemon.first_use import import_on_first_use
 
 if TYPE_CHECKING:
     from daemon.watch.coverage import Polled, reason, remedy
     from daemon.watch.scan import Scanner
     from daemon.watch.watch import HEALTH_SECONDS, MARKER, Health, Seen, Watch
 else:
-    _MODULES = {"Polled": "coverage", "Scanner": "scan", "reason": "coverage", "remedy": "coverage"}
-
-    def __getattr__(name: str) -> object:
-        if name not in __all__:
-            raise AttributeError(f"module {__name__} has no attribute {name}")
-        return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'watch')}"), name)
+    __getattr__ = import_on_first_use(
+        __name__,
+        {
+            "coverage": ["Polled", "reason", "remedy"],
+            "scan": ["Scanner"],
+            "watch": ["HEALTH_SECONDS", "MARKER", "Health", "Seen", "Watch"],
+        },
+    )
 
 
 __all__ = [

@@ -7,9 +7,8 @@ warm worker alone saves the time of the imports.
 
 import sys
 
-if sys.platform == "darwin":
-    from daemon.platform.template.macos import POSSIBLE, Template, TemplateLost
-else:
-    from daemon.platform.template.linux import POSSIBLE, Template, TemplateLost
+from daemon.platform.template.linux import Template, TemplateLost
+
+POSSIBLE = sys.platform == "linux"
 
 __all__ = ["POSSIBLE", "Template", "TemplateLost"]

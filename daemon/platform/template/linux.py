@@ -23,8 +23,6 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-POSSIBLE = True
-
 #: Seconds to wait for a fork. It takes milliseconds, on a busy machine perhaps a second. The daemon's only thread waits, so a
 #: template that does not answer is given up soon. One that was stopped is recognised without waiting.
 _ANSWER_SECONDS = 5.0
