@@ -24,7 +24,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from pipeline.export.palette import colour_depth, layer_colours
-from pipeline.image.filters import halved_in_strips, resize
+from pipeline.image.filters import resize
 from pipeline.layers.bands import in_parallel
 
 Pixels = npt.NDArray[np.uint8]
@@ -147,12 +147,8 @@ def shrink(picture: Pixels, size: tuple[int, int]) -> Pixels:
         return picture
     if picture.shape[2] == 3:
         return _area(picture, size)
-
-    def weighted(rows: slice) -> Pixels:
-        return np.asarray(cv2.cvtColor(np.ascontiguousarray(picture[rows]), cv2.COLOR_RGBA2mRGBA), np.uint8)
-
-    small = _area(halved_in_strips(picture.shape, size[::-1], weighted), size)
-    return np.asarray(cv2.cvtColor(small, cv2.COLOR_mRGBA2RGBA), np.uint8)
+    weighted = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGBA2mRGBA)
+    return np.asarray(cv2.cvtColor(_area(np.asarray(weighted, np.uint8), size), cv2.COLOR_mRGBA2RGBA), np.uint8)
 
 
 def _area(picture: Pixels, size: tuple[int, int]) -> Pixels:

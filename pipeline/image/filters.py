@@ -1,6 +1,5 @@
 """Wraps OpenCV's filters with numpy's types: the output has the shape and dtype of the input."""
 
-from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import cv2
@@ -8,9 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Raster = TypeVar("Raster", NDArray[np.uint8], NDArray[np.float32])
-
-STRIP_BYTES = 1 << 19
-"""Bytes of a strip of a picture: with what is made of it, it fits in a core's cache."""
 
 
 def resize(picture: Raster, shape: tuple[int, ...], how: int) -> Raster:
@@ -21,56 +17,20 @@ def resize(picture: Raster, shape: tuple[int, ...], how: int) -> Raster:
     if picture.shape[:2] == shape[:2]:
         return picture
     if how == cv2.INTER_AREA:
-        picture = _halved(picture, halvings(picture.shape, shape))
+        picture = _halved(picture, shape)
     out: Any = cv2.resize(picture, (shape[1], shape[0]), interpolation=how)
     return cast(Raster, out.reshape(*shape[:2], *picture.shape[2:]))
 
 
-def _halved(picture: Raster, count: int) -> Raster:
-    """Halve the picture `count` times by averaging 2 × 2 pixels; its sides must be multiples of 2^count.
+def _halved(picture: Raster, shape: tuple[int, ...]) -> Raster:
+    """Halve the picture by averaging 2 × 2 pixels, again and again while both sides are even and stay above `shape`.
 
     OpenCV does this fifteen times as fast as any other reduction by area, and little work remains afterwards.
     """
-    for _ in range(count):
+    while all(side % 2 == 0 and side // 2 > wanted for side, wanted in zip(picture.shape[:2], shape[:2], strict=True)):
         half: Any = cv2.resize(picture, (picture.shape[1] // 2, picture.shape[0] // 2), interpolation=cv2.INTER_AREA)
         picture = cast(Raster, half.reshape(picture.shape[0] // 2, picture.shape[1] // 2, *picture.shape[2:]))
     return picture
-
-
-def halvings(full: tuple[int, ...], shape: tuple[int, ...]) -> int:
-    """How often `resize` halves a picture of shape `full` before it reduces it to `shape` by area.
-
-    It does so while both sides are even and stay above `shape`.
-    """
-    sides, count = full[:2], 0
-    while all(side % 2 == 0 and side // 2 > wanted for side, wanted in zip(sides, shape[:2], strict=True)):
-        sides, count = (sides[0] // 2, sides[1] // 2), count + 1
-    return count
-
-
-def halved_in_strips(
-    full: tuple[int, ...], shape: tuple[int, ...], make: Callable[[slice], NDArray[np.uint8]]
-) -> NDArray[np.uint8]:
-    """Make a picture strip by strip, and halve each strip at once, so that the whole picture is never in memory.
-
-    Args:
-        full: (H, W, c) of the picture.
-        shape: (h, w, …) to which the result will be reduced by area, or finer than that.
-        make: returns some rows of the picture, uint8 (n, W, c).
-
-    Returns:
-        uint8 (H', W', c): what `resize` would halve the picture to on its way to `shape`. `resize` makes the same of it as of
-        the whole picture.
-    """
-    count = halvings(full, shape)
-    if not count:
-        return make(slice(0, full[0]))
-    out = np.empty((full[0] >> count, full[1] >> count, full[2]), np.uint8)
-    rows = max(1, STRIP_BYTES // (full[1] * full[2]) >> count)
-    for start in range(0, len(out), rows):
-        stop = min(start + rows, len(out))
-        out[start:stop] = _halved(make(slice(start << count, stop << count)), count)
-    return out
 
 
 def box(picture: Raster, width: int, height: int | None = None, border: int = cv2.BORDER_REFLECT_101) -> Raster:

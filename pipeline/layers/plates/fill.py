@@ -11,18 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.filters import (
-    box,
-    channels,
-    dilate,
-    dilate_mask,
-    exactly,
-    halved_in_strips,
-    resize,
-    select,
-    stacked,
-    threshold,
-)
+from pipeline.image.filters import box, channels, dilate, dilate_mask, exactly, resize, select, stacked, threshold
 from pipeline.layers.bands import BLOCK, Grid, Pixels, Tile, band_radius, in_parallel
 from pipeline.layers.plates.completion import complete
 from pipeline.layers.plates.membrane import push_pull
@@ -127,15 +116,11 @@ class Filler:
             if self.visible is not None:
                 chosen &= threshold(self.visible.view(np.uint8), 1)
             weight = self.grid.share(chosen)
-        plate_grid = None
-        if everywhere and certain:
-            plate_grid = grid_of(self.photo.shape, 1.0 - cv2.countNonZero(chosen) / chosen.size)
         # A cell at a border is the mean of only the layer's own pixels: others' colours would spread over the whole fill.
-        finest = tuple(map(max, self.grid.shape, (plate_grid or self.grid).shape))
-        own = halved_in_strips(self.photo.shape, finest, lambda rows: select(self.photo[rows], chosen[rows]))
-        plate = self._plate(chosen, own, plate_grid) if plate_grid else None
+        own = select(self.photo, chosen)
+        plate = self._plate(chosen, own) if everywhere and certain else None
         product = self.grid.shrink(own)[:, :, :3].astype(np.float32)
-        del own  # up to as large as the photo, and there is a thread for each layer
+        del own  # as large as the photo, and there is a thread for each layer
         if certain:
             # The smaller the layer's own part of a cell, the less is known about it.
             product *= channels(weight * weight)
@@ -160,11 +145,12 @@ class Filler:
         moves = self._moves(texture.offsets, np.unique(texture.choice[texture.strength > 0.0]), chosen)
         return Fill(ground, reach, near, base, texture.choice, moves, layer, plate)
 
-    def _plate(self, chosen: NDArray[np.uint8], own: NDArray[np.uint8], grid: Grid) -> Plate | Painted | None:
+    def _plate(self, chosen: NDArray[np.uint8], own: NDArray[np.uint8]) -> Plate | Painted | None:
         """What fills the deep part of the pixels that are not `chosen`. None if there is no deep part, or too little to copy.
 
-        `own` is the photo where it is chosen, perhaps halved; `grid` is from `grid_of`.
+        `own` is the photo where it is chosen.
         """
+        grid = grid_of(self.photo.shape, 1.0 - cv2.countNonZero(chosen) / chosen.size)
         reach = MAX_PARALLAX * max(grid.shape)
         weight = grid.share(chosen)
         large = without_specks(weight, reach)
