@@ -204,7 +204,7 @@ class Acceptance:
         that ranks first in the inbox (photo.jpg.yaml), or a shorter name if that is too long for the disk. If the picture's own
         sidecar has that name, the sidecar is kept as photo.jpg.yaml.original, a name that intake does not read.
         """
-        effective = _effective_name(pair.image.name) if pair.control and as_asked else None
+        effective = effective_name(pair.image.name) if pair.control and as_asked else None
         files: list[ClaimedFile] = []
         for entry in pair.entries:
             to = _shortened(entry.name, b".original") if entry.name == effective else entry.name
@@ -212,7 +212,7 @@ class Acceptance:
         return tuple(files), to_text(effective) if effective else None
 
 
-def _effective_name(image: bytes) -> bytes:
+def effective_name(image: bytes) -> bytes:
     """The name for a sidecar of this picture: the one that ranks highest among those short enough for the disk."""
     stem = os.path.splitext(image)[0]
     names = (image + b".yaml", stem + b".yaml", stem + b".yml")

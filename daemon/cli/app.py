@@ -32,6 +32,7 @@ VERBS = {
     "stats": "Show how many jobs ended each day, how long they took by mode, and what failed.",
     "cancel": "Cancel pending or running jobs. Their pictures stay in source/.",
     "retry": "Run failed or cancelled jobs again with what is in source/ now. Correct a wrong sidecar there first.",
+    "redo": "Make new jobs of copies of ended jobs' pictures. The old jobs, their pictures and their results stay.",
     "rm": "Remove ended jobs with their folders, including the original pictures in source/.",
     "check": "Check sidecars, presets and pictures without dropping them; exit 1 if one would be refused.",
     "schema": "Print the JSON Schema of the sidecar, of status.json, layer_manifest.json or daemon.json, or of a command's JSON.",

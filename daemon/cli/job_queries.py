@@ -74,7 +74,7 @@ class JobQueries:
         live += [status_of(job, position=place, at=now) for job, place in in_line(jobs.queue, pause_left_at(now))]
         live += [status_of(job, at=now) for job in jobs.returned.values()]
         # Their files cannot be moved out of the inbox yet, but the journal has accepted them.
-        live += [status_of(job, at=now) for job in jobs.unclaimed.values()]
+        live += [status_of(job, at=now) for job in (*jobs.unclaimed.values(), *jobs.uncopied.values())]
 
         def wanted(one: Status | EndedJob) -> bool:
             return state in (None, one.state) and (batches is None or one.batch in batches)

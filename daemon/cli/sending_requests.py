@@ -26,11 +26,25 @@ _DECISIONS: dict[Verb, Callable[[Job], decide.Answer]] = {
     "cancel": decide.cancel,
     "retry": decide.may_retry,
     "rm": decide.may_remove,
+    "redo": decide.may_redo,
 }
 
 
-def ask(home: Path | None, verb: Verb, jobs: list[str], *, as_json: bool, batch: str | None = None) -> None:
-    """Request something for jobs, or for a whole batch, and print the outcome. Exit 1 if it was refused for any job."""
+def ask(
+    home: Path | None,
+    verb: Verb,
+    jobs: list[str],
+    *,
+    as_json: bool,
+    batch: str | None = None,
+    changes: str = "",
+    named: str | None = None,
+    once: bool = False,
+) -> None:
+    """Request something for jobs, or for a whole batch, and print the outcome. Exit 1 if it was refused for any job.
+
+    For `redo`, see `Request`; `changes` is its `settings`.
+    """
     settings = settings_in_use(home)
     queries = JobQueries(fs, settings)
     runs = queries.daemon_runs()
@@ -41,7 +55,8 @@ def ask(home: Path | None, verb: Verb, jobs: list[str], *, as_json: bool, batch:
     answer = RequestAnswer()
     asked = [job_id for job_id in jobs if job_id not in refused]
     if asked or batch is not None:
-        answer = _request(settings, Request(verb=verb, jobs=tuple(asked), batch=batch), runs=runs)
+        request = Request(verb=verb, jobs=tuple(asked), batch=batch, settings=changes, named=named, once=once)
+        answer = _request(settings, request, runs=runs)
     if as_json:
         refusals = tuple(JobAnswer(job_id=job_id, accepted=False, sentence=why[0]) for job_id, why in refused.items())
         print_json(answer.model_copy(update={"answers": refusals + answer.answers}))

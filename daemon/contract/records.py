@@ -72,6 +72,9 @@ class Accepted:
         preset: the fields of the preset or batch file, for a retry. Only kept if no effective spec could be written.
         warnings: sentences for the job's status.
         written: whether the daemon saw the picture being written. If so, a missing end may still come, however old the file is.
+        redo_of: the job whose files in source/ this job gets copies of; None if its files come from the inbox.
+        request: the name of the request that asked for it; None if nobody asked the daemon.
+        batch_name: the name of its batch for people; None: the last name in `folder`.
     """
 
     event: Literal["accepted"] = "accepted"
@@ -88,6 +91,14 @@ class Accepted:
     preset: dict[str, Any] | None = None
     warnings: tuple[str, ...] = ()
     written: bool = False
+    redo_of: str | None = None
+    request: str | None = None
+    batch_name: str | None = None
+
+    @property
+    def name_of_batch(self) -> str | None:
+        """The name by which people know the job's batch; None for a single drop."""
+        return None if self.batch is None else self.batch_name or self.folder.rpartition("/")[2] or self.batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from daemon.contract.status import Frozen
 
-Verb = Literal["cancel", "retry", "rm"]
+Verb = Literal["cancel", "retry", "rm", "redo"]
 
 #: Like the ids that a sidecar may set, but upper case is allowed, too: generated ids contain a T between date and time.
 _ANY_JOB_ID = r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$"
@@ -20,19 +20,36 @@ def is_job_id(text: str) -> bool:
 
 
 class Request(Frozen):
-    """A request to the daemon about these jobs and the jobs of a batch. `batch`: its id or its folder's name; None: no batch."""
+    """A request to the daemon about these jobs and the jobs of a batch.
+
+    Attributes:
+        batch: the batch's id or its folder's name; None: no batch.
+        settings: for `redo`: YAML with the fields of the sidecar that should differ.
+        once: for `redo`: leave out jobs that another job redoes already.
+        named: for `redo`: the name of the batch that the new jobs form. None: that of `batch`, or no batch.
+    """
 
     verb: Verb
     jobs: tuple[AnyJobId, ...] = Field((), max_length=10_000)
     batch: str | None = Field(None, max_length=1000)
+    settings: str = Field("", max_length=65_536)
+    named: str | None = Field(None, max_length=255)
+    once: bool = False
 
 
 class JobAnswer(Frozen):
-    """The outcome for one job. `accepted`: whether the daemon does what was requested. `sentence`: the outcome in words."""
+    """The outcome for one job.
+
+    Attributes:
+        accepted: whether the daemon does what was requested.
+        sentence: the outcome in words.
+        new_job: for `redo`: the id of the new job.
+    """
 
     job_id: str
     accepted: bool
     sentence: str
+    new_job: str | None = None
 
 
 class RequestAnswer(Frozen):

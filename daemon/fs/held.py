@@ -6,15 +6,17 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
+from functools import partial
 from typing import Self
 
+from daemon.fs.background import LARGE, run_in_thread
 from daemon.fs.modes import readable
 from daemon.fs.protocol import DirEntry, HeldFolder, Kind, Stat, Wanted
 from daemon.fs.removable import folder_obstacle, name_obstacle
 from daemon.fs.untrusted_paths import enter
 from daemon.fs.walk import kind_of
 from daemon.platform.durability import full_sync
-from daemon.platform.files import copy_attributes, is_fixed, open_for_writing_elsewhere
+from daemon.platform.files import clone, copy_attributes, is_fixed, open_for_writing_elsewhere
 
 _CHUNK = 1 << 20
 #: Flags that open a name without following a link, and without waiting for the other end of a FIFO.
@@ -69,18 +71,49 @@ def read_at(folder: int, name: bytes, limit: int, wanted: Wanted | None = None) 
 def copy_open(reading: int, writing: int) -> str:
     """Copy bytes, attributes and times between open files, durably; closes `writing`. Returns the SHA-256 of what was read."""
     digest = hashlib.sha256()
-    try:
+    with contextlib.ExitStack() as held:
+        held.callback(os.close, writing)
         times = os.fstat(reading)
         while chunk := os.read(reading, _CHUNK):
             digest.update(chunk)
             while chunk:
                 chunk = chunk[os.write(writing, chunk) :]
-        copy_attributes(reading, writing)
-        os.utime(writing, ns=(times.st_atime_ns, times.st_mtime_ns))
-        full_sync(writing)
-    finally:
-        os.close(writing)
+        _finish_copy(reading, writing, times)
     return digest.hexdigest()
+
+
+def _finish_copy(reading: int, writing: int, times: os.stat_result) -> None:
+    """Give a copy the attributes and times of the original, and make it durable."""
+    copy_attributes(reading, writing)
+    os.utime(writing, ns=(times.st_atime_ns, times.st_mtime_ns))
+    full_sync(writing)
+
+
+def _copying(reading: int, folder: "LocalFolder", new: bytes) -> Iterator[None]:
+    """Copy an open file into a folder, durably, except for the name; closes `reading`. Yields while a large copy is made.
+
+    If the disk can do this, the copy shares the blocks of the original.
+    """
+    with contextlib.ExitStack() as held:
+        held.callback(os.close, reading)
+        if folder.clone(reading, new):
+            writing = os.open(new, os.O_WRONLY | SAFE, dir_fd=folder.fd)
+            held.callback(os.close, writing)
+            _finish_copy(reading, writing, os.fstat(reading))
+            return
+        writing = folder.create(new)
+        if os.fstat(reading).st_size < LARGE:
+            copy_open(reading, writing)
+            return
+        held.pop_all()
+    yield from run_in_thread(partial(_copy_and_close, reading, writing))
+
+
+def _copy_and_close(reading: int, writing: int) -> None:
+    try:
+        copy_open(reading, writing)
+    finally:
+        os.close(reading)
 
 
 def sync_folder(fd: int) -> None:
@@ -186,6 +219,19 @@ class LocalFolder:
         """Copy the wanted file into another held folder."""
         with open_regular(name, folder=self.fd, wanted=wanted) as reading:
             return copy_open(reading, to.create(new))
+
+    def copy_in_background(self, name: bytes, to: HeldFolder, new: bytes, wanted: Wanted) -> Iterator[None]:
+        """Copy the wanted file into another held folder without holding up the caller."""
+        if not isinstance(to, LocalFolder):
+            raise TypeError("both folders must be on the real disk")
+        with open_regular(name, folder=self.fd, wanted=wanted) as found:
+            reading = os.dup(found)
+        yield from _copying(reading, to, new)
+
+    def clone(self, source: int, name: bytes) -> bool:
+        """Make a new file that shares its blocks with an open one. Returns False, and makes nothing, if the disk cannot."""
+        with readable(self._published):
+            return clone(source, self.fd, name)
 
     def create(self, name: bytes) -> int:
         """Make a new, empty file and open it for writing."""

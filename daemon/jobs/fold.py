@@ -71,7 +71,8 @@ class Jobs:
         queue: the jobs that wait for their turn.
         pending: how many are pending, including those still being claimed.
         processing: running jobs.
-        unclaimed: accepted jobs whose files are not all in source/ yet.
+        unclaimed: accepted jobs whose files are not all moved from the inbox to source/ yet.
+        uncopied: accepted jobs that redo others, and do not have their copies of the files yet.
         postponed: pending jobs that are retried at a certain time.
         returned: jobs whose picture waits in the inbox for its rest; they are not counted as pending.
         workerless: jobs that need no worker to continue: they are refused, cancelled or returning to the inbox, or have a result
@@ -89,6 +90,7 @@ class Jobs:
         self.pending = 0
         self.processing: dict[str, Job] = {}
         self.unclaimed: dict[str, Job] = {}
+        self.uncopied: dict[str, Job] = {}
         self.postponed: dict[str, Job] = {}
         self.returned: dict[str, Job] = {}
         self.workerless: dict[str, Job] = {}
@@ -139,7 +141,7 @@ class Jobs:
         self.ended.pop(job.job_id, None)
         self.removed.discard(job.job_id)
         self._put(job)
-        if (batch := job.accepted.batch) is not None and not job.claimed:
+        if (batch := job.accepted.batch) is not None and not job.claimed and job.accepted.redo_of is None:
             self.batches[job.accepted.folder] = Batch(job.accepted.folder, batch, job.job_id)
 
     def _note(self, record: Noted) -> None:
@@ -191,7 +193,8 @@ class Jobs:
         moving = job.place == "returning" or (job.place == "inbox" and job.cancel_requested)
         return (
             (self.processing, job.state == "processing"),
-            (self.unclaimed, not job.claimed),
+            (self.unclaimed, not job.claimed and job.accepted.redo_of is None),
+            (self.uncopied, not job.claimed and job.accepted.redo_of is not None),
             (self.postponed, job.state == "pending" and job.retry_at > 0),
             (self.returned, job.place == "inbox"),
             (self.workerless, publishing or moving or (_queued(job) and (job.cancel_requested or job.refusal is not None))),

@@ -130,6 +130,8 @@ def status_of(
         state=job.state,
         mode=job.mode,
         batch=job.accepted.batch,
+        batch_name=job.accepted.name_of_batch,
+        redo_of=job.accepted.redo_of,
         spec=job.spec,
         source=_source(job),
         created_at=job.created_at,

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from itertools import chain, islice
 
@@ -121,13 +121,17 @@ class HotFolder:
         for folder in self._ledger.jobs.batches:
             self._memory = batch_under_way(self._memory, to_bytes(folder), now)
         by_folder: dict[str, list[Taken]] = {}
-        jobs = self._ledger.jobs
-        for job in chain(jobs.ended.values(), jobs.live.values()):
+        for job in self._from_inbox():
             by_folder.setdefault(job.accepted.folder, []).append(_taken(job, now))
         for folder, pictures in by_folder.items():
             self._memory = recall(self._memory, to_bytes(folder), pictures, now)
-        for job in jobs.returned.values():
+        for job in self._ledger.jobs.returned.values():
             self.picture_returned(job, now)
+
+    def _from_inbox(self) -> Iterator[Job]:
+        """The jobs in memory whose pictures came from the inbox: those that ended, then the live ones."""
+        jobs = self._ledger.jobs
+        return (job for job in chain(jobs.ended.values(), jobs.live.values()) if job.accepted.redo_of is None)
 
     def close(self, why: str | None) -> None:
         """Stop claiming pairs; `why` is the reason that the waiting list gives. None: claim pairs again."""
@@ -224,7 +228,7 @@ class HotFolder:
     def _report(self, several: Collection[Late]) -> None:
         """Report sidecars that arrived after their picture was claimed, in the status of that picture's job."""
         jobs = self._ledger.jobs
-        taken_as = {(job.accepted.folder, job.image.name): job.job_id for job in chain(jobs.ended.values(), jobs.live.values())}
+        taken_as = {(job.accepted.folder, job.image.name): job.job_id for job in self._from_inbox()}
         for late in several:
             sidecar, image = to_text(late.sidecar.name), to_text(late.image)
             logger.warning("{} came after its picture {} had been taken", sidecar, image)

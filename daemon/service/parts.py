@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from daemon.claiming.batches import Batches
 from daemon.claiming.claims import Claims
 from daemon.claiming.moving import Mover
+from daemon.claiming.redoing import Redoing
+from daemon.claiming.source_copies import SourceCopies
 from daemon.contract.status import Progress
 from daemon.fs import FileSystem
 from daemon.health.system_health import SystemHealth
@@ -77,6 +79,7 @@ class Parts:
     mover: Mover
     batches: Batches
     claims: Claims
+    copies: SourceCopies
     folder: HotFolder
     runs: JobRunner
     views: ViewWriter
@@ -91,6 +94,7 @@ def wire(home: Home, machine: Machine) -> Parts:
     fs, settings, ledger, outbox, history = home.fs, home.settings, home.ledger, home.outbox, home.history
     jobs, clock = ledger.jobs, machine.clock
     inbox = settings.paths.inbox_bytes
+    time_of_day = lambda: datetime.fromtimestamp(machine.wall_clock(), UTC)  # noqa: E731
     mover = Mover(fs, inbox, outbox, machine.inbox_is_local, settings.limits.max_image_bytes)
     batches = Batches(fs, inbox, ledger, outbox, mover)
     claims = Claims(
@@ -101,9 +105,10 @@ def wire(home: Home, machine: Machine) -> Parts:
         mover,
         batches,
         history.job,
-        clock=lambda: datetime.fromtimestamp(machine.wall_clock(), UTC),
+        clock=time_of_day,
         monotonic=clock,
     )
+    copies = SourceCopies(ledger, outbox, mover, clock)
     folder = HotFolder(fs, settings, ledger, claims, batches, machine.wakeup.wake, clock)
     settling = LateWrites(fs, outbox, clock, grew=folder.was_incomplete)
     pauses = Pauses(jobs, clock, machine.wall_clock)
@@ -152,5 +157,8 @@ def wire(home: Home, machine: Machine) -> Parts:
     machine.supervisor.subscribe(runs)
     ledger.subscribe(folder.on_record, views.on_record, notifications.on_record)
     trash_actions = TrashActions(fs, ledger, outbox, runs, views)
-    requests = Requests(fs, settings, ledger, outbox, runs, history.job, history.batch, clock=clock)
-    return Parts(forecast, mover, batches, claims, folder, runs, views, notifications, warm_workers, trash_actions, requests)
+    redoing = Redoing(settings, ledger, outbox, time_of_day)
+    requests = Requests(fs, settings, ledger, outbox, runs, redoing, history.job, history.batch, clock=clock)
+    return Parts(
+        forecast, mover, batches, claims, copies, folder, runs, views, notifications, warm_workers, trash_actions, requests
+    )

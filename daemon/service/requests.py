@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 from loguru import logger
 from pydantic import ValidationError
 
-from daemon.contract.names import to_bytes, to_text
+from daemon.claiming.redoing import OPTIONS, Redoing, Wish
+from daemon.claiming.source_files import sidecars_of
+from daemon.contract.names import to_text
 from daemon.contract.records import Job, Removed, Requeued
 from daemon.contract.requests import JobAnswer, Request, RequestAnswer, Verb
 from daemon.contract.spec import JobSpec
@@ -26,7 +28,7 @@ from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
 from daemon.running.runner import JobRunner
 from daemon.settings import Settings
-from daemon.sidecar import MAX_BYTES, Sidecar, parse, resolve
+from daemon.sidecar import parse, resolve
 from daemon.troubles import Troubles
 
 _MAX_REQUEST_BYTES = 1 << 20
@@ -47,6 +49,7 @@ class Requests:
     ledger: Ledger
     outbox: Outbox
     runs: JobRunner
+    redoing: Redoing
     known: Callable[[str], Job | None]
     batch: Callable[[str], list[Job]]
     #: Requests that are done but could not be removed yet; they are not done again.
@@ -112,8 +115,6 @@ class Requests:
         except (OSError, ValidationError) as error:
             logger.warning("a request cannot be read: {}: {}", to_text(path), error)
             return RequestAnswer(problem="the request cannot be read; is this multiplane of the same version as the daemon?")
-        verbs: dict[Verb, Callable[[Job], decide.Answer]] = {"cancel": self._cancel, "retry": self._retry, "rm": self._remove}
-        answers: list[JobAnswer] = []
         ids = list(request.jobs)
         if request.batch is not None:
             jobs = self._of_batch(request.batch)
@@ -123,6 +124,10 @@ class Requests:
             if not ids:
                 what = {"cancel": "none of its jobs is pending or running", "retry": "none of its jobs failed or was cancelled"}
                 return RequestAnswer(problem=f"batch {request.batch}: {what.get(request.verb, 'it has no ended jobs')}")
+        if request.verb == "redo":
+            return self._redo(request, ids, to_text(os.path.basename(path)))
+        verbs: dict[Verb, Callable[[Job], decide.Answer]] = {"cancel": self._cancel, "retry": self._retry, "rm": self._remove}
+        answers: list[JobAnswer] = []
         for job_id in ids:
             try:
                 job = self.ledger.jobs.find(job_id) or self.known(job_id)
@@ -183,14 +188,8 @@ class Requests:
 
     def _read_again(self, job: Job) -> tuple[JobSpec | None, ErrorInfo | None]:
         """The spec from the sidecar in source/, which people may have corrected; or None and what is wrong with it."""
-        name = job.accepted.effective or next((file.to for file in job.accepted.files if file.role == "sidecar"), None)
         try:
-            own = None
-            kept = job.accepted.preset
-            preset = Sidecar(dict(kept), {}, "the preset") if kept is not None else None
-            if name:
-                with self.outbox.held_job(job.job_id, b"source") as source:
-                    own = parse(source.read(to_bytes(name), MAX_BYTES + 1), name=name)
+            preset, own = sidecars_of(job, self.outbox)
             spec = resolve(
                 defaults=self.settings.spec_defaults,
                 preset=preset,
@@ -206,10 +205,34 @@ class Requests:
             return job.spec, job.refusal
         return spec, None
 
+    def _redo(self, request: Request, ids: list[str], name: str) -> RequestAnswer:
+        """Make new jobs of copies of these jobs' files. `name`: the request's."""
+        try:
+            changes = parse(request.settings.encode(), name=OPTIONS)
+        except JobError as error:
+            return RequestAnswer(problem=error.message)
+        found = {job_id: self.ledger.jobs.find(job_id) or self.known(job_id) for job_id in dict.fromkeys(ids)}
+        jobs = [job for job in found.values() if job]
+        batch_name = request.named
+        if request.batch is not None and batch_name is None:
+            batch_name = next((job.accepted.name_of_batch for job in jobs if job.accepted.batch), None)
+        try:
+            answers = self.redoing.redo(jobs, Wish(name, changes, batch_name, request.once))
+        except UnreplayableError as error:
+            logger.error("what was asked cannot be recorded: {}", error)
+            return RequestAnswer(problem=f"it cannot be recorded, so nothing was done: {error}")
+        for answer in answers:
+            logger.info("redo: {}", answer.sentence)
+        unknown = [job_id for job_id, job in found.items() if job is None]
+        answers += [JobAnswer(job_id=job_id, accepted=False, sentence=f"there is no job {job_id}") for job_id in unknown]
+        return RequestAnswer(answers=tuple(answers))
+
     def _remove(self, job: Job) -> decide.Answer:
         answer = decide.may_remove(job)
         if not answer.accepted:
             return answer
+        if (copy := self._copied_for(job.job_id)) is not None:
+            return decide.Answer(False, f"{job.job_id} is being copied for {copy}: try again in a moment")
         # Move the folder away first: if a crash comes before the record, the request is still there and is done again.
         aside = self.outbox.move_aside(job.job_id)
         self.ledger.record(Removed(job=job.job_id))
@@ -221,6 +244,11 @@ class Requests:
                 return decide.Answer(False, f"{job.job_id} is no longer a job, but {why}")
         return answer
 
+    def _copied_for(self, job_id: str) -> str | None:
+        """The id of the job that still needs copies of this job's files; None if no job does."""
+        uncopied = self.ledger.jobs.uncopied.values()
+        return next((job.job_id for job in uncopied if job.accepted.redo_of == job_id), None)
+
 
 def _fits(verb: Verb, job: Job) -> bool:
     match verb:
@@ -228,5 +256,5 @@ def _fits(verb: Verb, job: Job) -> bool:
             return job.ended is None
         case "retry":
             return job.state in ("failed", "cancelled")
-        case "rm":
+        case "rm" | "redo":
             return job.ended is not None

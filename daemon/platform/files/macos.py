@@ -15,6 +15,8 @@ MAC_ATTRIBUTES = True
 SF_DATALESS = 0x40000000
 # <copyfile.h>: COPYFILE_ACL | COPYFILE_XATTR.
 _COPYFILE_ACL_AND_XATTR = 0x1 | 0x4
+# <sys/clonefile.h>
+_CLONE_NOFOLLOW = 0x1
 
 
 def birth_time(st: os.stat_result) -> float | None:
@@ -72,6 +74,29 @@ def request_download(path: bytes) -> "subprocess.Popen[bytes]":
     """Start a program that asks iCloud to download the content (`brctl download`). The caller reaps it."""
     quiet = subprocess.DEVNULL
     return subprocess.Popen([b"/usr/bin/brctl", b"download", path], stdin=quiet, stdout=quiet, stderr=quiet)
+
+
+def clone(source: int, folder: int, name: bytes) -> bool:
+    """Make a new file that shares its blocks with an open one, as far as the disk can (`clonefile(2)`, fclonefileat).
+
+    Args:
+        source: descriptor of the file, open for reading.
+        folder: descriptor of the folder for the new file.
+        name: the name of the new file, which must be free.
+
+    Returns:
+        Whether it was made. If not, the disk cannot do this, and nothing has the name.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.fclonefileat(source, folder, name, _CLONE_NOFOLLOW) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOTSUP, errno.EXDEV, errno.EINVAL):
+        return False
+    raise OSError(number, os.strerror(number), name)
 
 
 def copy_attributes(source: int, target: int) -> None:
