@@ -39,6 +39,7 @@ class Context:
         hold_will_resolve: whether the hold ends by itself, so that nobody has to do anything.
         quiet_since: when something last arrived or changed in this folder.
         recent: pictures taken from here, by key and by stem.
+        from_job: whether this is the source/ of a job's folder from the outbox.
     """
 
     name: bytes
@@ -48,6 +49,12 @@ class Context:
     hold_will_resolve: bool
     quiet_since: float
     recent: Mapping[str, Taken]
+    from_job: bool = False
+
+    @property
+    def reads_folders(self) -> bool:
+        """Whether the folders in this one are read as well."""
+        return not self.name or (b"/" not in self.name and self.control is not None and self.control.kind == "preset")
 
 
 @dataclass(slots=True)
@@ -78,10 +85,11 @@ class Verdict:
 def judge(members: Sequence[Track], context: Context) -> Verdict:
     """The verdict on a family of files in one folder."""
     verdict = Verdict()
-    family = sort_out(members, in_inbox=not context.name)
+    family = sort_out(members, in_inbox=not context.name, reads_folders=context.reads_folders)
     for track, reason in family.refused:
         _refuse(track, reason, context, verdict)
-    verdict.waiting += [Waiting(context.name, t.entry.name, reason, False) for t, reason in family.foreign]
+    if not context.from_job:
+        verdict.waiting += [Waiting(context.name, t.entry.name, reason, False) for t, reason in family.foreign]
     matches = match(family)
     matched = set[bytes]()
     for found in matches:
@@ -89,7 +97,7 @@ def judge(members: Sequence[Track], context: Context) -> Verdict:
         _judge_picture(found, family, context, verdict)
     unused = {t.entry.name: reason for m in matches for t, reason in m.unused}
     for track in (*family.sidecars, *family.depths):
-        if track.entry.name not in matched:
+        if track.entry.name not in matched and not context.from_job:
             _judge_alone(track, unused.get(track.entry.name), family, context, verdict)
     clashes = {t.entry.name: m.clash for m in matches if m.clash for t in m.clashing}
     verdict.waiting += [Waiting(context.name, name, reason, False) for name, reason in clashes.items()]
@@ -206,7 +214,8 @@ def _named(image: Track, patterns: tuple[str, ...]) -> bool:
 
 
 def _ready(found: Match, twins: list[Entry], context: Context, problem: str | None) -> Ready:
-    warnings = tuple(f"{name_text(track)} was not used: {reason}." for track, reason in found.unused)
+    unused = () if context.from_job else found.unused
+    warnings = tuple(f"{name_text(track)} was not used: {reason}." for track, reason in unused)
     return Ready(
         folder=context.name,
         image=found.image.entry,
@@ -219,6 +228,7 @@ def _ready(found: Match, twins: list[Entry], context: Context, problem: str | No
         problem=problem,
         image_written=_written(found.image),
         depth_written=_written(found.depth) if found.depth else None,
+        from_job=context.from_job,
     )
 
 

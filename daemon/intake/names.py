@@ -6,8 +6,11 @@ always opened by the bytes from `scandir`. Pure and stateless.
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+from daemon.intake.model import Entry
 
 Role = Literal["image", "sidecar", "depth", "raw", "companion", "twin", "download", "control", "other", "ignored"]
 
@@ -46,6 +49,8 @@ SYSTEM_NAMES = frozenset(
 )
 PRESET_NAME = "_preset.yaml"
 BATCH_NAME = "job.yaml"
+# What every job's folder in the outbox contains.
+STATUS_NAME, SOURCE_NAME = b"status.json", b"source"
 
 _PLAIN_ASCII = re.compile(rb"[ -@\[-~]*\Z")
 
@@ -81,6 +86,17 @@ def ignored_folder(name: bytes) -> bool:
     """Whether a folder of the inbox is ignored: it is not even listed."""
     key = key_of(name)
     return key.startswith(".") or key in IGNORED_FOLDERS or key.endswith(".download")
+
+
+def folder_above(folder: bytes) -> bytes | None:
+    """The folder that contains a folder of the inbox; empty for the inbox itself, which no folder contains (None)."""
+    return folder.rpartition(b"/")[0] if folder else None
+
+
+def is_job_folder(entries: Mapping[bytes, Entry]) -> bool:
+    """Whether a folder with these entries is a job's folder from the outbox, or a copy of one."""
+    status, source = entries.get(STATUS_NAME), entries.get(SOURCE_NAME)
+    return status is not None and source is not None and (status.kind, source.kind) == ("file", "directory")
 
 
 def unread_kind(name: bytes) -> str | None:

@@ -61,8 +61,11 @@ class Match:
     unused: tuple[tuple[Track, str], ...] = ()
 
 
-def sort_out(members: Sequence[Track], *, in_inbox: bool) -> Family:
-    """Sort the members of a family by role. Only regular files without further hard links can be taken."""
+def sort_out(members: Sequence[Track], *, in_inbox: bool, reads_folders: bool) -> Family:
+    """Sort the members of a family by role. Only regular files without further hard links can be taken.
+
+    `reads_folders`: whether folders in this folder are read as well, so that they need no line here.
+    """
     family = Family()
     for track in members:
         role = track.label.role
@@ -74,8 +77,10 @@ def sort_out(members: Sequence[Track], *, in_inbox: bool) -> Family:
         elif role == "download":
             family.downloads.add(track.label.key)
         elif track.entry.kind == "directory":
-            if not in_inbox:
-                family.foreign.append((track, "a folder inside a folder: only one level is read"))
+            if not reads_folders:
+                family.foreign.append(
+                    (track, "a folder inside a folder is not read: move its pictures, or the folder, up one level")
+                )
         elif track.entry.kind != "file":
             family.refused.append((track, SYMBOLS[track.entry.kind]))
         elif track.entry.nlink > 1:

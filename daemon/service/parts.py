@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from daemon.claiming.batches import Batches
 from daemon.claiming.claims import Claims
+from daemon.claiming.earlier_results import EarlierResults
 from daemon.claiming.moving import Mover
 from daemon.claiming.redoing import Redoing
 from daemon.claiming.source_copies import SourceCopies
@@ -78,6 +79,7 @@ class Parts:
     forecast: Forecast
     mover: Mover
     batches: Batches
+    earlier: EarlierResults
     claims: Claims
     copies: SourceCopies
     folder: HotFolder
@@ -109,7 +111,8 @@ def wire(home: Home, machine: Machine) -> Parts:
         monotonic=clock,
     )
     copies = SourceCopies(ledger, outbox, mover, clock)
-    folder = HotFolder(fs, settings, ledger, claims, batches, machine.wakeup.wake, clock)
+    earlier = EarlierResults(fs, inbox, ledger, outbox, clock)
+    folder = HotFolder(fs, settings, ledger, claims, batches, earlier, machine.wakeup.wake, clock)
     settling = LateWrites(fs, outbox, clock, grew=folder.was_incomplete)
     pauses = Pauses(jobs, clock, machine.wall_clock)
     progress: dict[str, Progress] = {}
@@ -160,5 +163,17 @@ def wire(home: Home, machine: Machine) -> Parts:
     redoing = Redoing(settings, ledger, outbox, time_of_day)
     requests = Requests(fs, settings, ledger, outbox, runs, redoing, history.job, history.batch, clock=clock)
     return Parts(
-        forecast, mover, batches, claims, copies, folder, runs, views, notifications, warm_workers, trash_actions, requests
+        forecast,
+        mover,
+        batches,
+        earlier,
+        claims,
+        copies,
+        folder,
+        runs,
+        views,
+        notifications,
+        warm_workers,
+        trash_actions,
+        requests,
     )

@@ -142,9 +142,8 @@ class Requests:
         return RequestAnswer(answers=tuple(answers))
 
     def _of_batch(self, batch: str) -> list[Job]:
-        """The jobs of a batch. A folder's name means the last batch from that folder."""
-        known = self.ledger.jobs.batches.get(batch)
-        jobs = self.batch(known.batch if known else batch)
+        """The jobs of a batch. A name means the last batch of that name."""
+        jobs = self.batch(batch)
         last = max(jobs, key=lambda job: job.sequence, default=None)
         return [job for job in jobs if last and job.accepted.batch == last.accepted.batch]
 

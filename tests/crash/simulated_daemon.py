@@ -443,7 +443,7 @@ def check_kept(disk: SimDisk, users: Users, *, places: int = 1) -> None:
 
 
 def check_ended(simulated: SimulatedDaemon, *, everything: bool = True) -> None:
-    """When nothing is left to do: every job ended once, in the journal and its status; each picture became one job, and one more for each redo.
+    """When nothing is left to do: every job ended once, in the journal and its status; one job for each drop and redo.
 
     Args:
         simulated: at rest.
