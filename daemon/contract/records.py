@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchUnderWay
+from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchCounted, BatchUnderWay
 from daemon.contract.older_values import LenientSource, LenientTimings
 from daemon.contract.segment_records import SegmentStart
 from daemon.contract.spec import JobSpec, Mode
@@ -331,6 +331,7 @@ AnyRecord = (
     | BatchUnderWay
     | BatchClosing
     | BatchClosed
+    | BatchCounted
     | SegmentStart
     | LiveJob
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from daemon import clock
-from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchUnderWay
+from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchCounted, BatchUnderWay
 from daemon.contract.records import (
     Accepted,
     AnyRecord,
@@ -29,6 +29,7 @@ from daemon.contract.records import (
     Withdrawn,
 )
 from daemon.contract.segment_records import SegmentStart
+from daemon.jobs.batch_counts import BatchCounts
 from daemon.jobs.queue import Queue
 
 #: How many ended jobs stay in memory for the gallery and for quick answers; the history has the older ones.
@@ -78,6 +79,7 @@ class Jobs:
         workerless: jobs that need no worker to continue: they are refused, cancelled or returning to the inbox, or have a result
             that only has to be published.
         batches: the batch folders in the inbox from which pictures were taken.
+        counts: how far each batch is.
     """
 
     def __init__(self, *, keep: int | None = RECENT) -> None:
@@ -95,6 +97,7 @@ class Jobs:
         self.returned: dict[str, Job] = {}
         self.workerless: dict[str, Job] = {}
         self.batches: dict[str, Batch] = {}
+        self.counts = BatchCounts()
 
     def find(self, job_id: str) -> Job | None:
         """A live or recently ended job; None if there is none with this id."""
@@ -107,15 +110,23 @@ class Jobs:
             case SegmentStart():
                 return
             case Accepted():
-                self._begin(_new(record, entry))
-            case LiveJob() | Requeued():
+                job = _new(record, entry)
+                self._begin(job)
+                self.counts.began(job)
+            case LiveJob():
                 self._begin(record.value)
+                self.counts.began(record.value)
+            case Requeued():
+                self._begin(record.value)
+                self.counts.again(record.value)
             case Removed():
                 self._drop(record.job)
                 self.ended.pop(record.job, None)
                 self.removed.add(record.job)
             case Withdrawn():
-                self._drop(record.job)
+                if (withdrawn := self._drop(record.job)) is not None:
+                    self.counts.withdrawn(withdrawn)
+                    self._forget_counts()
             case Ended():
                 self._end(record, entry.ts)
             case Noted():
@@ -124,6 +135,9 @@ class Jobs:
                 self.batches[record.folder] = Batch(record.folder, record.batch, record.job, isinstance(record, BatchClosing))
             case BatchClosed():
                 self.batches.pop(record.folder, None)
+                self._forget_counts()
+            case BatchCounted():
+                self.counts.restore(record)
             case _ if record.job in self.live:
                 job = _advance(self.live[record.job], record, entry.ts)
                 self._put(job)
@@ -131,11 +145,15 @@ class Jobs:
                     self.turns[job.accepted.batch] = entry.seq
 
     def batch_records(self) -> list[AnyRecord]:
-        """The records that a snapshot contains in place of `batches`; whoever replays them has the same batches."""
-        return [
+        """The records that a snapshot contains in place of `batches` and `counts`; whoever replays them has the same."""
+        folders: list[AnyRecord] = [
             (BatchClosing if batch.closing else BatchUnderWay)(job=batch.last_job, folder=batch.folder, batch=batch.batch)
             for batch in self.batches.values()
         ]
+        return folders + list(self.counts.records())
+
+    def _forget_counts(self) -> None:
+        self.counts.forget_finished(batch.batch for batch in self.batches.values())
 
     def _begin(self, job: Job) -> None:
         self.ended.pop(job.job_id, None)
@@ -156,6 +174,8 @@ class Jobs:
         job = self._drop(record.job)
         if job is None:
             return
+        self.counts.ended(job, record)
+        self._forget_counts()
         published = job.attempt.publishing if job.attempt and record.state == "completed" else None
         self.ended[record.job] = replace(
             job, state=record.state, ended=record, published=published, attempt=None, completed_at=ts, cancel_requested=False

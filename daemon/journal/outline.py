@@ -19,8 +19,8 @@ from daemon.journal.line import Mark
 from daemon.journal.segment import Segment
 
 _BEGINNINGS = frozenset(("accepted", "live", "requeued"))
-#: Records about the segment itself or about a batch folder.
-_OTHERS = frozenset(("segment", "batch_under_way", "batch_closing", "batch_closed"))
+#: Records about the segment itself or about a batch.
+_OTHERS = frozenset(("segment", "batch_under_way", "batch_closing", "batch_closed", "batch_counted"))
 
 #: The message shown for an error code is only an example, so it is cut at this many characters.
 _MAX_SENTENCE = 200

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ALIVE_SECONDS,
         FRESH_SECONDS,
         SILENT_SECONDS,
+        BatchProgress,
         Health,
         PolledFolder,
         Waiting,
@@ -36,6 +37,7 @@ else:
                 "ALIVE_SECONDS",
                 "FRESH_SECONDS",
                 "SILENT_SECONDS",
+                "BatchProgress",
                 "Health",
                 "PolledFolder",
                 "Waiting",
@@ -48,6 +50,6 @@ else:
 
 
 __all__ = [
-    "ALIVE_SECONDS", "FRESH_SECONDS", "SILENT_SECONDS", "Health", "NotDurableError", "Outbox", "PolledFolder", "Waiting",
-    "attempt_of", "check_result", "checking_result", "in_line", "stage_name", "status_of",
+    "ALIVE_SECONDS", "FRESH_SECONDS", "SILENT_SECONDS", "BatchProgress", "Health", "NotDurableError", "Outbox", "PolledFolder",
+    "Waiting", "attempt_of", "check_result", "checking_result", "in_line", "stage_name", "status_of",
 ]  # fmt: skip

@@ -327,6 +327,14 @@ class HotFolder:
             items += [Waiting(path=_shown(pair.folder, pair.image.name), reason=reason) for pair in some]
         return tuple(items), len(unready) + backlog
 
+    def pictures_in(self, folder: str) -> int:
+        """How many pictures in a folder of the inbox will be taken, as far as it was scanned."""
+        known = self._memory.folders.get(to_bytes(folder))
+        if known is None:
+            return 0
+        settling = sum(any(item.will_resolve for item in waits) for waits in known.waits.values())
+        return settling + sum(map(len, known.ready.values()))
+
     def _held(self) -> dict[tuple[bytes, bytes], str]:
         """Why accepted pictures cannot be moved, by folder and name of the picture."""
         jobs = self._ledger.jobs.unclaimed

@@ -37,6 +37,7 @@ from daemon.service.trash_actions import TrashActions
 from daemon.service.wakeup import Wakeup
 from daemon.settings import Settings
 from daemon.supervisor import Supervisor
+from daemon.views.batch_progress import batches_under_way
 from daemon.views.view_writer import ViewWriter
 
 
@@ -130,6 +131,7 @@ def wire(home: Home, machine: Machine) -> Parts:
         fetch_model,
         settings.digest,
         outbox.commands.typed("run"),
+        lambda: batches_under_way(jobs, progress, folder.pictures_in, settings.queue.max_concurrent_jobs),
     )
     forecast = Forecast(progress, clock, lambda: reversed(views.shown()))
     warm_workers = WarmWorkers(
