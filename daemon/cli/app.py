@@ -42,7 +42,7 @@ VERBS = {
 }
 #: Targets of the Makefile that people may type as verbs.
 MAKE_TARGETS = ("setup", "demo", "test", "lint", "bench", "soak", "wheel", "lock", "clean")
-_MODULES = {"cancel": "control", "retry": "control", "rm": "control"}
+_MODULES = {"cancel": "control", "retry": "control", "rm": "control", "redo": "upkeep.redo"}
 
 
 def command_line(verb: str | None = None) -> typer.Typer:

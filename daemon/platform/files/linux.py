@@ -11,9 +11,8 @@ MAC_ATTRIBUTES = False
 #: ioctl_iflags(2): `_IOR('f', 1, long)`, and two of the flags.
 _FS_IOC_GETFLAGS = 2 << 30 | array.array("l").itemsize << 16 | ord("f") << 8 | 1
 _IMMUTABLE, _APPEND = 0x10, 0x20
-#: linux/fs.h: `_IOW(0x94, 9, int)`, and the errors of disks that share no blocks, or not these two files' blocks.
-_FICLONE = 1 << 30 | 4 << 16 | 0x94 << 8 | 9
-_CANNOT_CLONE = (errno.ENOTTY, errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.ETXTBSY)
+#: `<linux/fs.h>`: `_IOW(0x94, 9, int)`, ioctl_ficlone(2).
+_FICLONE = 1 << 30 | array.array("i").itemsize << 16 | 0x94 << 8 | 9
 _NO_ATTRIBUTES = (errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
 
@@ -79,33 +78,6 @@ def request_download(path: bytes) -> subprocess.Popen[bytes] | None:
     return None
 
 
-def clone(source: int, folder: int, name: bytes) -> bool:
-    """Make a new file that shares its blocks with an open one, as far as the disk can (`ioctl_ficlonerange(2)`, FICLONE).
-
-    Args:
-        source: descriptor of the file, open for reading.
-        folder: descriptor of the folder for the new file.
-        name: the name of the new file, which must be free.
-
-    Returns:
-        Whether it was made. If not, the disk cannot do this, and nothing has the name.
-
-    Raises:
-        OSError: the file cannot be made.
-    """
-    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=folder)
-    try:
-        fcntl.ioctl(fd, _FICLONE, source)
-    except OSError as error:
-        os.unlink(name, dir_fd=folder)
-        if error.errno in _CANNOT_CLONE:
-            return False
-        raise
-    finally:
-        os.close(fd)
-    return True
-
-
 def copy_attributes(source: int, target: int) -> None:
     """Copy extended attributes to a new file, as far as its file system can hold them. Both are open descriptors."""
     try:
@@ -129,3 +101,20 @@ def copy_attributes(source: int, target: int) -> None:
                 errno.ERANGE,
             ):
                 raise
+
+
+def clone(source: int, folder: int, name: bytes) -> bool:
+    """Make a new file in an open folder that shares the blocks of an open file (Btrfs, XFS and others).
+
+    Returns False, and makes nothing, if the disk cannot share blocks. Raises FileExistsError if the name is taken.
+    """
+    target = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644, dir_fd=folder)
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError:
+        # Whatever the reason is (another disk, a file system without shared blocks), copying the bytes shows what is wrong.
+        os.unlink(name, dir_fd=folder)
+        return False
+    finally:
+        os.close(target)
+    return True

@@ -15,8 +15,6 @@ MAC_ATTRIBUTES = True
 SF_DATALESS = 0x40000000
 # <copyfile.h>: COPYFILE_ACL | COPYFILE_XATTR.
 _COPYFILE_ACL_AND_XATTR = 0x1 | 0x4
-# <sys/clonefile.h>
-_CLONE_NOFOLLOW = 0x1
 
 
 def birth_time(st: os.stat_result) -> float | None:
@@ -76,31 +74,21 @@ def request_download(path: bytes) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([b"/usr/bin/brctl", b"download", path], stdin=quiet, stdout=quiet, stderr=quiet)
 
 
-def clone(source: int, folder: int, name: bytes) -> bool:
-    """Make a new file that shares its blocks with an open one, as far as the disk can (`clonefile(2)`, fclonefileat).
-
-    Args:
-        source: descriptor of the file, open for reading.
-        folder: descriptor of the folder for the new file.
-        name: the name of the new file, which must be free.
-
-    Returns:
-        Whether it was made. If not, the disk cannot do this, and nothing has the name.
-
-    Raises:
-        OSError: the file cannot be made.
-    """
-    library = ctypes.CDLL(None, use_errno=True)
-    if library.fclonefileat(source, folder, name, _CLONE_NOFOLLOW) == 0:
-        return True
-    number = ctypes.get_errno()
-    if number in (errno.ENOTSUP, errno.EXDEV, errno.EINVAL):
-        return False
-    raise OSError(number, os.strerror(number), name)
-
-
 def copy_attributes(source: int, target: int) -> None:
     """Copy extended attributes and the access list to a new file. Both are open descriptors (copyfile(3))."""
     library = ctypes.CDLL(None, use_errno=True)
     if library.fcopyfile(source, target, None, _COPYFILE_ACL_AND_XATTR) != 0 and ctypes.get_errno() != errno.ENOTSUP:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def clone(source: int, folder: int, name: bytes) -> bool:
+    """Make a new file in an open folder that shares the blocks of an open file (APFS, fclonefileat(2)).
+
+    Returns False, and makes nothing, if the disk cannot share blocks. Raises FileExistsError if the name is taken.
+    """
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.fclonefileat(source, folder, name, 0) == 0:
+        return True
+    if ctypes.get_errno() == errno.EEXIST:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+    return False
