@@ -7,6 +7,7 @@ by that preset: what is in its source/ is taken.
 from dataclasses import replace
 
 from daemon.contract.names import to_text
+from daemon.intake.lookalikes import as_control
 from daemon.intake.memory import ControlState, FolderMemory
 from daemon.intake.model import Waiting
 from daemon.intake.names import classify, folder_above, is_batch_file, is_job_folder, is_system_file
@@ -76,6 +77,8 @@ def listing(memory: FolderMemory) -> tuple[Waiting, ...]:
         pictures = memory.roles.get("image", 0)
         what = f"{pictures} pictures in a folder" if pictures != 1 else "a picture in a folder"
         reason = f"{what} without _preset.yaml or job.yaml: put one in" if memory.histories else "an empty folder"
+        if (like := as_control(memory.entries)) is not None:
+            reason = f"{what}, but {like}"
         return (Waiting(b"", name, reason, False),)
     if state.control and state.control.kind == "batch" and memory.empty_since is not None and not state.hold:
         lines.append(_end_of_batch(memory))

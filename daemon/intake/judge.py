@@ -1,11 +1,12 @@
 """Judges one family of files: which can be taken now, and why the others wait."""
 
 import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from daemon.contract.commands import as_code
 from daemon.contract.names import to_text
+from daemon.intake.lookalikes import depth_name, lone_video
 from daemon.intake.model import Control, Entry, Late, Ready, Waiting
 from daemon.intake.names import key_of
 from daemon.intake.pairs import Family, Match, match, sort_out
@@ -89,7 +90,8 @@ def judge(members: Sequence[Track], context: Context) -> Verdict:
     for track, reason in family.refused:
         _refuse(track, reason, context, verdict)
     if not context.from_job:
-        verdict.waiting += [Waiting(context.name, t.entry.name, reason, False) for t, reason in family.foreign]
+        named = [*family.foreign, *family.settings, *_odd_pictures(family, context)]
+        verdict.waiting += [Waiting(context.name, t.entry.name, reason, False) for t, reason in named]
     matches = match(family)
     matched = set[bytes]()
     for found in matches:
@@ -103,6 +105,16 @@ def judge(members: Sequence[Track], context: Context) -> Verdict:
     verdict.waiting += [Waiting(context.name, name, reason, False) for name, reason in clashes.items()]
     verdict.downloads += [t.entry.name for t in (*family.images, *family.sidecars, *family.depths) if t.entry.dataless]
     return verdict
+
+
+def _odd_pictures(family: Family, context: Context) -> Iterator[tuple[Track, str]]:
+    """Yield the pictures that look like depth pictures, and the videos without a photo, each with what to do about it."""
+    for track, owner in family.depth_like:
+        name = depth_name(track, owner)
+        yield track, f"looks like the depth picture of {name_text(owner)}: rename it to {name}, or drop it in another folder"
+    for track in family.videos:
+        if not family.images and track.label.base not in context.recent:
+            yield track, lone_video(track)
 
 
 def _refuse(track: Track, reason: str, context: Context, verdict: Verdict) -> None:
@@ -130,7 +142,7 @@ def _judge_picture(found: Match, family: Family, context: Context, verdict: Verd
     if context.hold:
         verdict.waiting += [Waiting(context.name, t.entry.name, context.hold, context.hold_will_resolve) for t in group]
         return
-    if (absence := _without_sidecar(found, context, verdict)) is not None:
+    if (absence := _without_sidecar(found, family, context, verdict)) is not None:
         # If the picture is still growing, show that: it matters more than what is missing.
         state = _member_state(image, family, context.pace, complete_at=None)
         shown = absence if state.settled else state
@@ -157,7 +169,7 @@ def _judge_picture(found: Match, family: Family, context: Context, verdict: Verd
         reason = f"waiting for its picture: {name_text(image)} has been empty for too long"
         verdict.waiting += [Waiting(context.name, t.entry.name, reason, False) for t in group if t is not image]
         found, twins = Match(image), family.twins.get(image.label.key, [])
-    verdict.ready.append(_ready(found, [t.entry for t in twins], context, problem))
+    verdict.ready.append(_ready(found, family, [t.entry for t in twins], context, problem))
 
 
 def _of(culprit: Track, shown: Track, state: SettleState) -> str:
@@ -176,7 +188,7 @@ def _member_state(track: Track, family: Family, pace: Pace, *, complete_at: floa
     return settle_state(track, pace, complete_at=complete_at, busy=busy)
 
 
-def _without_sidecar(found: Match, context: Context, verdict: Verdict) -> SettleState | None:
+def _without_sidecar(found: Match, family: Family, context: Context, verdict: Verdict) -> SettleState | None:
     """Why a picture waits for a sidecar, or for its batch; None if it needs neither.
 
     A picture that has waited long for its sidecar is added to the notices of the verdict, once.
@@ -198,7 +210,8 @@ def _without_sidecar(found: Match, context: Context, verdict: Verdict) -> Settle
             else None
         )
     stem = to_text(image.entry.name.rpartition(b".")[0])
-    alone = SettleState(f"waiting for {stem}.yaml")
+    like = next((name_text(track) for track, _ in family.settings), None)
+    alone = SettleState(f"waiting for {stem}.yaml" if like is None else f"waiting for {stem}.yaml: {like} has another name")
     if not image.history.noticed:
         notice_at = image.history.arrived + pace.rules.lonely_notice
         if pace.now < notice_at:
@@ -213,8 +226,8 @@ def _named(image: Track, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch.fnmatchcase(image.label.key, key_of(pattern.encode("utf-8", "surrogatepass"))) for pattern in patterns)
 
 
-def _ready(found: Match, twins: list[Entry], context: Context, problem: str | None) -> Ready:
-    unused = () if context.from_job else found.unused
+def _ready(found: Match, family: Family, twins: list[Entry], context: Context, problem: str | None) -> Ready:
+    unused = () if context.from_job else (*found.unused, *family.settings)
     warnings = tuple(f"{name_text(track)} was not used: {reason}." for track, reason in unused)
     return Ready(
         folder=context.name,

@@ -22,6 +22,7 @@ SIDECAR_EXTENSIONS = (".yaml", ".yml")
 DEPTH_EXTENSIONS = (".depth.png", ".depth.tif", ".depth.tiff")
 # Files that a phone stores next to a picture. They stay in the inbox.
 COMPANION_EXTENSIONS = (".mov", ".aae", ".xmp")
+VIDEO_OF_A_PHOTO = ".mov"
 # Camera raw formats of Canon, Nikon, Sony, Adobe, Fujifilm, Olympus, Panasonic, Pentax, Samsung, Leica, Hasselblad, Phase One,
 # Sigma, Kodak, Minolta, Epson and GoPro.
 RAW_EXTENSIONS = (
@@ -52,6 +53,9 @@ BATCH_NAME = "job.yaml"
 # What every job's folder in the outbox contains.
 STATUS_NAME, SOURCE_NAME = b"status.json", b"source"
 
+#: How other programs name the depth picture of `photo`. It is no depth picture for us, but it belongs to the family of `photo`.
+DEPTH_SUFFIX = re.compile(r"(.+)[ _-](?:depth|depth[ _-]?map|disparity|disp)", re.DOTALL)
+_DEPTH_ENDS = ("depth", "map", "disparity", "disp")
 _PLAIN_ASCII = re.compile(rb"[ -@\[-~]*\Z")
 
 
@@ -64,7 +68,7 @@ class Label:
         key: the name in the form in which names are compared. A twin or an unfinished download has the key of the file that it
             belongs to.
         base: the key without the extension that determines the role (`photo` of `photo.jpg`, `photo.jpg` of `photo.jpg.yaml`).
-        family: the base without any known extension. Only files of one family can belong together.
+        family: the base without any known extension or `_depth`. Only files of one family can belong together.
     """
 
     role: Role
@@ -171,6 +175,10 @@ def _label(role: Role, key: str, base: str) -> Label:
     family = base
     while extension := _extension(family, _FAMILY_EXTENSIONS):
         family = family[: -len(extension)]
+    if family.endswith(_DEPTH_ENDS) and (found := DEPTH_SUFFIX.fullmatch(family)):
+        family = found[1]
+        while extension := _extension(family, _FAMILY_EXTENSIONS):
+            family = family[: -len(extension)]
     return Label(role, key, base, family)
 
 

@@ -69,8 +69,11 @@ def test_a_retried_job_counts_as_open_again():
 
 def test_the_remaining_time_counts_the_turns_of_others_and_the_pictures_in_the_inbox():
     jobs = jobs_after(
-        *claimed("a", "b", "c", "d"), *claimed("x", "y", "z", batch=None), *completed("a", seconds=10.0), Started(job="b", attempt="x")
-    )  # fmt: skip
+        *claimed("a", "b", "c", "d"),
+        *claimed("x", "y", "z", batch=None),
+        *completed("a", seconds=10.0),
+        Started(job="b", attempt="x"),
+    )
     progress = {"b": Progress(stage="fill", fraction=0.5, eta_seconds=4.0)}
     (one,) = batches_under_way(jobs, progress, {"holiday": 5}.get, 1)
     place = jobs.queue.last_position("holiday")
