@@ -5,7 +5,7 @@ and look ahead. And what stands in the middle is seldom farther than the whole b
 both has the polarity of the other kind of depth picture (disparity instead of distance, or the reverse).
 
 On seven maps that were measured, rendered or painted (rooms, a desk, a portrait, a pet, a motorcycle), no right one gets the
-warning, and five of the seven do when they are inside out. The other two are corners of rooms. A wrong warning would be worse than
+warning, and five of the seven do when they are inside out. The other two are corners of rooms. A wrong warning is worse than
 none, so only a clear fall counts.
 """
 
