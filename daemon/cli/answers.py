@@ -88,6 +88,7 @@ VERBS: dict[str, TypeAdapter[Any]] = {
     "stats": TypeAdapter(Stats),
     "cancel": _REQUEST,
     "retry": _REQUEST,
+    "redo": _REQUEST,
     "rm": _REQUEST,
     "check": TypeAdapter(list[CheckedFile]),
     "doctor": TypeAdapter(Report),
