@@ -51,7 +51,12 @@ class DepthSource:
 
 
 #: Files and links are listed in this order.
-FORMATS = (OutputFormat("psd", "pipeline.export.psd", label="PSD"),)
+FORMATS = (
+    OutputFormat("psd", "pipeline.export.psd", label="PSD"),
+    OutputFormat("video", "pipeline.export.moving.video", label="Video"),
+    OutputFormat("webp", "pipeline.export.moving.webp", label="WebP"),
+    OutputFormat("stereo", "pipeline.export.moving.stereo", label="Stereo"),
+)
 
 #: `depth: auto` uses the first of these that has depth for the picture.
 DEPTH_SOURCES = (
