@@ -24,7 +24,7 @@ from pipeline.image.filters import resize
 Pixels = NDArray[np.uint8]
 
 _OVERSAMPLED = 2
-_MEMORY = 600_000_000
+_MEMORY = 400_000_000
 """Bytes that the enlarged layers may take. If they would take more, they are kept at the size of the frames."""
 _LEAST_SIDE = 16
 """Pixels: what every encoder takes."""
@@ -166,15 +166,15 @@ def _resized(picture: Pixels, size: tuple[int, int]) -> Pixels:
         return picture
     if size[0] <= width and size[1] <= height:
         return resize(picture, size[::-1], cv2.INTER_AREA)
-    enlarged = resize(picture, size[::-1], cv2.INTER_LANCZOS4)
+    enlarged = resize(picture, size[::-1], cv2.INTER_CUBIC)
     if size[0] >= width and size[1] >= height:
-        wrong = picture.astype(np.float32) - resize(enlarged, (height, width), cv2.INTER_AREA)
-        corrected = cv2.add(enlarged, resize(wrong, size[::-1], cv2.INTER_LINEAR), dtype=cv2.CV_8U)
-        enlarged = np.asarray(corrected, np.uint8)
+        wrong = cv2.subtract(picture, resize(enlarged, (height, width), cv2.INTER_AREA), dtype=cv2.CV_16S)
+        cv2.add(enlarged, cv2.resize(wrong, size, interpolation=cv2.INTER_LINEAR), dst=enlarged, dtype=cv2.CV_8U)
     # No colour is brighter than its alpha.
-    alpha = cv2.cvtColor(cv2.extractChannel(enlarged, 3), cv2.COLOR_GRAY2RGBA)
-    cv2.insertChannel(cv2.extractChannel(enlarged, 3), alpha, 3)
-    return np.asarray(cv2.min(enlarged, alpha), np.uint8)
+    solid = cv2.extractChannel(enlarged, 3)
+    alpha = cv2.cvtColor(solid, cv2.COLOR_GRAY2RGBA)
+    cv2.insertChannel(solid, alpha, 3)
+    return np.asarray(cv2.min(enlarged, alpha, dst=enlarged), np.uint8)
 
 
 def _in_srgb(premultiplied: Pixels, icc: bytes) -> Pixels:
