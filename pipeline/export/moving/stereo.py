@@ -38,11 +38,8 @@ def eyes(pictures: Pictures) -> tuple[Pose, Pose]:
 
 def red_cyan(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """One picture for red-cyan glasses, red before the left eye. All are uint8 (H, W, 3), sRGB."""
-    both = cv2.transform(cv2.LUT(left, _LINEAR), _LEFT)
-    both += cv2.transform(cv2.LUT(right, _LINEAR), _RIGHT)
-    np.clip(both, 0.0, 1.0, out=both)
-    both *= np.float32(len(_ENCODED) - 1)
-    steps = np.rint(both, out=both).astype(np.uint16)
+    both = cv2.add(cv2.transform(cv2.LUT(left, _LINEAR), _LEFT), cv2.transform(cv2.LUT(right, _LINEAR), _RIGHT))
+    steps = np.rint(np.clip(both, 0.0, 1.0) * np.float32(len(_ENCODED) - 1)).astype(np.uint16)
     return np.asarray(_ENCODED.take(steps), np.uint8)
 
 

@@ -15,8 +15,8 @@ _FILE = "motion.mp4"
 _VP9_LONGER = 1280
 """Most pixels on the longer side of a VP9 video: OpenCV's encoder takes half a second for such a frame, and uses one core."""
 NO_H264 = (
-    f"motion.mp4 is in VP9 and at most {_VP9_LONGER} pixels large, because no encoder for H.264 was found: browsers, VLC and recent "
-    "phones play it, QuickTime and older programs do not. Install ffmpeg with libx264 to get H.264."
+    f"motion.mp4 is in VP9 and at most {_VP9_LONGER} pixels large, because no encoder for H.264 was found: browsers and VLC play "
+    "it, QuickTime and older programs do not. Install ffmpeg with libx264 to get H.264."
 )
 
 
