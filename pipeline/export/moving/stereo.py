@@ -30,8 +30,8 @@ _RIGHT = np.array([[-0.011, -0.032, -0.007], [0.377, 0.761, 0.009], [-0.026, -0.
 def eyes(pictures: Pictures) -> tuple[Pose, Pose]:
     """The poses of the left and the right eye."""
     most = max(abs(plane.travel) for plane in pictures.camera.planes)
-    # Each eye goes half as far as both are apart.
-    aside = pictures.motion.amount * min(1.0, MOST_APART / 2.0 / most) if most > 0.0 else 0.0
+    # Each eye goes half as far as both are apart, and the zoom that hides the borders enlarges that, too.
+    aside = pictures.motion.amount * min(1.0, MOST_APART / (1.0 + MOST_APART) / 2.0 / most) if most > 0.0 else 0.0
     zoom = 1.0 / (1.0 - 2.0 * aside * most)
     return Pose(aside=aside, zoom=zoom), Pose(aside=-aside, zoom=zoom)
 
