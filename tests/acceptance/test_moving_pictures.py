@@ -53,7 +53,8 @@ def test_what_moves_appears_with_the_layers(running: HotFolder) -> None:
 
 def test_a_cancel_ends_a_video_between_two_frames(running: HotFolder) -> None:
     truth = scene("poles", 240, 320)
-    running.drop("poles.png", as_png(truth.rgb), "depth: cues\nformats: [video]\nseconds: 60\nfps: 60\n")
+    running.put("poles.depth.png", as_png((truth.disparity * 65535).astype(np.uint16)))
+    running.drop("poles.png", as_png(truth.rgb), "formats: [video]\nseconds: 60\nfps: 60\n")
 
     def filming() -> dict | None:
         status = next(iter(running.of("poles.png")), {})
