@@ -25,7 +25,7 @@ from pipeline import depth, matting
 from pipeline.depth.depth_map import DepthMap
 from pipeline.export.format import Pictures
 from pipeline.export.manifest import describe_layers, encode, versions
-from pipeline.export.result import packages_of, write_pictures
+from pipeline.export.result import check_formats, packages_of, write_pictures
 from pipeline.image import decode
 from pipeline.image.auxiliary import beside
 from pipeline.image.source_file import digest
@@ -108,6 +108,7 @@ def run(command: JobCommand, report: Report) -> Result:
     Raises:
         JobError: the job cannot be done; the message says why.
     """
+    check_formats(command.spec.formats)
     progress = Progress(report)
     if command.warm == "depth" and command.spec.mode != "painterly":
         progress.expect_model()
