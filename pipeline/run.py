@@ -24,7 +24,7 @@ from daemon.errors import Internal, JobError, SourceChanged, is_passing
 from pipeline import depth, matting
 from pipeline.depth.depth_map import DepthMap
 from pipeline.export.format import Pictures
-from pipeline.export.manifest import describe_layers, encode, versions
+from pipeline.export.manifest import describe_camera, describe_layers, encode, versions
 from pipeline.export.result import check_formats, packages_of, write_pictures
 from pipeline.image import decode
 from pipeline.image.auxiliary import beside
@@ -242,7 +242,7 @@ def _export(
     title = Path(command.image).stem
     source = depth.source_of(depth_map.provenance)
     note = next(iter(depth_map.warnings), None) if source.is_estimated_without_model else None
-    pictures = Pictures(title, picture, layers, depth_map.provenance, source.in_words, note)
+    pictures = Pictures(title, picture, layers, depth_map.provenance, source.in_words, note, distances=depth_map.distances)
     if painted is not None and command.spec.strength > 0.0:
         from pipeline import painterly
 
@@ -257,7 +257,9 @@ def _export(
             layers.coverage,
             layers.bboxes,
             [sha256[output.path] for output in written if output.kind == "layer"],
+            pictures.camera.planes,
         ),
+        camera=describe_camera(pictures.camera),
         split=Split(method=layers.method, thresholds=layers.thresholds),
         depth=depth_map.provenance,
         painterly=painted.provenance if painted else None,

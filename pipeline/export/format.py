@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from daemon.contract.manifest import Depth
 from daemon.contract.registry import FORMATS
+from pipeline.depth.depth_map import Distances
+from pipeline.export.camera import Camera, camera_before
 from pipeline.image.decode import Photo
-from pipeline.layers.layering import Layers
+from pipeline.layers.layering import Layers, shifts
 
 Progress = Callable[[float], None]
 
@@ -29,6 +31,7 @@ class Pictures:
         note: a sentence for the top of the preview page; None for none.
         painted_from: the photo's colours, uint8 (H, W, 3), if `photo` is a painting of it; None otherwise.
         painter: what painted it, in words; None if `photo` is not a painting.
+        distances: what the layers' disparities mean in space; None if the depth source does not know.
     """
 
     title: str
@@ -39,6 +42,15 @@ class Pictures:
     note: str | None
     painted_from: NDArray[np.uint8] | None = None
     painter: str | None = None
+    distances: Distances | None = None
+
+    @property
+    def camera(self) -> Camera:
+        """The camera that shows the photo, and the layers as planes before it."""
+        layers = self.layers
+        height, width = layers.labels.shape
+        filled = [box is not None for box in layers.bboxes]
+        return camera_before((width, height), shifts(layers), layers.depth_ranges, filled, self.distances)
 
 
 @dataclass(frozen=True)

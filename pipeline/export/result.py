@@ -25,8 +25,6 @@ from pipeline.export.format import Pictures, Progress, load
 from pipeline.export.manifest import layer_files, layer_names
 from pipeline.export.preview import PreviewLayer, PreviewPage
 from pipeline.image import png
-from pipeline.layers.layering import shifts
-from pipeline.layers.plates.fill import MAX_PARALLAX
 
 #: The time for the page per layer (the composite counts as one more), relative to the PNG file of one layer; measured on photos
 #: of 12 and 48 megapixels with four and five layers.
@@ -247,13 +245,12 @@ def _page(pictures: Pictures, formats: Sequence[tuple[str, str]]) -> PreviewPage
     return PreviewPage(
         title=pictures.title,
         layers=tuple(
-            PreviewLayer(name, (float(far), float(near)), share, shift / MAX_PARALLAX)
-            for name, (far, near), share, shift in zip(
-                layer_names(count), layers.depth_ranges, layers.coverage, shifts(layers), strict=True
+            PreviewLayer(name, (float(far), float(near)), share, plane.travel)
+            for name, (far, near), share, plane in zip(
+                layer_names(count), layers.depth_ranges, layers.coverage, pictures.camera.planes, strict=True
             )
         ),
         thresholds=tuple(map(float, layers.thresholds)),
-        max_parallax=MAX_PARALLAX,
         facts=tuple(facts),
         links=tuple(links),
         painted=pictures.painted_from is not None,
