@@ -217,8 +217,8 @@ class Internal(JobError):
 
 _CLASSES: tuple[type[JobError], ...] = (
     SpecInvalid, SpecUnreadable, IdTaken, SourceMissing, SourceChanged, ImageType, ImageTooLarge, ImageUnreadable,
-    DepthMissing, DepthUnreadable, WeightsMissing, WeightsCorrupt, LicenceNotAccepted, ModelFailed, DeviceUnavailable, FormatUnavailable,
-    Timeout, OutOfMemory, OutputTooLarge, WorkerCrashed, DiskFull, Cancelled, Internal,
+    DepthMissing, DepthUnreadable, WeightsMissing, WeightsCorrupt, LicenceNotAccepted, ModelFailed, DeviceUnavailable,
+    FormatUnavailable, Timeout, OutOfMemory, OutputTooLarge, WorkerCrashed, DiskFull, Cancelled, Internal,
 )  # fmt: skip
 BY_CODE: dict[str, type[JobError]] = {cls.code: cls for cls in _CLASSES}
 

@@ -1,8 +1,8 @@
 """Writes `after_effects.jsx`, a script that builds an After Effects composition from the layers' PNG files.
 
-Adobe's ExtendScript is ECMAScript 3, so the script, in the file of the same name beside this module, uses nothing newer. Here the
-planes become what After Effects calls them. Distances are in pixels of the composition, z grows away from the camera, the layer at
-the camera's pivot has z 0 and scale 100, and `zoom` is the distance at which a layer of scale 100 shows its own size.
+Adobe's ExtendScript is ECMAScript 3, so the script, in the file of the same name beside this module, uses nothing newer. Here
+the planes become what After Effects calls them. Distances are in pixels of the composition, z grows away from the camera, a layer
+at the camera's pivot has z 0 and scale 100, and `zoom` is the distance at which a layer of scale 100 shows its own size.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Writes `blender_scene.py`, a script that builds a Blender scene from the layers' PNG files: planes that emit light, and a camera.
+"""Writes `blender_scene.py`, a script that builds a Blender scene from the layers' PNG files: planes that glow, and a camera.
 
 The script is in `blender_scene.py.txt` beside this module; here the planes and the camera become its data. The file has this
 ending because it is no module of this program: only Blender can run it.
@@ -30,9 +30,7 @@ def scene(pictures: Pictures) -> dict[str, Any]:
         "clip": (layers[-1].distance / 100.0, layers[0].distance * 10.0),
         "frames": _FRAMES,
         "fps": _FPS,
-        "layers": [
-            {"name": layer.name, "file": layer.file, "distance": layer.distance, "size": layer.size} for layer in layers
-        ],
+        "layers": [{"name": layer.name, "file": layer.file, "distance": layer.distance, "size": layer.size} for layer in layers],
     }
 
 

@@ -45,7 +45,9 @@ def glb(layers: Sequence[Standing], pictures: Sequence[Texture], camera: Camera,
     square = [_POSITIONS, _NORMALS, _TEXTURE_PLACES, _TRIANGLES]
     blocks = [*(_padded(each.tobytes(), b"\0") for each in square), *(_padded(each.png, b"\0") for each in pictures)]
     lengths = [*(each.nbytes for each in square), *(len(each.png) for each in pictures)]
-    document = _padded(json.dumps(_document(layers, pictures, camera, title, blocks, lengths), separators=(",", ":")).encode(), b" ")
+    document = _padded(
+        json.dumps(_document(layers, pictures, camera, title, blocks, lengths), separators=(",", ":")).encode(), b" "
+    )
     binary = b"".join(blocks)
     whole = 12 + 8 + len(document) + 8 + len(binary)
     return b"".join(
@@ -116,7 +118,9 @@ def _document(
             }
             for k, layer in enumerate(layers)
         ],
-        "materials": [_material(layer.name, k, picture.opaque) for k, (layer, picture) in enumerate(zip(layers, pictures, strict=True))],
+        "materials": [
+            _material(layer.name, k, picture.opaque) for k, (layer, picture) in enumerate(zip(layers, pictures, strict=True))
+        ],
         "textures": [{"source": k, "sampler": 0} for k in range(count)],
         "images": [{"name": layer.name, "bufferView": 4 + k, "mimeType": "image/png"} for k, layer in enumerate(layers)],
         "samplers": [

@@ -52,8 +52,10 @@ def _stack(pictures: Pictures) -> bytes:
     for number, (name, box) in reversed(list(enumerate(zip(names, layers.bboxes, strict=True), 1))):
         x, y = (box or (0, 0))[:2]
         about = {"name": name, "src": f"data/layer{number}.png", "x": str(x), "y": str(y)}
-        ElementTree.SubElement(stack, "layer", about | {"opacity": "1.0", "visibility": "visible", "composite-op": "svg:src-over"})
-    return ElementTree.tostring(image, encoding="UTF-8", xml_declaration=True)
+        ElementTree.SubElement(
+            stack, "layer", about | {"opacity": "1.0", "visibility": "visible", "composite-op": "svg:src-over"}
+        )
+    return bytes(ElementTree.tostring(image, encoding="UTF-8", xml_declaration=True))
 
 
 def _encoded(pixels: NDArray[np.uint8], icc: bytes | None) -> bytes:

@@ -22,7 +22,7 @@ Pixels = NDArray[np.uint8]
 MAX_TEXELS = 16_000_000
 """Of all textures together: 64 MB, and a third more with the reduced copies that graphics cards keep. Phones hold this."""
 _REACH = 16
-"""How far colour continues, in texels: to where a copy reduced to a sixteenth still looks. Beyond lies the layer's mean colour."""
+"""How far colour continues, in texels: to where a copy reduced to a sixteenth still looks. Beyond is the layer's mean colour."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ pivot is one metre long, so that it fits on a table. Surfaces emit their colours
 "presence", what is transparent emits nothing (UsdPreviewSurface 2.6).
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,7 @@ def _stage(layers: Sequence[Standing], pictures: Sequence[Texture], camera: Came
     root.SetDisplayName(title)
     Usd.ModelAPI(root).SetKind("component")
     stage.SetDefaultPrim(root)
+    UsdGeom.Scope.Define(stage, "/Picture/Materials")
     for number, (layer, picture) in enumerate(zip(layers, pictures, strict=True), 1):
         material = _material(UsdShade, Sdf, stage, number, picture.opaque)
         material.GetPrim().SetDisplayName(layer.name)
@@ -119,15 +121,31 @@ def _write(folder: Path, pictures: Pictures, progress: Progress) -> list[str]:
     for texture in textures(layers, pictures.photo.icc, _MAX_SIDE):
         made.append(texture)
         progress(len(made) / len(layers) * 0.9)
-    # Only files can be written in this format. Beside the result, it never becomes a part of it.
-    crate = folder.parent / _STAGE
-    stage = _stage(layers, made, pictures.camera, title_of(pictures))  # kept: its layer is gone when it is
-    stage.GetRootLayer().Export(str(crate))
-    files = [(_STAGE, crate.read_bytes()), *((f"textures/{k}.png", each.png) for k, each in enumerate(made, 1))]
-    crate.unlink()
+    stage = _stage(layers, made, pictures.camera, title_of(pictures))
+    files = [(_STAGE, _crate(stage, folder.parent)), *((f"textures/{k}.png", each.png) for k, each in enumerate(made, 1))]
     with (folder / _FILE).open("xb") as file:
         archive.write(file, files, align=_ALIGNMENT)
     return [_FILE]
+
+
+def _crate(stage: Any, folder: Path) -> bytes:  # noqa: ANN401
+    """The stage in USD's binary format, which usd-core only writes into files: here into one that is removed again.
+
+    A worker's sandbox forbids to change the modes of files. usd-core warns that it could not, which matters to nobody: the file
+    stays readable for its owner. What else it has to say goes into the job's log.
+    """
+    from pxr import UsdUtils
+
+    path = folder / _STAGE
+    said = UsdUtils.CoalescingDiagnosticDelegate()
+    try:
+        stage.GetRootLayer().Export(str(path))
+        return path.read_bytes()
+    finally:
+        for each in said.TakeUncoalescedDiagnostics():
+            if "Unable to set permissions" not in each.commentary:
+                sys.stderr.write(f"usd-core: {each.commentary}\n")
+        path.unlink(missing_ok=True)
 
 
 FORMAT = Format(title="3-D scene for AR (USDZ)", cost=1.0, file=lambda _: _FILE, write=_write, packages=("usd-core",))
