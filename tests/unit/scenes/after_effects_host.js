@@ -58,7 +58,7 @@ function addComp(name, width, height, aspect, seconds, fps) {
     openInViewer() {},
     layers: {
       add: (item) => add(new Layer("footage", item, [width / 2, height / 2, 0], [item.width / 2, item.height / 2, 0])),
-      addCamera: (called, middle) => add(new Layer("camera", null, [...middle, -1000], [0, 0, 0])),
+      addCamera: (called, middle) => add(Object.assign(new Layer("camera", null, [...middle, -1000], [0, 0, 0]), { name: called })),
       addNull: () => add(new Layer("null", null, [width / 2, height / 2, 0], [50, 50, 0])),
     },
   };
