@@ -57,10 +57,13 @@ class DepthSource:
 #: Files and links are listed in this order.
 FORMATS = (
     OutputFormat("psd", "pipeline.export.psd", label="PSD"),
+    OutputFormat("video", "pipeline.export.moving.video", label="Video"),
+    OutputFormat("webp", "pipeline.export.moving.webp", label="WebP"),
     OutputFormat("glb", "pipeline.export.scenes.gltf", label="GLB"),
     OutputFormat("usdz", "pipeline.export.scenes.usd", label="USDZ", package="usd-core", imported="pxr"),
     OutputFormat("after-effects", "pipeline.export.scenes.after_effects", label="After Effects"),
     OutputFormat("blender", "pipeline.export.scenes.blender", label="Blender"),
+    OutputFormat("stereo", "pipeline.export.moving.stereo", label="Stereo"),
     OutputFormat("ora", "pipeline.export.scenes.open_raster", label="OpenRaster"),
 )
 

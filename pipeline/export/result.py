@@ -36,6 +36,10 @@ _DEPTH_STRIP = 1 << 16
 _FORMATS = load()
 
 
+class _Stopped(Exception):
+    """Raised in a task whose files are no longer wanted, because the job was cancelled or another task failed."""
+
+
 @dataclass(frozen=True, eq=False)
 class Task:
     """Files that are made together.
@@ -104,6 +108,11 @@ def packages_of(formats: Sequence[str]) -> set[str]:
     return {package for word in formats for package in _FORMATS[word].packages}
 
 
+def remarks_of(formats: Sequence[str], pictures: Pictures) -> tuple[str, ...]:
+    """Warnings about how this machine writes these formats."""
+    return tuple(remark for word in formats for remark in _FORMATS[word].remarks(pictures))
+
+
 def write(folder: Path, tasks: Sequence[Task], *, threads: int, progress: Progress) -> list[Output]:
     """Do the tasks in several threads. The outputs are in the order of the tasks.
 
@@ -114,12 +123,16 @@ def write(folder: Path, tasks: Sequence[Task], *, threads: int, progress: Progre
         progress: called with the rising fraction of the cost that is done. Any thread may call it, but only one at a time.
 
     Raises:
-        Exception: the error of the first task that failed; tasks that have not begun are then skipped.
+        Exception: the error of the first task that failed; tasks that have not begun are then skipped, and those that have begun
+            end when they next report progress.
     """
     done, lock = [0.0] * len(tasks), threading.Lock()
     whole = sum(task.cost for task in tasks)
+    stopped = threading.Event()
 
     def report(number: int, share: float) -> None:
+        if stopped.is_set():
+            raise _Stopped
         with lock:
             # A layered file that becomes too large for a PSD starts again.
             if share * tasks[number].cost > done[number]:
@@ -136,6 +149,7 @@ def write(folder: Path, tasks: Sequence[Task], *, threads: int, progress: Progre
         try:
             return [output for future in running for output in future.result()]
         except BaseException:
+            stopped.set()
             pool.shutdown(cancel_futures=True)
             raise
 
