@@ -16,6 +16,7 @@ from pipeline.export.preview import shrink
 from pipeline.export.scenes.stage import Standing
 from pipeline.image import png
 from pipeline.image.colour.convert import to_srgb
+from pipeline.image.filters import dilate, put, threshold
 
 Pixels = NDArray[np.uint8]
 
@@ -67,18 +68,20 @@ def continued(rgb: Pixels, alpha: Pixels) -> Pixels:
 
     Farther than 16 pixels from anything visible, the colour is the mean of what is visible.
     """
-    seen = alpha > 0
-    if seen.all() or not seen.any():
+    seen = threshold(alpha, 1)
+    hidden = np.asarray(cv2.bitwise_not(seen), np.uint8)
+    if not hidden.any() or not seen.any():
         return rgb
-    distance, nearest = cv2.distanceTransformWithLabels(
-        (~seen).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    colour_of = np.zeros((int(nearest.max()) + 1, 3), np.uint8)
-    colour_of[nearest[seen]] = rgb[seen]
-    mean = cv2.mean(rgb, seen.astype(np.uint8))[:3]
+    distance, nearest = cv2.distanceTransformWithLabels(hidden, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
+    mean = np.rint(cv2.mean(rgb, seen)[:3]).astype(np.uint8)
     out = np.empty_like(rgb)
-    out[:] = np.rint(mean).astype(np.uint8)
-    close = distance <= _REACH
-    out[close] = colour_of[nearest[close]]
-    out[seen] = rgb[seen]
+    out[:] = mean
+    put(rgb, seen, out)
+    # Only a pixel at the border of what is visible can be the nearest one to a hidden pixel.
+    border = np.flatnonzero(seen & dilate(hidden, 3))
+    around = np.flatnonzero((distance > 0) & (distance <= _REACH))
+    colours = rgb.reshape(-1, 3)
+    colour_of = np.zeros((int(nearest.max()) + 1, 3), np.uint8)
+    colour_of[nearest.ravel()[border]] = colours[border]
+    out.reshape(-1, 3)[around] = colour_of[nearest.ravel()[around]]
     return out
