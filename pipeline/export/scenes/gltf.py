@@ -169,4 +169,4 @@ def _write(folder: Path, pictures: Pictures, progress: Progress) -> list[str]:
     return [_FILE]
 
 
-FORMAT = Format(title="3-D scene (glTF)", cost=2.0, file=lambda _: _FILE, write=_write)
+FORMAT = Format(title="3-D scene (glTF)", cost=3.6, file=lambda _: _FILE, write=_write)

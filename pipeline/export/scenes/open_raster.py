@@ -68,4 +68,4 @@ def _write(folder: Path, pictures: Pictures, progress: Progress) -> list[str]:
     return [_FILE]
 
 
-FORMAT = Format(title="OpenRaster file", cost=1.2, file=lambda _: _FILE, write=_write)
+FORMAT = Format(title="OpenRaster file", cost=1.4, file=lambda _: _FILE, write=_write)

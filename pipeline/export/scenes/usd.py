@@ -148,4 +148,4 @@ def _crate(stage: Any, folder: Path) -> bytes:  # noqa: ANN401
         path.unlink(missing_ok=True)
 
 
-FORMAT = Format(title="3-D scene for AR (USDZ)", cost=1.0, file=lambda _: _FILE, write=_write, packages=("usd-core",))
+FORMAT = Format(title="3-D scene for AR (USDZ)", cost=3.6, file=lambda _: _FILE, write=_write, packages=("usd-core",))
