@@ -50,6 +50,8 @@ def test_the_camera_sees_each_plane_fill_the_frame_and_the_photo_in_it(tmp_path:
     document, binary = parts(written(tmp_path, made))
     camera = document["cameras"][0]["perspective"]
     corners = np.frombuffer(block(document, binary, 0), "<f4").reshape(4, 3)
+    places = np.frombuffer(block(document, binary, 2), "<f4").reshape(4, 2)
+    assert np.array_equal(places, np.column_stack([corners[:, 0] + 0.5, 0.5 - corners[:, 1]]))  # textures begin at the top
     root, *nodes, seen = document["nodes"]
     assert root["children"] == [1, 2, 3, 4]
     assert seen == {"name": "Camera", "camera": 0}

@@ -91,11 +91,26 @@ def test_after_effects_is_told_which_layer_is_missing(tmp_path: Path) -> None:
     assert "Layer_2_midground.png" in built["alerts"][0]
 
 
+def test_after_effects_finds_layers_with_odd_names(tmp_path: Path) -> None:
+    made = pictures()
+    result, scene = written(tmp_path, made), after_effects.composition(made)
+    scene["layers"][0]["file"] = "50%41 ü #1.png"
+    (result / "Layer_1_background.png").rename(result / "50%41 ü #1.png")
+    (result / "after_effects.jsx").write_text(after_effects.script(scene))
+    assert in_after_effects(result)["alerts"] == []
+
+
 def test_the_script_for_after_effects_is_old_javascript_in_ascii(tmp_path: Path) -> None:
     text = (written(tmp_path, pictures(title=HOSTILE)) / "after_effects.jsx").read_text("ascii")
     code = re.sub(r'"(?:[^"\\\n]|\\.)*"|//.*', '""', text)
     assert not re.search(r"\b(let|const|class|import|export|async|JSON|forEach|map|indexOf|trim)\b|=>|`|,\s*[}\]]", code)
-    assert after_effects.composition(pictures(60_000, 8))["width"] == 30_000
+
+
+def test_large_pictures_and_long_names_become_what_after_effects_allows() -> None:
+    comp = after_effects.composition(pictures(60_000, 8, title="🎞" * 40))
+    assert (comp["width"], comp["height"], comp["title"]) == (30_000, 4, "🎞" * 15)  # 31 units of UTF-16
+    for layer in comp["layers"]:
+        assert 60_000 * layer["scale"] / 100 * comp["zoom"] / (comp["zoom"] + layer["z"]) == pytest.approx(30_000, abs=0.1)
 
 
 class Blender:

@@ -47,7 +47,7 @@ def test_usds_own_validators_find_nothing_and_every_file_in_it_is_aligned(tmp_pa
 
 
 def test_its_camera_sees_each_plane_fill_the_frame_and_the_photo_in_it(tmp_path: Path) -> None:
-    from pxr import Gf, Usd, UsdGeom
+    from pxr import Gf, Usd, UsdGeom, UsdShade
 
     made = pictures()
     path = written(tmp_path, made)
@@ -60,11 +60,16 @@ def test_its_camera_sees_each_plane_fill_the_frame_and_the_photo_in_it(tmp_path:
     lowest, depths = [], []
     for plane in planes:
         place = plane.ComputeLocalToWorldTransform(Usd.TimeCode.Default())
+        places = [tuple(each) for each in UsdGeom.PrimvarsAPI(plane).GetPrimvar("st").Get()]
+        assert places == [(0, 0), (1, 0), (1, 1), (0, 1)]  # textures begin at the bottom
         corners = [place.Transform(Gf.Vec3d(corner)) for corner in plane.GetPointsAttr().Get()]
         for corner, wanted in zip(corners, ((-1, -1), (1, -1), (1, 1), (-1, 1)), strict=True):
             assert tuple(seen.Transform(corner))[:2] == pytest.approx(wanted, abs=1e-4)
         lowest.append(corners[0][1])
         depths.append(corners[0][2])
+    surfaces = [UsdShade.MaterialBindingAPI(plane).ComputeBoundMaterial()[0].ComputeSurfaceSource()[0] for plane in planes]
+    modes = [surface.GetInput("opacityMode").Get() if surface.GetInput("opacityMode") else None for surface in surfaces]
+    assert modes == [None, "presence", "presence"]  # else what is transparent glows
     assert min(lowest) == pytest.approx(0, abs=1e-6)  # the floor
     assert depths == sorted(depths)
     with zipfile.ZipFile(path) as archive:
