@@ -26,7 +26,7 @@ from pipeline.depth.depth_map import DepthMap
 from pipeline.export.format import Pictures
 from pipeline.export.manifest import describe_camera, describe_layers, encode, versions
 from pipeline.export.moving.motion import Motion
-from pipeline.export.result import packages_of, remarks_of, write_pictures
+from pipeline.export.result import check_formats, packages_of, remarks_of, write_pictures
 from pipeline.image import decode
 from pipeline.image.auxiliary import beside
 from pipeline.image.source_file import digest
@@ -109,6 +109,7 @@ def run(command: JobCommand, report: Report) -> Result:
     Raises:
         JobError: the job cannot be done; the message says why.
     """
+    check_formats(command.spec.formats)
     progress = Progress(report)
     if command.warm == "depth" and command.spec.mode != "painterly":
         progress.expect_model()

@@ -5,6 +5,7 @@ writes, so that the manifest and the daemon's check refer to the same bytes.
 """
 
 import hashlib
+import importlib.util
 import io
 import os
 import threading
@@ -16,8 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.contract.registry import FORMATS
 from daemon.contract.status import KINDS, Kind, Output
-from daemon.errors import Internal
+from daemon.errors import FormatUnavailable, Internal
 from pipeline.export import contact_sheet, preview
 from pipeline.export.format import Pictures, Progress, load
 from pipeline.export.manifest import layer_files, layer_names
@@ -90,6 +92,15 @@ def write_pictures(
     if missing := [name for _, name in named if name not in written]:
         raise Internal(f"the preview page links to {missing[0]}, but the format wrote no such file")
     return tuple(sorted(outputs, key=lambda output: KINDS.index(output.kind)))
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Raise FormatUnavailable if this machine cannot write one of these formats."""
+    for each in FORMATS:
+        if each.word in formats and each.imported and importlib.util.find_spec(each.imported) is None:
+            raise FormatUnavailable(
+                f"This machine cannot write the format {each.word}, because the package {each.package} is not installed."
+            )
 
 
 def packages_of(formats: Sequence[str]) -> set[str]:
