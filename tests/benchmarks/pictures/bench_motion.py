@@ -110,9 +110,8 @@ def main() -> None:
                 files = known.write(Path(made), pictures, lambda _: None)
                 took, busy, most = time.perf_counter() - began, processor_seconds() - busy, held()
             size = sum((Path(made) / file).stat().st_size for file in files)
-            print(
-                f"motion: {name:7} {took:6.1f} s, {busy:5.1f} s of processor time, {size / 1e6:5.1f} MB, {most / 1e6:5.0f} MB of memory"
-            )
+            times = f"{took:6.1f} s, {busy:5.1f} s of processor time"
+            print(f"motion: {name:7} {times}, {size / 1e6:5.1f} MB, {most / 1e6:5.0f} MB of memory")
             if most > BAR_BYTES:
                 wrong.append(f"{name} needs {most / 1e6:.0f} MB of memory, the bar is {BAR_BYTES / 1e6:.0f}")
             if name == "video" and took > BAR_SECONDS and encoders.choose(pictures.ffmpeg) != "vp9":
