@@ -256,6 +256,7 @@ def _export(
         distances=depth_map.distances,
         motion=Motion.of(command.spec),
         ffmpeg=command.ffmpeg,
+        mesh=command.spec.mesh,
     )
     if painted is not None and command.spec.strength > 0.0:
         from pipeline import painterly

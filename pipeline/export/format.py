@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from daemon.contract.manifest import Depth
 from daemon.contract.registry import FORMATS
+from daemon.contract.spec import MeshKind
 from pipeline.depth.depth_map import Distances
 from pipeline.export.camera import Camera, camera_before
 from pipeline.export.moving.motion import DEFAULT, Motion
@@ -35,6 +36,7 @@ class Pictures:
         distances: what the layers' disparities mean in space; None if the depth source does not know.
         motion: how the picture moves, in formats that move.
         ffmpeg: the path of an ffmpeg that this process may start; None if there is none.
+        mesh: what layers are drawn on in 3-D scenes: flat planes, or a relief of their depth.
     """
 
     title: str
@@ -48,6 +50,7 @@ class Pictures:
     distances: Distances | None = None
     motion: Motion = DEFAULT
     ffmpeg: str | None = None
+    mesh: MeshKind = "flat"
 
     @property
     def camera(self) -> Camera:
