@@ -245,14 +245,13 @@ def _export(
     folder.mkdir()
     title = Path(command.image).stem
     source = depth.source_of(depth_map.provenance)
-    note = next(iter(depth_map.warnings), None) if source.is_estimated_without_model else None
     pictures = Pictures(
         title,
         picture,
         layers,
         depth_map.provenance,
         source.in_words,
-        note,
+        depth_map.note,
         distances=depth_map.distances,
         motion=Motion.of(command.spec),
         ffmpeg=command.ffmpeg,
