@@ -69,6 +69,7 @@ class Format:
         write: writes new files into the result folder and returns their names; the file that the preview page links to comes
             first. It calls its last argument with the fraction that is done, 0 to 1. The same pictures give the same bytes.
         packages: the installed packages that the format uses besides numpy, OpenCV and Pillow, for the manifest.
+        programs: returns the versions, by name, of the programs besides those packages that write the format.
         remarks: returns warnings for the job's status, about how this machine writes the format.
     """
 
@@ -77,6 +78,7 @@ class Format:
     file: Callable[[Pictures], str | None]
     write: Callable[[Path, Pictures, Progress], Sequence[str]]
     packages: tuple[str, ...] = ()
+    programs: Callable[[Pictures], dict[str, str]] = lambda _: {}
     remarks: Callable[[Pictures], tuple[str, ...]] = lambda _: ()
 
 
