@@ -1,4 +1,4 @@
-"""The pictures of what moves: python -m tests.acceptance.moving_sheet.
+"""The pictures of what moves: python -m tests.acceptance.moving.moving_sheet.
 
 Frames of each motion, at rest and at its extremes, into reference_motion.jpg; the loop in README.md into reference_motion.webp.
 To be made again, and looked at, whenever the frames change.
@@ -22,7 +22,7 @@ from pipeline.export.moving.motion import Motion, pose
 from pipeline.image.decode import Photo
 from pipeline.layers.layering import layer_picture
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 SHEET, LOOP = HERE / "reference_motion.jpg", HERE / "reference_motion.webp"
 TIMES = (0.0, 1 / 5, 1 / 3, 1 / 2, 2 / 3)
 SIDE, GAP, TEXT = 320, 10, 24
