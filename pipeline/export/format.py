@@ -33,6 +33,7 @@ class Pictures:
         painted_from: the photo's colours, uint8 (H, W, 3), if `photo` is a painting of it; None otherwise.
         painter: what painted it, in words; None if `photo` is not a painting.
         distances: what the layers' disparities mean in space; None if the depth source does not know.
+        focal_35mm: the focal length of the photo's lens on 35-mm film, in millimetres; None if the photo does not say.
         motion: how the picture moves, in formats that move.
         ffmpeg: the path of an ffmpeg that this process may start; None if there is none.
     """
@@ -46,6 +47,7 @@ class Pictures:
     painted_from: NDArray[np.uint8] | None = None
     painter: str | None = None
     distances: Distances | None = None
+    focal_35mm: float | None = None
     motion: Motion = DEFAULT
     ffmpeg: str | None = None
 
@@ -55,7 +57,7 @@ class Pictures:
         layers = self.layers
         height, width = layers.labels.shape
         filled = [box is not None for box in layers.bboxes]
-        return camera_before((width, height), shifts(layers), layers.depth_ranges, filled, self.distances)
+        return camera_before((width, height), shifts(layers), layers.depth_ranges, filled, self.distances, self.focal_35mm)
 
 
 @dataclass(frozen=True)
