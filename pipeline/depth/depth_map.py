@@ -38,6 +38,8 @@ class DepthMap:
         cuts: disparities that lie between things which the source knows to be separate, the most important first. The natural
             split cuts only there, so that no thing is cut in two. If there are none, the split finds its own cuts.
         distances: what the values mean in space; None if the source only knows what is nearer than what.
+        note: a sentence for the top of the preview page; None for none. It has no command in it: the page may be sent to people
+            on whose machines the command would not work.
     """
 
     values: Disparity
@@ -46,6 +48,7 @@ class DepthMap:
     warnings: tuple[str, ...] = ()
     cuts: tuple[float, ...] = ()
     distances: Distances | None = None
+    note: str | None = None
 
 
 def normalised(raw: NDArray[Any], valid: Mask, *, outliers: float = 0.0) -> Disparity:
