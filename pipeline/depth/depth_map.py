@@ -12,6 +12,20 @@ Disparity = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class Distances:
+    """What disparity means in space: 1/distance is `far` at disparity 0, `near` at disparity 1, and linear between.
+
+    Attributes:
+        far, near: near is larger than far. In 1/m if `in_metres`; otherwise only their ratio counts.
+        in_metres: whether the source measured, or a model estimated, metres.
+    """
+
+    far: float
+    near: float
+    in_metres: bool
+
+
 @dataclass(frozen=True, eq=False)
 class DepthMap:
     """Depth of a picture at its source's own resolution.
@@ -25,6 +39,7 @@ class DepthMap:
             split cuts only there, so that no thing is cut in two. If there are none, the split finds its own cuts.
         note: a sentence for the top of the preview page; None for none. It has no command in it: the page may be sent to people
             on whose machines the command would not work.
+        distances: what the values mean in space; None if the source only knows what is nearer than what.
     """
 
     values: Disparity
@@ -33,6 +48,7 @@ class DepthMap:
     warnings: tuple[str, ...] = ()
     cuts: tuple[float, ...] = ()
     note: str | None = None
+    distances: Distances | None = None
 
 
 def normalised(raw: NDArray[Any], valid: Mask, *, outliers: float = 0.0) -> Disparity:
@@ -47,17 +63,22 @@ def normalised(raw: NDArray[Any], valid: Mask, *, outliers: float = 0.0) -> Disp
     Returns:
         float32 (h, w), 0 where invalid; 0 everywhere if all valid values are equal or there are none.
     """
+    return stretched(raw, valid, outliers=outliers)[0]
+
+
+def stretched(raw: NDArray[Any], valid: Mask, *, outliers: float = 0.0) -> tuple[Disparity, float, float]:
+    """The same as `normalised`, and the raw disparities that became 0 and 1; both are 0 if nothing is valid."""
     values = np.zeros(raw.shape, np.float32)
     readings = raw[valid].astype(np.float64)
     if readings.size == 0:
-        return values
+        return values, 0.0, 0.0
     if outliers > 0.0:
         far, near = (float(each) for each in np.quantile(readings, (outliers, 1.0 - outliers)))
     else:
         far, near = float(readings.min()), float(readings.max())
     if near > far:
         values[valid] = np.clip((readings - far) / (near - far), 0.0, 1.0)
-    return values
+    return values, far, near
 
 
 def inverse(distance: NDArray[Any], valid: Mask) -> NDArray[np.float64]:
