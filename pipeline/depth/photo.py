@@ -21,11 +21,12 @@ from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.names import to_text
 from daemon.errors import DepthMissing, DepthUnreadable, JobError, is_passing
 from pipeline.depth import learned
-from pipeline.depth.depth_map import DepthMap, Distances, inverse, stretched
+from pipeline.depth.depth_map import DepthMap, inverse, stretched
 from pipeline.depth.source import PassedOver, Progress, Source, path_of
 from pipeline.image import decode
 from pipeline.image.auxiliary import beside
 from pipeline.image.auxiliary.pictures import DISPARITY, INVERSE_Z, DepthImage, Z
+from pipeline.layers.distances import Distances
 
 FARTHEST = 16.0
 """The largest distance in a prompt, as a multiple of the smallest. A phone's lidar measures from 0.3 to 5 m, about this ratio."""

@@ -17,10 +17,11 @@ from daemon.contract.names import to_text
 from daemon.contract.spec import DepthKind
 from daemon.errors import DepthMissing, DepthUnreadable, ImageTooLarge, ImageType, ImageUnreadable, SourceMissing
 from pipeline.depth import zeros
-from pipeline.depth.depth_map import DepthMap, Distances, Mask, inverse, stretched
+from pipeline.depth.depth_map import DepthMap, Mask, inverse, stretched
 from pipeline.depth.source import Progress, Source, path_of
 from pipeline.image import decode
 from pipeline.image.auxiliary.beside import same_shape
+from pipeline.layers.distances import Distances
 
 # Stray zeros (clipped noise, a resampled edge) are below this fraction; a background painted with 0 is far above it.
 _MANY_ZEROS = 0.01

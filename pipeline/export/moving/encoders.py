@@ -21,7 +21,7 @@ Pixels = NDArray[np.uint8]
 Kind = Literal["avfoundation", "ffmpeg", "vp9"]
 
 _QUALITY = "17"  # libx264's crf: at 1080p, hardly anybody sees a difference from the frames themselves
-_PRESET = "fast"
+_PRESET = "faster"
 _SECONDS = 20.0
 """How long ffmpeg may take to list its encoders."""
 

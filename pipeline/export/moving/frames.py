@@ -24,7 +24,7 @@ from pipeline.image.filters import resize
 Pixels = NDArray[np.uint8]
 
 _OVERSAMPLED = 2
-_MEMORY = 600_000_000
+_MEMORY = 400_000_000
 """Bytes that the enlarged layers may take. If they would take more, they are kept at the size of the frames."""
 _LEAST_SIDE = 16
 """Pixels: what every encoder takes."""
@@ -72,17 +72,24 @@ class Frames:
 
     def at(self, pose: Pose) -> Pixels:
         """The frame that the camera sees: uint8 (height, width, 3), sRGB, new memory. Where the picture is transparent: white."""
+        seen = self.seen(pose)
+        if self._transparent:
+            cv2.add(seen, cv2.merge([cv2.bitwise_not(cv2.extractChannel(seen, 3))] * 4), dst=seen)
+        return np.asarray(cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB), np.uint8)
+
+    def seen(self, pose: Pose) -> Pixels:
+        """The frame without a background: uint8 (height, width, 4), premultiplied, sRGB, new memory."""
         width, height = self.size
-        seen = np.full((height, width, 4), 255, np.uint8)
+        seen = np.zeros((height, width, 4), np.uint8)
         for number, sheet in enumerate(self._planes):
             factor = 1.0 / (1.0 - pose.forward * self.camera.push / sheet.plane.distance)
             columns = _line(width, self._scale, pose.zoom, factor, sheet.plane.travel * pose.aside + pose.across)
             rows = _line(height, self._scale, pose.zoom, factor, sheet.plane.travel * pose.above + pose.down)
-            self._add(seen, sheet, columns, rows, opaque=number == 0 and not self._transparent)
-        return np.asarray(cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB), np.uint8)
+            self._add(seen, sheet, columns, rows, first=number == 0)
+        return seen
 
     def _add(
-        self, seen: Pixels, sheet: "_Sheet", columns: tuple[float, float], rows: tuple[float, float], *, opaque: bool
+        self, seen: Pixels, sheet: "_Sheet", columns: tuple[float, float], rows: tuple[float, float], *, first: bool
     ) -> None:
         """Put a plane in front of what is seen. A pixel x, y shows it at columns[0] · x + columns[1], rows[0] · y + rows[1]."""
         left, right = _span(columns, sheet.left, sheet.pixels.shape[1], seen.shape[1])
@@ -98,13 +105,13 @@ class Frames:
         place = seen[top:bottom, left:right]
         moved = self._moved[: bottom - top, : right - left]
         flags = cv2.WARP_INVERSE_MAP | (cv2.INTER_LINEAR if self._scale > 1 else cv2.INTER_CUBIC)
-        target = place if opaque else moved
+        target = place if first else moved
         cv2.warpAffine(
             sheet.pixels, matrix, (right - left, bottom - top), dst=target, flags=flags, borderMode=cv2.BORDER_REPLICATE
         )
-        if opaque:
+        if first:
             return
-        behind = cv2.cvtColor(cv2.bitwise_not(cv2.extractChannel(moved, 3)), cv2.COLOR_GRAY2RGBA)
+        behind = cv2.merge([cv2.bitwise_not(cv2.extractChannel(moved, 3))] * 4)
         cv2.multiply(place, behind, dst=place, scale=1.0 / 255.0)
         cv2.add(place, moved, dst=place)
 
@@ -166,15 +173,15 @@ def _resized(picture: Pixels, size: tuple[int, int]) -> Pixels:
         return picture
     if size[0] <= width and size[1] <= height:
         return resize(picture, size[::-1], cv2.INTER_AREA)
-    enlarged = resize(picture, size[::-1], cv2.INTER_LANCZOS4)
+    enlarged = resize(picture, size[::-1], cv2.INTER_CUBIC)
     if size[0] >= width and size[1] >= height:
-        wrong = picture.astype(np.float32) - resize(enlarged, (height, width), cv2.INTER_AREA)
-        corrected = cv2.add(enlarged, resize(wrong, size[::-1], cv2.INTER_LINEAR), dtype=cv2.CV_8U)
-        enlarged = np.asarray(corrected, np.uint8)
+        wrong = cv2.subtract(picture, resize(enlarged, (height, width), cv2.INTER_AREA), dtype=cv2.CV_16S)
+        cv2.add(enlarged, cv2.resize(wrong, size, interpolation=cv2.INTER_LINEAR), dst=enlarged, dtype=cv2.CV_8U)
     # No colour is brighter than its alpha.
-    alpha = cv2.cvtColor(cv2.extractChannel(enlarged, 3), cv2.COLOR_GRAY2RGBA)
-    cv2.insertChannel(cv2.extractChannel(enlarged, 3), alpha, 3)
-    return np.asarray(cv2.min(enlarged, alpha), np.uint8)
+    solid = cv2.extractChannel(enlarged, 3)
+    alpha = cv2.cvtColor(solid, cv2.COLOR_GRAY2RGBA)
+    cv2.insertChannel(solid, alpha, 3)
+    return np.asarray(cv2.min(enlarged, alpha, dst=enlarged), np.uint8)
 
 
 def _in_srgb(premultiplied: Pixels, icc: bytes) -> Pixels:

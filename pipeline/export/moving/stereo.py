@@ -30,17 +30,17 @@ _RIGHT = np.array([[-0.011, -0.032, -0.007], [0.377, 0.761, 0.009], [-0.026, -0.
 def eyes(pictures: Pictures) -> tuple[Pose, Pose]:
     """The poses of the left and the right eye."""
     most = max(abs(plane.travel) for plane in pictures.camera.planes)
-    # Each eye goes half as far as both are apart.
-    aside = pictures.motion.amount * min(1.0, MOST_APART / 2.0 / most) if most > 0.0 else 0.0
+    # Each eye goes half as far as both are apart, and the zoom that hides the borders enlarges that, too.
+    aside = pictures.motion.amount * min(1.0, MOST_APART / (1.0 + MOST_APART) / 2.0 / most) if most > 0.0 else 0.0
     zoom = 1.0 / (1.0 - 2.0 * aside * most)
     return Pose(aside=aside, zoom=zoom), Pose(aside=-aside, zoom=zoom)
 
 
 def red_cyan(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """One picture for red-cyan glasses, red before the left eye. All are uint8 (H, W, 3), sRGB."""
-    both = cv2.transform(_LINEAR[left], _LEFT) + cv2.transform(_LINEAR[right], _RIGHT)
+    both = cv2.add(cv2.transform(cv2.LUT(left, _LINEAR), _LEFT), cv2.transform(cv2.LUT(right, _LINEAR), _RIGHT))
     steps = np.rint(np.clip(both, 0.0, 1.0) * np.float32(len(_ENCODED) - 1)).astype(np.uint16)
-    return np.asarray(_ENCODED[steps], np.uint8)
+    return np.asarray(_ENCODED.take(steps), np.uint8)
 
 
 def _write(folder: Path, pictures: Pictures, progress: Progress) -> list[str]:
