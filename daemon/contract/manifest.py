@@ -55,6 +55,12 @@ class Depth(Frozen):
     figures: Count | None = Field(None, description="how many figures an estimate without a model found; null for other sources")
     polarity: Literal["disparity", "distance"] = Field(description="what larger values of the source meant before conversion")
     valid: Share = Field(1.0, description="fraction of the pixels that the source measured")
+    method: Literal["stereo"] | None = Field(
+        None, description="stereo: measured by matching the two views in the photo; null: as the source stores or estimates it"
+    )
+    distances: tuple[Finite, Finite] | None = Field(
+        None, description="[nearest, farthest] in metres, where disparity is 1 and 0; null if the source does not say"
+    )
 
 
 Precision = Literal["float32", "float16", "bfloat16"]

@@ -12,8 +12,8 @@ from typing import Literal
 Role = Literal["image", "sidecar", "depth", "raw", "companion", "twin", "download", "control", "other", "ignored"]
 
 IMAGE_EXTENSIONS = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".hif", ".avif", ".avifs",
-    ".psd", ".psb", ".bmp", ".gif",
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".jps", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".hif", ".avif",
+    ".avifs", ".psd", ".psb", ".bmp", ".gif",
 )  # fmt: skip
 SIDECAR_EXTENSIONS = (".yaml", ".yml")
 DEPTH_EXTENSIONS = (".depth.png", ".depth.tif", ".depth.tiff")

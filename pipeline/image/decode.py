@@ -21,6 +21,7 @@ from pipeline.image.colour import convert
 from pipeline.image.decoders import photoshop, pillow_file, tiff_file
 from pipeline.image.decoders.decoded import Decoded
 from pipeline.image.source_file import TRUNCATED, check_limits, damage_reported, display_name, open_source
+from pipeline.image.stereo import side_by_side
 
 # Pillow's own guard against decompression bombs has a fixed limit (89 million pixels) and warns first. Here the configured
 # limit is checked on every path between reading the header and loading pixels, so that guard is off.
@@ -47,6 +48,7 @@ class Photo:
             rotation, whatever EXIF says). It is kept so that a depth picture of the unrotated photo can be turned as well.
         warnings: sentences for people about what was ignored.
         dpi: pixels per inch across and down, upright; None if the file does not say.
+        right_view: uint8 (H, W), what the right eye sees, if the file holds a stereo pair side by side; `rgb` is the left view.
     """
 
     rgb: Pixels
@@ -58,13 +60,14 @@ class Photo:
     orientation: int = 1
     warnings: tuple[str, ...] = ()
     dpi: tuple[float, float] | None = None
+    right_view: Pixels | None = None
 
 
 def read(path: bytes, *, limits: Limits) -> Photo:
     """Read a picture.
 
     Formats: JPEG (including the multi-picture kind of phones), PNG, WebP, TIFF, HEIC, AVIF, BMP, GIF and Photoshop documents. If
-    the file has several frames or pages, the first is used, with a warning.
+    the file has several frames or pages, the first is used, with a warning; so is the left view of a stereo pair side by side.
 
     Args:
         path: of the picture; links are not followed.
@@ -91,16 +94,19 @@ def read(path: bytes, *, limits: Limits) -> Photo:
         colours = convert.from_declared(samples, decoded.bits, decoded.space)
     else:
         colours = convert.to_rgb(_8_bits(samples, decoded.bits), decoded.mode, decoded.icc)
+    rgb, alpha = upright(colours.rgb, decoded.turn), None if alpha is None else upright(alpha, decoded.turn)
+    pair = side_by_side.split(display_name(path), rgb, decoded.views)
     return Photo(
-        rgb=upright(colours.rgb, decoded.turn),
-        alpha=None if alpha is None else upright(alpha, decoded.turn),
+        rgb=rgb if pair.left is None else np.ascontiguousarray(rgb[:, pair.left]),
+        alpha=alpha if alpha is None or pair.left is None else np.ascontiguousarray(alpha[:, pair.left]),
         icc=colours.icc,
         profile=colours.profile,
         bits=decoded.bits,
         format=decoded.format,
         orientation=decoded.orientation,
         dpi=decoded.dpi[::-1] if decoded.dpi and decoded.orientation >= 5 else decoded.dpi,
-        warnings=(*decoded.warnings, *_rounded(path, decoded.bits), *colours.warnings),
+        warnings=(*decoded.warnings, *_rounded(path, decoded.bits), *colours.warnings, *pair.remarks),
+        right_view=pair.right,
     )
 
 

@@ -6,17 +6,16 @@ what is damaged declares nothing.
 """
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from PIL import Image
 
+from pipeline.image.boxes import main_properties
 from pipeline.image.colour.cicp import ADOBE_RGB, HLG_NUMBER, PQ_NUMBER, Curve, Space, png_space, space_of
 from pipeline.image.colour.icc import cicp_of
 
-_MAX_CHUNKS, _MAX_BOXES = 1000, 5000
-_MAX_META = 1 << 24  # bytes of a meta box; real ones have some kilobytes
+_MAX_CHUNKS = 1000
 _EXIF_IFD, _INTEROP_IFD, _COLOUR_SPACE, _INTEROP_INDEX = 0x8769, 0xA005, 0xA001, 0x0001
 _ADOBE_BY_EXIF = 2
 _NOT_KNOWN = "declares colours by {} of H.273, which is not known; it was taken as sRGB there"
@@ -143,68 +142,6 @@ def visible_part(file: BinaryIO, width: int, height: int) -> tuple[slice, slice]
     return slice(top, top + rows), slice(left, left + columns)
 
 
-def main_properties(file: BinaryIO) -> list[tuple[bytes, bytes]]:
-    """The properties of the main picture of a HEIC or AVIF file, in their order: type and content of each; empty if damaged."""
-    try:
-        return _properties(_top_level(file, b"meta"))
-    except (struct.error, IndexError):
-        return []
-
-
 def _numbered(primaries: int, transfer: int, *, narrow: bool = False) -> Found:
     space, unknown = space_of(primaries, transfer, narrow=narrow)
     return (None if space.is_srgb else space), (_NOT_KNOWN.format(unknown) if unknown else None)
-
-
-def _top_level(file: BinaryIO, wanted: bytes) -> bytes:
-    """The content of the file's first box of this type; empty if there is none."""
-    at = 0
-    for _ in range(_MAX_BOXES):
-        file.seek(at)
-        head = file.read(16)
-        size, skip = int.from_bytes(head[:4], "big"), 8
-        if size == 1 and len(head) == 16:
-            size, skip = int.from_bytes(head[8:], "big"), 16
-        if head[4:8] == wanted:
-            file.seek(at + skip)
-            return file.read(min(max(size - skip, 0), _MAX_META))
-        if size < 8:
-            break
-        at += size
-    return b""
-
-
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Type and content of each box."""
-    at = 0
-    for _ in range(_MAX_BOXES):
-        if len(data) < at + 8:
-            return
-        size, kind = struct.unpack_from(">I4s", data, at)
-        if size < 8:
-            return
-        yield kind, data[at + 8 : at + size]
-        at += size
-
-
-def _properties(meta: bytes) -> list[tuple[bytes, bytes]]:
-    """The properties of the primary item (ISO/IEC 23008-12, 9.3)."""
-    inside = dict(_boxes(meta[4:]))
-    pitm, iprp = inside.get(b"pitm", b""), dict(_boxes(inside.get(b"iprp", b"")))
-    if not pitm or b"ipco" not in iprp or b"ipma" not in iprp:
-        return []
-    primary = struct.unpack_from(">H" if pitm[0] == 0 else ">I", pitm, 4)[0]
-    listed, table = list(_boxes(iprp[b"ipco"])), iprp[b"ipma"]
-    item_form, wide = (">H" if table[0] == 0 else ">I"), bool(table[3] & 1)
-    at = 8
-    for _ in range(min(struct.unpack_from(">I", table, 4)[0], _MAX_BOXES)):
-        (item,) = struct.unpack_from(item_form, table, at)
-        at += struct.calcsize(item_form)
-        count = table[at]
-        at += 1
-        if item == primary:
-            numbers = struct.unpack_from(f">{count}{'H' if wide else 'B'}", table, at)
-            places = [(number & (0x7FFF if wide else 0x7F)) - 1 for number in numbers]
-            return [listed[place] for place in places if 0 <= place < len(listed)]
-        at += count * (2 if wide else 1)
-    return []

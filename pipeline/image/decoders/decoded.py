@@ -31,6 +31,7 @@ class Decoded:
     warnings: tuple[str, ...] = ()
     space: Space | None = None  # what the numbers are, if `icc` does not say it
     dpi: tuple[float, float] | None = None  # across and down, before it is turned
+    views: str | None = None  # how the file says that a stereo pair is arranged in the picture, as `jpeg.side_by_side` returns it
 
 
 def samples_of(image: Image.Image) -> tuple[NDArray[Any], convert.Mode, bool]:

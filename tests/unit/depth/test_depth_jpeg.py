@@ -14,8 +14,8 @@ from daemon.errors import DepthUnreadable, JobError
 from pipeline.depth import photo
 from pipeline.image import decode, jpeg
 from pipeline.image.auxiliary import beside
-from tests import phone_files
-from tests.phone_files import slope
+from tests.carriers import phone_files
+from tests.carriers.phone_files import slope
 from tests.unit.pictures import landscape, stored
 
 LIMITS = Limits(max_bytes=10**7, max_pixels=10**6)
