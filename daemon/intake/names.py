@@ -141,7 +141,7 @@ _BY_ROLE: tuple[tuple[Role, tuple[str, ...]], ...] = (
     ("raw", RAW_EXTENSIONS),
 )
 _ROLES = {extension: role for role, extensions in _BY_ROLE for extension in extensions}
-_FAMILY_EXTENSIONS = DEPTH_EXTENSIONS + IMAGE_EXTENSIONS + SIDECAR_EXTENSIONS
+_FAMILY_EXTENSIONS = DEPTH_EXTENSIONS + IMAGE_EXTENSIONS + RAW_EXTENSIONS + SIDECAR_EXTENSIONS
 
 
 def _hidden(key: str) -> Label:

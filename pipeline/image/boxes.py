@@ -37,10 +37,10 @@ class StereoPair:
 def main_properties(file: BinaryIO) -> list[Property]:
     """The properties of the main picture, in their order; empty if damaged. The file's position changes."""
     try:
-        meta, _ = _top_level(file, b"meta")
-        inside = _inside(meta)
+        meta, _ = top_level(file, b"meta")
+        by_kind = _by_kind(meta)
         primary, _ = _primary(meta)
-        return [] if primary is None else _properties(inside, primary)
+        return [] if primary is None else _properties(by_kind, primary)
     except (struct.error, IndexError):
         return []
 
@@ -48,7 +48,7 @@ def main_properties(file: BinaryIO) -> list[Property]:
 def properties(file: BinaryIO, item: int) -> list[Property]:
     """The properties of the picture with this number, in their order; empty if damaged. The file's position changes."""
     try:
-        return _properties(_inside(_top_level(file, b"meta")[0]), item)
+        return _properties(_by_kind(top_level(file, b"meta")[0]), item)
     except (struct.error, IndexError):
         return []
 
@@ -56,9 +56,9 @@ def properties(file: BinaryIO, item: int) -> list[Property]:
 def stereo_pair(file: BinaryIO) -> StereoPair | None:
     """The stereo pair that the main picture belongs to; None if there is none. The file's position changes."""
     try:
-        meta, start = _top_level(file, b"meta")
+        meta, start = top_level(file, b"meta")
         primary, place = _primary(meta)
-        for kind, data in _boxes(_inside(meta).get(b"grpl", b"")):
+        for kind, data in inside(_by_kind(meta).get(b"grpl", b"")):
             if kind != b"ster" or len(data) < 20:
                 continue
             count, left, right = struct.unpack_from(">III", data, 8)  # behind version, flags and the group's own number
@@ -102,7 +102,7 @@ _ORIENTATIONS = {
 }  # fmt: skip
 
 
-def _top_level(file: BinaryIO, wanted: bytes) -> tuple[bytes, int]:
+def top_level(file: BinaryIO, wanted: bytes) -> tuple[bytes, int]:
     """The content of the file's first box of this type, and where it begins; empty if there is none."""
     at = 0
     for _ in range(_MAX_BOXES):
@@ -120,13 +120,13 @@ def _top_level(file: BinaryIO, wanted: bytes) -> tuple[bytes, int]:
     return b"", 0
 
 
-def _boxes(data: bytes) -> Iterator[Property]:
+def inside(data: bytes) -> Iterator[Property]:
     """Type and content of each box."""
-    for kind, start, stop in _places(data):
+    for kind, start, stop in places(data):
         yield kind, data[start:stop]
 
 
-def _places(data: bytes, at: int = 0) -> Iterator[tuple[bytes, int, int]]:
+def places(data: bytes, at: int = 0) -> Iterator[tuple[bytes, int, int]]:
     """Type of each box, and where its content begins and ends."""
     for _ in range(_MAX_BOXES):
         if len(data) < at + 8:
@@ -138,13 +138,13 @@ def _places(data: bytes, at: int = 0) -> Iterator[tuple[bytes, int, int]]:
         at += size
 
 
-def _inside(meta: bytes) -> dict[bytes, bytes]:
-    return dict(_boxes(meta[4:]))
+def _by_kind(meta: bytes) -> dict[bytes, bytes]:
+    return dict(inside(meta[4:]))
 
 
 def _primary(meta: bytes) -> tuple[int | None, tuple[int, int]]:
     """The number of the main picture, None if there is none; and where it is written in the meta box: position and size."""
-    for kind, start, stop in _places(meta, 4):
+    for kind, start, stop in places(meta, 4):
         if kind == b"pitm":
             size = 2 if meta[start] == 0 else 4
             at = start + _PITM_HEAD
@@ -152,12 +152,12 @@ def _primary(meta: bytes) -> tuple[int | None, tuple[int, int]]:
     return None, (0, 0)
 
 
-def _properties(inside: dict[bytes, bytes], wanted: int) -> list[Property]:
+def _properties(by_kind: dict[bytes, bytes], wanted: int) -> list[Property]:
     """The properties of an item (ISO/IEC 23008-12, 9.3)."""
-    iprp = dict(_boxes(inside.get(b"iprp", b"")))
+    iprp = dict(inside(by_kind.get(b"iprp", b"")))
     if b"ipco" not in iprp or b"ipma" not in iprp:
         return []
-    listed, table = list(_boxes(iprp[b"ipco"])), iprp[b"ipma"]
+    listed, table = list(inside(iprp[b"ipco"])), iprp[b"ipma"]
     item_form, wide = (">H" if table[0] == 0 else ">I"), bool(table[3] & 1)
     at = 8
     for _ in range(min(struct.unpack_from(">I", table, 4)[0], _MAX_BOXES)):

@@ -10,6 +10,7 @@ from typing import BinaryIO
 HEAD_BYTES = 4096  # enough for every signature here, and to recognise text
 
 PHOTOSHOP = "Photoshop document"
+RAW = "camera raw file"
 # (offset, signature, what people call it); the first match wins. Sources: the specifications of the formats.
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8\xff", "JPEG"),
@@ -32,10 +33,15 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x00\x00\x00\x0cJXL ", "JPEG XL picture"),
     (0, b"\x00\x00\x00\x0cjP  ", "JPEG 2000 picture"),
     (0, b"\x76\x2f\x31\x01", "OpenEXR picture"),
-    (0, b"FUJIFILMCCD-RAW", "camera raw file"),
-    (0, b"IIRO", "camera raw file"),
-    (0, b"IIU\x00", "camera raw file"),
-    (8, b"CR\x02\x00", "camera raw file"),
+    (0, b"FUJIFILMCCD-RAW", RAW),
+    (0, b"IIRO", RAW),  # Olympus
+    (0, b"IIRS", RAW),
+    (0, b"MMOR", RAW),
+    (0, b"IIU\x00", RAW),  # Panasonic
+    (8, b"CR\x02\x00", RAW),
+    (6, b"HEAPCCDR", RAW),  # Canon's CRW
+    (0, b"FOVb", RAW),  # Sigma
+    (0, b"\x00MRM", RAW),  # Minolta
     (0, b"II*\x00", "TIFF"),
     (0, b"MM\x00*", "TIFF"),
     (0, b"II+\x00", "TIFF"),
@@ -47,9 +53,9 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
 )
 _BRANDS: dict[bytes, str] = {
     b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"heim": "HEIC", b"heis": "HEIC", b"hevc": "HEIC",
-    b"hevx": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC", b"crx ": "camera raw file",
+    b"hevx": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC", b"crx ": RAW,
 }  # fmt: skip
-PICTURES = frozenset({"JPEG", "PNG", "WebP", "TIFF", "HEIC", "AVIF", "BMP", "GIF", PHOTOSHOP})
+PICTURES = frozenset({"JPEG", "PNG", "WebP", "TIFF", "HEIC", "AVIF", "BMP", "GIF", PHOTOSHOP, RAW})
 _EXPORT = "Open it in {} and export it as PNG or TIFF, then drop that."
 #: Pictures that other programs can open, and what to do with them.
 OTHER_PICTURES = {
@@ -59,7 +65,7 @@ OTHER_PICTURES = {
     **dict.fromkeys(("OpenEXR picture", "Radiance HDR picture", "DDS texture", "QOI picture"), _EXPORT.format("an image editor")),
     **dict.fromkeys(("SVG drawing", "PostScript drawing"), _EXPORT.format("the program that drew it")),
     "GIMP document": _EXPORT.format("GIMP"),
-    "camera raw file": "Develop it in a photo program, export it as TIFF or HEIC, and drop that.",
+    RAW: "Develop it in a photo program, export it as TIFF or HEIC, and drop that.",
 }
 #: Sizes of a BMP's second header (BITMAPCOREHEADER to BITMAPV5HEADER); without it, text that begins with "BM" would be a BMP.
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)

@@ -15,6 +15,7 @@ SOI, EOI = b"\xff\xd8", b"\xff\xd9"
 _SOS, _EOI, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
 _METADATA = frozenset([_APP1, _APP2])
 _FRAMES = frozenset([*range(0xC0, 0xD0), 0xF7]) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15, and JPEG-LS
+_ORDINARY = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
 _ALONE = frozenset([0x01, *range(0xD0, 0xD8)])  # markers without a length
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
@@ -82,6 +83,23 @@ def frame(file: BinaryIO) -> tuple[int, int] | None:
     """
     found = next((each for each in header_segments(file, wanted=_FRAMES) if each.data), None)
     return None if found is None else (found.marker, found.data[0])
+
+
+def shape(file: BinaryIO, at: int) -> tuple[int, int, int, bool] | None:
+    """Width, height and number of channels of the JPEG that begins at `at`, and whether it is of an ordinary kind with 8 bits.
+
+    None if there is no JPEG there.
+    """
+    found = next((each for each in header_segments(file, at, _FRAMES) if len(each.data) >= 6), None)
+    if found is None:
+        return None
+    bits, height, width, channels = struct.unpack_from(">BHHB", found.data)
+    return width, height, channels, found.marker in _ORDINARY and bits == 8
+
+
+def has_exif(file: BinaryIO) -> bool:
+    """Whether a JPEG has EXIF data. The file's position changes."""
+    return any(each.marker == _APP1 and each.data.startswith(b"Exif\0") for each in header_segments(file))
 
 
 def xmp_groups(segments: list[Segment]) -> list[xmp.Group]:

@@ -19,7 +19,8 @@ from pipeline.image.tiff.directory import (
     Kind,
 )
 
-_MEANINGS = {4: "a transparency mask", 9: "ICC Lab", 10: "ITU Lab", 32803: "a camera's colour mosaic", 34892: "linear raw"}
+MOSAIC, LINEAR_RAW = 32803, 34892  # what a camera's sensor measured
+_MEANINGS = {4: "a transparency mask", 9: "ICC Lab", 10: "ITU Lab"}
 _JPEG = 7
 _FAX = (2, 3, 4)
 _LOSSLESS = (1, 5, 8, 32946, 32773, 34925, 50000)  # none, LZW, deflate (new, old number), PackBits, LZMA, Zstandard
