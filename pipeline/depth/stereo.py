@@ -16,6 +16,7 @@ from pipeline.depth.depth_map import DepthMap, normalised
 from pipeline.image import decode
 from pipeline.image.stereo import views
 from pipeline.image.stereo.matching import Measured, NoMatch, measure
+from pipeline.image.turning import upright
 
 OUTLIERS = 0.001
 """The fraction of the readings that may be wrong at each end, and is clipped."""
@@ -60,7 +61,7 @@ def read(path: bytes, *, photo: decode.Photo, limits: Limits) -> DepthMap | None
     disparity, valid = (measured.disparity, measured.valid) if found.is_left else (
         measured.disparity[:, ::-1], measured.valid[:, ::-1]
     )  # fmt: skip
-    disparity, valid = decode.upright(np.ascontiguousarray(disparity), found.turn), decode.upright(
+    disparity, valid = upright(np.ascontiguousarray(disparity), found.turn), upright(
         np.ascontiguousarray(valid), found.turn
     )  # fmt: skip
     provenance = Depth(

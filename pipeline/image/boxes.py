@@ -36,19 +36,27 @@ class StereoPair:
 
 def main_properties(file: BinaryIO) -> list[Property]:
     """The properties of the main picture, in their order; empty if damaged. The file's position changes."""
+    return [(kind, data) for kind, data, _ in placed_properties(file)]
+
+
+def placed_properties(file: BinaryIO) -> list[tuple[bytes, bytes, int]]:
+    """The properties of the main picture, and where the content of each begins in the file; empty if damaged."""
     try:
-        meta, _ = top_level(file, b"meta")
-        by_kind = _by_kind(meta)
+        meta, start = top_level(file, b"meta")
         primary, _ = _primary(meta)
-        return [] if primary is None else _properties(by_kind, primary)
-    except (struct.error, IndexError):
+        if primary is None:
+            return []
+        found = _properties(_by_kind(meta), primary)
+        listed = start + meta.index(b"ipco") + 4  # the first one: the box, if the file is sound
+        return [(kind, data, listed + at) for kind, data, at in found]
+    except (struct.error, IndexError, ValueError):
         return []
 
 
 def properties(file: BinaryIO, item: int) -> list[Property]:
     """The properties of the picture with this number, in their order; empty if damaged. The file's position changes."""
     try:
-        return _properties(_by_kind(top_level(file, b"meta")[0]), item)
+        return [(kind, data) for kind, data, _ in _properties(_by_kind(top_level(file, b"meta")[0]), item)]
     except (struct.error, IndexError):
         return []
 
@@ -102,6 +110,26 @@ _ORIENTATIONS = {
 }  # fmt: skip
 
 
+def clean_aperture(data: bytes, width: int, height: int) -> tuple[slice, slice] | None:
+    """The rows and columns that a clean aperture leaves (`clap`, ISO/IEC 14496-12, 12.1.4); None for the whole picture.
+
+    Args:
+        data: the property's content.
+        width: of the picture before it is turned.
+        height: the same.
+    """
+    if len(data) < 32:
+        return None
+    wide, wide_by, high, high_by, right, right_by, down, down_by = struct.unpack(">IIIIiIiI", data[:32])
+    if 0 in (wide_by, high_by, right_by, down_by):
+        return None
+    columns, rows = round(wide / wide_by), round(high / high_by)
+    left, top = round((width - columns) / 2 + right / right_by), round((height - rows) / 2 + down / down_by)
+    if not (0 <= left < left + columns <= width and 0 <= top < top + rows <= height):
+        return None
+    return slice(top, top + rows), slice(left, left + columns)
+
+
 def top_level(file: BinaryIO, wanted: bytes) -> tuple[bytes, int]:
     """The content of the file's first box of this type, and where it begins; empty if there is none."""
     at = 0
@@ -152,12 +180,13 @@ def _primary(meta: bytes) -> tuple[int | None, tuple[int, int]]:
     return None, (0, 0)
 
 
-def _properties(by_kind: dict[bytes, bytes], wanted: int) -> list[Property]:
-    """The properties of an item (ISO/IEC 23008-12, 9.3)."""
+def _properties(by_kind: dict[bytes, bytes], wanted: int) -> list[tuple[bytes, bytes, int]]:
+    """The properties of an item (ISO/IEC 23008-12, 9.3), and where each begins within the list of all properties."""
     iprp = dict(inside(by_kind.get(b"iprp", b"")))
     if b"ipco" not in iprp or b"ipma" not in iprp:
         return []
-    listed, table = list(inside(iprp[b"ipco"])), iprp[b"ipma"]
+    listed = [(kind, iprp[b"ipco"][start:stop], start) for kind, start, stop in places(iprp[b"ipco"])]
+    table = iprp[b"ipma"]
     item_form, wide = (">H" if table[0] == 0 else ">I"), bool(table[3] & 1)
     at = 8
     for _ in range(min(struct.unpack_from(">I", table, 4)[0], _MAX_BOXES)):
@@ -167,7 +196,7 @@ def _properties(by_kind: dict[bytes, bytes], wanted: int) -> list[Property]:
         at += 1
         if item == wanted:
             numbers = struct.unpack_from(f">{count}{'H' if wide else 'B'}", table, at)
-            places = [(number & (0x7FFF if wide else 0x7F)) - 1 for number in numbers]
-            return [listed[place] for place in places if 0 <= place < len(listed)]
+            chosen = [(number & (0x7FFF if wide else 0x7F)) - 1 for number in numbers]
+            return [listed[place] for place in chosen if 0 <= place < len(listed)]
         at += count * (2 if wide else 1)
     return []

@@ -6,9 +6,8 @@ Each family of formats has a decoder of its own: `pillow_file`, `tiff_file`, `he
 import os
 import warnings as python_warnings
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -22,15 +21,13 @@ from pipeline.image.decoders import photoshop, pillow_file, raw_file, tiff_file
 from pipeline.image.decoders.decoded import Decoded
 from pipeline.image.source_file import TRUNCATED, check_limits, damage_reported, display_name, open_source
 from pipeline.image.stereo import side_by_side
+from pipeline.image.turning import upright
 
 # Pillow's own guard against decompression bombs has a fixed limit (89 million pixels) and warns first. Here the configured
 # limit is checked on every path between reading the header and loading pixels, so that guard is off.
 Image.MAX_IMAGE_PIXELS = None
 
-_FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # OpenCV's flip codes; 5 to 8 are transposed first
-
 Pixels = NDArray[np.uint8]
-Samples = TypeVar("Samples", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,26 +136,6 @@ def read_samples(path: bytes, *, limits: Limits) -> tuple[NDArray[Any], str]:
         raise ImageType(f"{display_name(path)} is a {decoded.format} ({decoded.mode}), not a grey PNG or TIFF.")
     mode = decoded.mode + ("A" if decoded.has_alpha else "")
     return upright(decoded.pixels, decoded.turn), mode
-
-
-def upright(pixels: NDArray[Samples], orientation: int) -> NDArray[Samples]:
-    """Apply an EXIF orientation (CIPA DC-008, 4.6.4 A).
-
-    Args:
-        pixels: (H, W) or (H, W, C), any dtype.
-        orientation: 1 to 8; anything else means 1.
-
-    Returns:
-        The same array for 1, otherwise a C-contiguous copy; (W, H, …) for 5 to 8.
-    """
-    if orientation not in range(2, 9):
-        return pixels
-    turned: NDArray[Any] = pixels.view(np.uint8) if pixels.dtype == np.bool_ else pixels
-    if orientation >= 5:
-        turned = cv2.transpose(turned)
-    if orientation in _FLIPS:
-        turned = cv2.flip(turned, _FLIPS[orientation])
-    return turned.view(pixels.dtype)
 
 
 def decode(path: bytes, *, limits: Limits, numbers: bool = False) -> Decoded:

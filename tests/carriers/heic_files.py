@@ -150,6 +150,14 @@ def imir(axis):
     return box(b"imir", bytes([axis]))
 
 
+#: orientation → the properties that say the same
+TURNS = {
+    1: [],
+    2: [imir(1)], 3: [irot(2)], 4: [imir(0)], 6: [irot(3)], 8: [irot(1)],
+    5: [irot(1), imir(0)], 7: [irot(1), imir(1)],
+}  # fmt: skip
+
+
 def intrinsics(focal, x, y, shift=20):
     """Focal length and the principal point's x as fractions of the width, y of the height."""
     return full_box(b"cmin", struct.pack(">iii", *(round(each * (1 << shift)) for each in (focal, x, y))), flags=shift << 8)

@@ -51,8 +51,8 @@ def _check(path: Path, settings: Settings) -> tuple[bool, str]:
         return True, "a depth picture by its name; drop it beside its photo"
     if role == "raw":
         return True, (
-            f"a camera raw file: if it gets a YAML file of its own ({path.name}.yaml), the preview in it is layered, provided that it "
-            "has the full size; better export it as TIFF or HEIC"
+            f"a camera raw file: if it gets a YAML file of its own ({path.name}.yaml), the preview in it is layered, if "
+            "that has the full size; better export it as TIFF or HEIC"
         )
     return False, f"neither a supported picture ({PICTURES_IN_WORDS}) nor a YAML file"
 

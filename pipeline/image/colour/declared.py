@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from pipeline.image.boxes import main_properties
+from pipeline.image.boxes import clean_aperture, main_properties
 from pipeline.image.colour.cicp import ADOBE_RGB, HLG_NUMBER, PQ_NUMBER, Curve, Space, png_space, space_of
 from pipeline.image.colour.icc import cicp_of
 
@@ -122,24 +122,12 @@ def bits_of(file: BinaryIO) -> int:
 
 
 def visible_part(file: BinaryIO, width: int, height: int) -> tuple[slice, slice] | None:
-    """The rows and columns that an AVIF's clean aperture leaves (`clap`, ISO/IEC 14496-12, 12.1.4); None for the whole picture.
+    """The rows and columns that an AVIF's clean aperture leaves, of a decoded picture before it is turned; None for all of them.
 
-    Args:
-        file: the file; its position changes.
-        width: of the decoded picture, before it is turned.
-        height: the same.
+    The file's position changes.
     """
     data = next((data for kind, data in main_properties(file) if kind == b"clap"), b"")
-    if len(data) < 32:
-        return None
-    wide, wide_by, high, high_by, right, right_by, down, down_by = struct.unpack(">IIIIiIiI", data[:32])
-    if 0 in (wide_by, high_by, right_by, down_by):
-        return None
-    columns, rows = round(wide / wide_by), round(high / high_by)
-    left, top = round((width - columns) / 2 + right / right_by), round((height - rows) / 2 + down / down_by)
-    if not (0 <= left < left + columns <= width and 0 <= top < top + rows <= height):
-        return None
-    return slice(top, top + rows), slice(left, left + columns)
+    return clean_aperture(data, width, height)
 
 
 def _numbered(primaries: int, transfer: int, *, narrow: bool = False) -> Found:

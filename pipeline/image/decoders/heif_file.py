@@ -13,10 +13,11 @@ def decode(path: bytes, file: BinaryIO, limits: Limits) -> Decoded:
     """Decode HEIC; libheif has already turned it upright."""
     if formats.is_cut_off(file):  # libheif silently leaves missing tiles black
         raise EOFError("a box ends behind the file")
-    container = heif.parse(file)
+    container, crop = heif.parse_uncropped(file)
     main = container[container.primary_index]
     check_limits(path, limits, pixels=main.size)
     pixels, mode = heif.main_samples(container)
+    pixels = heif.cropped(pixels, crop)
     left_out = len(container) - 1
     bits = int(main.info["bit_depth"])
     orientation = heif.exif_orientation(container)

@@ -15,10 +15,10 @@ from pipeline.image import boxes, decode, jpeg
 from pipeline.image.colour import convert
 from pipeline.image.source_file import check_limits, open_source
 from pipeline.image.stereo.alignment import Grey
+from pipeline.image.turning import UNDO, upright
 
 _PLUGINS = (JpegImagePlugin,)  # Pillow knows only the formats of imported modules
 _ABSURD = 1e9  # a larger number is damage
-_UNDO = {6: 8, 8: 6}  # the orientations that are not their own inverse
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,15 +83,16 @@ def _in_heic(file: BinaryIO, photo: decode.Photo, limits: Limits) -> Views | Non
     # pi-heif does not tell which of its pictures is which item, so the other view is read as the main picture of a copy.
     at, size = pair.pitm
     data[at : at + size] = (pair.right if pair.primary == pair.left else pair.left).to_bytes(size, "big")
-    container = heif.parse(io.BytesIO(bytes(data)))
+    container, crop = heif.parse_uncropped(io.BytesIO(bytes(data)))
     second = _main(container)
     check_limits(b"the second view", limits, pixels=second.size)
     samples, mode = heif.main_samples(container)
+    samples = heif.cropped(samples, crop)
     colours = samples if mode in ("L", "RGB") else samples[..., :-1]
     if samples.dtype != np.uint8:
         colours = convert.to_8_bits(np.ascontiguousarray(colours), int(second.info["bit_depth"]))
-    undo, is_left = _UNDO.get(turn, turn), pair.primary == pair.left
-    views = Views(decode.upright(_grey(photo.rgb), undo), decode.upright(_grey(colours), undo), is_left, turn)
+    undo, is_left = UNDO[turn], pair.primary == pair.left
+    views = Views(upright(_grey(photo.rgb), undo), upright(_grey(colours), undo), is_left, turn)
     matrices = [each.info.get("heif", {}).get("camera_intrinsic_matrix") for each in (first, second)]
     if distance is None or None in matrices or turn != 1:
         return views
@@ -108,8 +109,8 @@ def _in_jpeg(file: BinaryIO, photo: decode.Photo, limits: Limits) -> Views | Non
     with Image.open(io.BytesIO(file.read(place[1])), formats=["JPEG"]) as image:
         check_limits(b"the second view", limits, pixels=image.size)
         other = np.asarray(image.convert("L"), np.uint8)
-    undo = _UNDO.get(photo.orientation, photo.orientation)
-    return Views(decode.upright(_grey(photo.rgb), undo), other, turn=photo.orientation)
+    undo = UNDO[photo.orientation]
+    return Views(upright(_grey(photo.rgb), undo), other, turn=photo.orientation)
 
 
 def _main(container: Any) -> Any:  # noqa: ANN401  pi-heif has no types

@@ -17,6 +17,7 @@ from pipeline.depth.photo import SOURCE
 from pipeline.depth.source import PassedOver
 from pipeline.image import decode
 from pipeline.image.stereo import matching
+from pipeline.image.turning import upright
 from pipeline.layers.layering import layer_picture
 from tests.carriers import heic_files, phone_files, stereo_scenes
 from tests.unit.pictures import encoded, landscape, stored
@@ -111,17 +112,11 @@ def test_near_is_near_and_upright_at_every_orientation(command, orientation):
     assert np.corrcoef(back[mask], truth[mask])[0, 1] > 0.95
 
 
-TURNS = {  # orientation → the properties that say the same
-    2: [heic_files.imir(1)], 3: [heic_files.irot(2)], 4: [heic_files.imir(0)], 6: [heic_files.irot(3)], 8: [heic_files.irot(1)],
-    5: [heic_files.irot(1), heic_files.imir(0)], 7: [heic_files.irot(1), heic_files.imir(1)],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("orientation", TURNS)
+@pytest.mark.parametrize("orientation", range(2, 9))
 def test_a_spatial_photo_may_be_turned_by_its_properties(command, orientation):
     left, right, truth, _ = scene(4, 160, 224)
-    photo, found = read(command(heic_files.spatial(left, right, extra=TURNS[orientation]), "photo.heic"))
-    assert np.array_equal(photo.rgb, decode.upright(left, orientation))
+    photo, found = read(command(heic_files.spatial(left, right, extra=heic_files.TURNS[orientation]), "photo.heic"))
+    assert np.array_equal(photo.rgb, upright(left, orientation))
     mask = stored(found.valid, orientation)
     assert np.corrcoef(stored(found.values, orientation)[mask], truth[mask])[0, 1] > 0.95
 

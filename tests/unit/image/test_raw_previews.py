@@ -12,6 +12,7 @@ from PIL import Image
 from daemon.contract.messages import Limits
 from daemon.errors import ImageTooLarge, ImageType, JobError
 from pipeline.image import decode
+from pipeline.image.turning import upright
 from tests.carriers import raw_files
 from tests.unit.pictures import encoded, exif, landscape, stored
 
@@ -44,7 +45,7 @@ def test_the_full_size_preview_is_read_upright_with_a_warning(read, maker, orien
     jpeg = encoded(stored(RGB, orientation), "JPEG", quality=95, **options)
     width, height = pixels(jpeg).shape[1::-1]
     photo = read(MAKERS[maker](jpeg, width + 2, height + 2, orientation=orientation))
-    assert np.array_equal(photo.rgb, decode.upright(pixels(jpeg), orientation))
+    assert np.array_equal(photo.rgb, upright(pixels(jpeg), orientation))
     assert (photo.format, photo.orientation) == ("RAW", orientation)
     assert f"the camera's own preview of {width} × {height} pixels was layered" in photo.warnings[0]
 
