@@ -96,16 +96,15 @@ def mattes(heif: pi_heif.HeifFile) -> dict[str, NDArray[np.uint8]]:
     return found
 
 
-def exif_orientation(heif: pi_heif.HeifFile) -> int:
-    """The EXIF orientation of the main picture, 1 to 8; 1 if it is missing or unreadable."""
+def exif_of(heif: pi_heif.HeifFile) -> dict[int, Any]:
+    """The EXIF tags of the main picture; empty if they are missing or unreadable."""
     raw = heif[heif.primary_index].info.get("exif")
     exif = Image.Exif()
     try:
         exif.load(raw or b"")
+        return dict(exif.items())
     except Exception:  # noqa: BLE001  hostile EXIF fails in many ways; libheif has turned the picture already
-        return 1
-    value = exif.get(0x0112, 1)
-    return value if value in range(1, 9) else 1
+        return {}
 
 
 def _bits(image: Any) -> int:  # noqa: ANN401  pi-heif has no types

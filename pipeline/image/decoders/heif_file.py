@@ -5,7 +5,7 @@ from typing import BinaryIO
 from daemon.contract.messages import Limits
 from pipeline.image import formats, heif
 from pipeline.image.colour import declared
-from pipeline.image.decoders.decoded import MODES, Decoded
+from pipeline.image.decoders.decoded import MODES, ORIENTATION, Decoded, dpi_in
 from pipeline.image.source_file import check_limits, display_name
 
 
@@ -20,10 +20,12 @@ def decode(path: bytes, file: BinaryIO, limits: Limits) -> Decoded:
     pixels = heif.cropped(pixels, crop)
     left_out = len(container) - 1
     bits = int(main.info["bit_depth"])
-    orientation = heif.exif_orientation(container)
+    exif = heif.exif_of(container)
+    orientation = exif.get(ORIENTATION, 1)
     said = declared.of_file("HEIF", file, None, main.info.get("icc_profile"))
     remarks = (f"{display_name(path)} holds {left_out + 1} pictures; the main one was used.",) if left_out else ()
     if said.remark is not None:
         remarks = (*remarks, f"{display_name(path)} {said.remark}.")
     has_alpha = mode in ("LA", "RGBA")
-    return Decoded(pixels, MODES[mode], has_alpha, said.icc, bits, "HEIF", orientation, 1, remarks, said.space)
+    turn = orientation if orientation in range(1, 9) else 1
+    return Decoded(pixels, MODES[mode], has_alpha, said.icc, bits, "HEIF", turn, 1, remarks, said.space, dpi_in(exif))

@@ -7,6 +7,7 @@ import struct
 import numpy as np
 import pi_heif
 import pytest
+from PIL import Image
 
 from daemon.contract.messages import Limits
 from pipeline.image import decode
@@ -54,3 +55,15 @@ def test_a_small_crop_of_a_large_picture_is_read_though_libheif_refuses_it(read)
 def test_a_crop_outside_the_picture_and_one_after_a_turn_are_left_to_libheif(read):
     assert read((RGB, 8, [heic_files.nclx(), heic_files.irot(1), clap(30, 40, 10, 20, (64, 96))])).rgb.shape == (40, 30, 3)
     assert read((RGB, 8, [heic_files.nclx(), clap(98, 66, -1, -1)])).rgb.shape == (64, 96, 3)
+
+
+@pytest.mark.parametrize(("unit", "expected"), [(2, (300.0, 200.0)), (3, (762.0, 508.0))])
+def test_resolution_comes_from_exif_and_turns_with_the_picture(read, unit, expected):
+    tags = Image.Exif()
+    tags[282], tags[283], tags[296] = 300.0, 200.0, unit
+    assert read((RGB, 8, []), exif=tags.tobytes()[6:]).dpi == pytest.approx(expected)
+    tags[274] = 6
+    assert read((RGB, 8, heic_files.TURNS[6]), exif=tags.tobytes()[6:]).dpi == pytest.approx(expected[::-1])
+    tags[282] = 0.0
+    assert read((RGB, 8, []), exif=tags.tobytes()[6:]).dpi is None
+    assert read((RGB, 8, []), exif=b"II*\0\xff\xff").dpi is None
