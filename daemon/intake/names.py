@@ -27,10 +27,13 @@ RAW_EXTENSIONS = (
 )  # fmt: skip
 # Pictures and drawings that a person may expect to work, by their endings.
 UNREAD_EXTENSIONS = {
-    ".jxl": "JPEG XL", ".jp2": "JPEG 2000", ".j2k": "JPEG 2000", ".jpf": "JPEG 2000", ".exr": "OpenEXR", ".hdr": "Radiance HDR",
-    ".tga": "TGA", ".dds": "DDS", ".qoi": "QOI", ".ico": "icon", ".icns": "icon", ".svg": "SVG", ".pdf": "PDF",
-    ".ai": "Illustrator", ".eps": "PostScript", ".xcf": "GIMP", ".kra": "Krita", ".afphoto": "Affinity",
-    ".procreate": "Procreate", ".heics": "HEIC sequence",
+    ".jxl": "JPEG XL", ".jp2": "JPEG 2000", ".j2k": "JPEG 2000", ".jpf": "JPEG 2000", ".jxr": "JPEG XR", ".exr": "OpenEXR",
+    ".hdr": "Radiance HDR", ".tga": "TGA", ".dds": "DDS", ".qoi": "QOI", ".ppm": "PPM", ".pgm": "PGM", ".pbm": "PBM",
+    ".pfm": "PFM", ".pcx": "PCX", ".sgi": "SGI", ".fits": "FITS", ".dcm": "DICOM", ".pict": "PICT", ".emf": "EMF", ".wmf": "WMF",
+    ".ico": "an icon", ".icns": "an icon", ".cur": "a cursor", ".svg": "SVG", ".pdf": "PDF", ".ai": "Illustrator",
+    ".eps": "PostScript", ".xcf": "a GIMP document", ".kra": "a Krita document", ".ora": "OpenRaster",
+    ".afphoto": "an Affinity document", ".afdesign": "an Affinity document", ".procreate": "a Procreate document",
+    ".sketch": "a Sketch document", ".heics": "a HEIC sequence",
 }  # fmt: skip
 # Endings of files that programs have not finished writing.
 UNFINISHED_EXTENSIONS = (

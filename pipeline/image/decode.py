@@ -28,6 +28,7 @@ from pipeline.image.turning import upright
 Image.MAX_IMAGE_PIXELS = None
 
 Pixels = NDArray[np.uint8]
+_WITH_AN = ("A", "Open", "SVG", "SGI")
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +178,11 @@ def _decode(kind: str, path: bytes, file: BinaryIO, limits: Limits, *, numbers: 
 
 def _not_read(path: bytes, kind: str | None) -> ImageType:
     """The error for a file that is not one of the supported pictures."""
+    name = display_name(path)
     if kind is None:
-        return ImageType(f"{display_name(path)} isn't a readable picture ({PICTURES_IN_WORDS}).")
-    what = f"is a {kind}, which is not read" if kind in formats.OTHER_PICTURES else f"is a {kind}, not a picture"
-    return ImageType(f"{display_name(path)} {what}.", hint=formats.OTHER_PICTURES.get(kind))
+        return ImageType(f"{name} is not a picture of a known kind. Pictures can be {PICTURES_IN_WORDS}.")
+    article = "an" if kind.startswith(_WITH_AN) else "a"
+    if kind in formats.OTHER_PICTURES:
+        return ImageType(f"{name} is {article} {kind}, which is not read.", hint=formats.OTHER_PICTURES[kind])
+    hint = formats.OTHER_FILES.get(kind, f"Drop a picture instead: {PICTURES_IN_WORDS}.")
+    return ImageType(f"{name} is {article} {kind}, not a picture.", hint=hint)

@@ -4,6 +4,7 @@ There is no encoder. Each block of 32 × 32 pixels is stored as it is (`pcm_flag
 identity matrix, so a decoder returns exactly these pixels.
 """
 
+import math
 import re
 import struct
 
@@ -48,7 +49,7 @@ def _profile(bits):
     bits.u(8, 180)
 
 
-def _parameter_sets(width, height, depth):
+def _parameter_sets(width, height, depth, chroma):
     vps, sps, pps = _Bits(), _Bits(), _Bits()
     vps.u(16, 0b0000_11_000000_000_1)
     vps.u(16, 0xFFFF)
@@ -61,8 +62,8 @@ def _parameter_sets(width, height, depth):
     sps.u(8, 1)
     _profile(sps)
     wide, high = -(-width // CTB) * CTB, -(-height // CTB) * CTB
-    sps.ue(0, 3)
-    sps.flags("0")
+    sps.ue(0, chroma)
+    sps.flags("0" if chroma == 3 else "")
     sps.ue(wide, high)
     sps.flags("1")
     sps.ue(0, wide - width, 0, high - height)
@@ -89,14 +90,15 @@ def _parameter_sets(width, height, depth):
 
 
 def _slice(planes, depth):
-    """All blocks of planes (3, H, W) whose sides are multiples of `CTB`."""
+    """All blocks of planes (3 or 1, H, W) whose sides are multiples of `CTB`."""
     head = _Bits()
     head.flags("10")
     head.ue(0, 2)
     head.ue(0)
     out = [head.aligned()]
-    _, height, width = planes.shape
-    blocks = planes.reshape(3, height // CTB, CTB, width // CTB, CTB).transpose(1, 3, 0, 2, 4).reshape(-1, 3 * CTB * CTB)
+    count, height, width = planes.shape
+    blocks = planes.reshape(count, height // CTB, CTB, width // CTB, CTB).transpose(1, 3, 0, 2, 4)
+    blocks = blocks.reshape(-1, count * CTB * CTB)
     if depth == 8:
         stored = blocks.astype(np.uint8)
     else:
@@ -130,10 +132,10 @@ def full_box(kind, *content, version=0, flags=0):
     return box(kind, struct.pack(">I", version << 24 | flags), *content)
 
 
-def _configuration(sets, depth):
+def _configuration(sets, depth, chroma):
     """The decoder's configuration (ISO/IEC 14496-15, 8.3.3.1.2)."""
     head = bytes([1, 4]) + struct.pack(">I", 1 << 27) + b"\x90" + bytes(5) + bytes([180])
-    head += struct.pack(">HBBBBHBB", 0xF000, 0xFC, 0xFF, 0xF8 | depth - 8, 0xF8 | depth - 8, 0, 0x0F, 3)
+    head += struct.pack(">HBBBBHBB", 0xF000, 0xFC, 0xFC | chroma, 0xF8 | depth - 8, 0xF8 | depth - 8, 0, 0x0F, 3)
     return box(b"hvcC", head, *(struct.pack(">BHH", 0x80 | each[0] >> 1, 1, len(each)) + each for each in sets))
 
 
@@ -167,37 +169,42 @@ def position(x_micrometres):
     return full_box(b"cmex", struct.pack(">i", x_micrometres), flags=1)
 
 
-def heic(*pictures, primary=1, groups=b"", exif=b"", brand=b"heix"):
+def heic(*pictures, primary=1, groups=b"", exif=b"", auxiliary=0, brand=b"heix"):
     """A HEIC file.
 
     Args:
-        pictures: (pixels, depth in bits, properties); pixels uint8 or uint16 (H, W, 3). Their items are numbered from 1.
+        pictures: (pixels, depth in bits, properties); pixels uint8 or uint16, (H, W, 3) or grey (H, W). Their items are numbered from 1.
         primary: the main picture's number.
         groups: boxes of entity groups.
         exif: EXIF data of the main picture.
+        auxiliary: number of the picture that is auxiliary to the main one; 0 for none.
         brand: the major one.
     """
     properties, associations, infos, payloads, references = [], b"", b"", [], b""
     for number, (pixels, depth, extra) in enumerate(pictures, 1):
         height, width = pixels.shape[:2]
-        sets = _parameter_sets(width, height, depth)
-        padded = np.pad(pixels, ((0, -height % CTB), (0, -width % CTB), (0, 0)), mode="edge")
+        chroma = 3 if pixels.ndim == 3 else 0
+        sets = _parameter_sets(width, height, depth, chroma)
+        planes = pixels.transpose(2, 0, 1)[[1, 2, 0]] if chroma else pixels[None]  # the identity matrix: green, blue, red
+        padded = np.pad(planes, ((0, 0), (0, -height % CTB), (0, -width % CTB)), mode="edge")
         own = [
-            _configuration(sets, depth),
+            _configuration(sets, depth, chroma),
             full_box(b"ispe", struct.pack(">II", width, height)),
-            full_box(b"pixi", bytes([3, depth, depth, depth])),
+            full_box(b"pixi", bytes([len(planes), *[depth] * len(planes)])),
             *extra,
         ]
         properties += own
         numbers = [len(properties) - len(own) + place + 1 for place in range(len(own))]
         associations += struct.pack(">HB", number, len(own)) + bytes([numbers[0] | 0x80, *numbers[1:]])  # essential: the first
         infos += full_box(b"infe", struct.pack(">HH", number, 0), b"hvc1", b"\0", version=2)
-        data = _slice(padded.transpose(2, 0, 1)[[1, 2, 0]].astype(np.int64), depth)  # the identity matrix: green, blue, red
+        data = _slice(padded.astype(np.int64), depth)
         payloads.append(struct.pack(">I", len(data)) + data)
     if exif:
         payloads.append(struct.pack(">I", 0) + exif)
         infos += full_box(b"infe", struct.pack(">HH", len(payloads), 0), b"Exif", b"\0", version=2)
-        references = full_box(b"iref", box(b"cdsc", struct.pack(">HHH", len(payloads), 1, primary)))
+        references += box(b"cdsc", struct.pack(">HHH", len(payloads), 1, primary))
+    if auxiliary:
+        references += box(b"auxl", struct.pack(">HHH", auxiliary, 1, primary))
     count = len(payloads)
 
     def meta(start):
@@ -210,7 +217,7 @@ def heic(*pictures, primary=1, groups=b"", exif=b"", brand=b"heix"):
             full_box(b"hdlr", bytes(4), b"pict", bytes(13)),
             full_box(b"pitm", struct.pack(">H", primary)),
             full_box(b"iinf", struct.pack(">H", count), infos),
-            references,
+            full_box(b"iref", references) if references else b"",
             box(b"iprp", box(b"ipco", *properties), full_box(b"ipma", struct.pack(">I", len(pictures)), associations)),
             full_box(b"iloc", b"\x44\0", struct.pack(">H", count), locations),
             box(b"grpl", groups) if groups else b"",
@@ -231,3 +238,27 @@ def spatial(left, right, *, primary=1, focal=0.8, baseline=0.0192, calibrated=Tr
     about = [[intrinsics(focal, 0.5, 0.5), position(round(each * 1e6))] if calibrated else [] for each in (0.0, baseline)]
     views = [(view, 8, [nclx(), *given, *extra]) for view, given in zip((left, right), about, strict=True)]
     return heic(*views, primary=primary, groups=stereo_group(1, 2))
+
+
+def _element(value):
+    """A number of a depth representation SEI message (H.265, G.14.2.6): sign, exponent, and a mantissa of 32 bits."""
+    fraction, exponent = math.frexp(abs(value))
+    mantissa = round((fraction * 2 - 1) * (1 << 32)) if value else 0
+    return f"{int(value < 0)}{exponent - 1 + 31 if value else 0:07b}{31:05b}{min(mantissa, (1 << 32) - 1):032b}"
+
+
+def depth_property(low, high):
+    """Says that a picture is depth, and between which disparities its numbers lie (ISO/IEC 23008-12, 6.11.3)."""
+    bits = _Bits()
+    bits.flags("0011")  # d_min and d_max
+    bits.ue(1, 0)  # disparity; of the first view
+    bits.flags(_element(low) + _element(high))
+    payload = bits.aligned()
+    message = bytes([39 << 1, 1, 177, len(payload)]) + payload + b"\x80"
+    subtypes = struct.pack(">I", 4 + len(message)) + struct.pack(">I", len(message)) + message
+    return full_box(b"auxC", b"urn:mpeg:hevc:2015:auxid:2\0", subtypes)
+
+
+def portrait(rgb, depth, low, high, turn=()):
+    """A phone's portrait: the photo, and disparity between `low` and `high`, with the same turn."""
+    return heic((rgb, 8, [nclx(), *turn]), (depth, 8, [depth_property(low, high), *turn]), auxiliary=2)
