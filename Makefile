@@ -76,7 +76,7 @@ lock: ## Write requirements.lock anew from pyproject.toml
 	@folder=$$(mktemp -d) && $(PYTHON) -m venv $$folder/venv \
 	&& $$folder/venv/bin/python -m pip install --quiet '.[dev]' 'setuptools>=77' \
 	&& { sed -n '/^#/p' requirements.lock; $$folder/venv/bin/python -m pip freeze --all --exclude multiplane --exclude pip \
-	  | sed 's/+cpu$$//'; } > $$folder/lock && mv $$folder/lock requirements.lock && rm -r $$folder
+	  | sed -e 's/+cpu$$//' -e '/^pylibjxl==/s/$$/ ; sys_platform != "linux" or platform_machine == "x86_64"/'; } > $$folder/lock && mv $$folder/lock requirements.lock && rm -r $$folder
 
 clean: ## Remove what the set-up and the tools made; inbox, outbox and .state stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

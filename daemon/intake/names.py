@@ -13,7 +13,7 @@ Role = Literal["image", "sidecar", "depth", "raw", "companion", "twin", "downloa
 
 IMAGE_EXTENSIONS = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".jps", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".hif", ".avif",
-    ".avifs", ".psd", ".psb", ".bmp", ".gif",
+    ".avifs", ".jxl", ".psd", ".psb", ".bmp", ".gif",
 )  # fmt: skip
 SIDECAR_EXTENSIONS = (".yaml", ".yml")
 DEPTH_EXTENSIONS = (".depth.png", ".depth.tif", ".depth.tiff")
@@ -27,7 +27,7 @@ RAW_EXTENSIONS = (
 )  # fmt: skip
 # Pictures and drawings that a person may expect to work, by their endings.
 UNREAD_EXTENSIONS = {
-    ".jxl": "JPEG XL", ".jp2": "JPEG 2000", ".j2k": "JPEG 2000", ".jpf": "JPEG 2000", ".jxr": "JPEG XR", ".exr": "OpenEXR",
+    ".jp2": "JPEG 2000", ".j2k": "JPEG 2000", ".jpf": "JPEG 2000", ".jxr": "JPEG XR", ".exr": "OpenEXR",
     ".hdr": "Radiance HDR", ".tga": "TGA", ".dds": "DDS", ".qoi": "QOI", ".ppm": "PPM", ".pgm": "PGM", ".pbm": "PBM",
     ".pfm": "PFM", ".pcx": "PCX", ".sgi": "SGI", ".fits": "FITS", ".dcm": "DICOM", ".pict": "PICT", ".emf": "EMF", ".wmf": "WMF",
     ".ico": "an icon", ".icns": "an icon", ".cur": "a cursor", ".svg": "SVG", ".pdf": "PDF", ".ai": "Illustrator",

@@ -1,6 +1,7 @@
 """Reads pictures: checks limits before any pixel is loaded, decodes, turns upright, and returns 8-bit RGB and alpha.
 
-Each family of formats has a decoder of its own: `pillow_file`, `tiff_file`, `heif_file`, `photoshop`, `raw_file`.
+Each family of formats has a decoder of its own: `pillow_file`, `tiff_file`, `heif_file`, `photoshop`, `raw_file`,
+`jxl_file`.
 """
 
 import os
@@ -17,7 +18,7 @@ from daemon.contract.registry import PICTURES_IN_WORDS
 from daemon.errors import ImageType, ImageUnreadable
 from pipeline.image import formats
 from pipeline.image.colour import convert
-from pipeline.image.decoders import photoshop, pillow_file, raw_file, tiff_file
+from pipeline.image.decoders import jxl_file, photoshop, pillow_file, raw_file, tiff_file
 from pipeline.image.decoders.decoded import Decoded
 from pipeline.image.source_file import TRUNCATED, check_limits, damage_reported, display_name, open_source
 from pipeline.image.stereo import side_by_side
@@ -41,8 +42,8 @@ class Photo:
         icc: the embedded RGB profile; None means sRGB.
         profile: the profile's description, "sRGB" if there is none.
         bits: bits per channel in the file; `rgb` has 8, rounded.
-        format: "JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF", "BMP", "GIF", "PSD" or
-            "RAW" (the JPEG in a camera raw file).
+        format: "JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF", "BMP", "GIF", "PSD",
+            "JXL" or "RAW" (the JPEG in a camera raw file).
         orientation: the EXIF orientation in the file, 1 to 8. It has already been applied (for HEIC through the container's own
             rotation, whatever EXIF says). It is kept so that a depth picture of the unrotated photo can be turned as well.
         warnings: sentences for people about what was ignored.
@@ -65,8 +66,8 @@ class Photo:
 def read(path: bytes, *, limits: Limits) -> Photo:
     """Read a picture.
 
-    Formats: JPEG (including the multi-picture kind of phones), PNG, WebP, TIFF, HEIC, AVIF, BMP, GIF, Photoshop
-    documents, and the full-size JPEG in camera raw files. If
+    Formats: JPEG (including the multi-picture kind of phones), PNG, WebP, TIFF, HEIC, AVIF, BMP, GIF, JPEG XL,
+    Photoshop documents, and the full-size JPEG in camera raw files. If
     the file has several frames or pages, the first is used, with a warning; so is the left view of a stereo pair side by side.
 
     Args:
@@ -167,6 +168,8 @@ def _decode(kind: str, path: bytes, file: BinaryIO, limits: Limits, *, numbers: 
         return tiff_file.decode(path, file, limits, numbers=numbers)
     if kind == formats.PHOTOSHOP:
         return photoshop.decode(path, file, limits)
+    if kind == formats.JPEG_XL:
+        return jxl_file.decode(path, file, limits)
     if kind == formats.RAW:
         return raw_file.decode(path, file, limits)
     if kind == "HEIC":

@@ -12,6 +12,7 @@ HEAD_BYTES = 4096  # enough for every signature here, and to recognise text
 
 PHOTOSHOP = "Photoshop document"
 RAW = "camera raw file"
+JPEG_XL = "JPEG XL picture"
 # (offset, signature, what people call it); the first match wins. Sources: the specifications of the formats.
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8\xff", "JPEG"),
@@ -44,8 +45,8 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (40, b" EMF", "Windows drawing"),
     (0, b"\xd7\xcd\xc6\x9a", "Windows drawing"),
     (0, b"\xff\x4f\xff\x51", "JPEG 2000 picture"),
-    (0, b"\xff\x0a", "JPEG XL picture"),
-    (0, b"\x00\x00\x00\x0cJXL ", "JPEG XL picture"),
+    (0, b"\xff\x0a", JPEG_XL),
+    (0, b"\x00\x00\x00\x0cJXL ", JPEG_XL),
     (0, b"\x00\x00\x00\x0cjP  ", "JPEG 2000 picture"),
     (0, b"\x76\x2f\x31\x01", "OpenEXR picture"),
     (0, b"FUJIFILMCCD-RAW", RAW),
@@ -78,7 +79,7 @@ _BRANDS: dict[bytes, str] = {
     b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"heim": "HEIC", b"heis": "HEIC", b"hevc": "HEIC",
     b"hevx": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC", b"crx ": RAW,
 }  # fmt: skip
-PICTURES = frozenset({"JPEG", "PNG", "WebP", "TIFF", "HEIC", "AVIF", "BMP", "GIF", PHOTOSHOP, RAW})
+PICTURES = frozenset({"JPEG", "PNG", "WebP", "TIFF", "HEIC", "AVIF", "BMP", "GIF", PHOTOSHOP, RAW, JPEG_XL})
 SEQUENCE = "HEIC sequence"
 _STILL, _MOVING = frozenset([b"heic", b"heix", b"heim", b"heis", b"mif1"]), frozenset([b"hevc", b"hevx", b"msf1"])
 _NETPBM = re.compile(rb"P([1-7Ff])[ \t\r\n]")
@@ -86,7 +87,7 @@ _EXPORT = "Open it in {} and export it as PNG or TIFF, then drop that."
 #: Pictures that other programs can open, and what to do with them.
 OTHER_PICTURES = {
     **dict.fromkeys(
-        ("JPEG XL picture", "JPEG 2000 picture", "Mac icon", "Windows icon", "Windows cursor", "PDF"),
+        (JPEG_XL, "JPEG 2000 picture", "Mac icon", "Windows icon", "Windows cursor", "PDF"),
         _EXPORT.format("Preview or another viewer"),
     ),
     **dict.fromkeys(
@@ -192,7 +193,7 @@ def is_cut_off(file: BinaryIO) -> bool:
         return int.from_bytes(head[2:6], "little") > size
     if kind == "WebP":
         return int.from_bytes(head[4:8], "little") + 8 > size
-    if kind in ("HEIC", "AVIF"):
+    if kind in ("HEIC", "AVIF") or (kind == JPEG_XL and head.startswith(b"\0")):
         return _boxes_run_past(file, size)
     if kind == "TIFF" and len(head) >= 8:
         return _directory_runs_past(head, size)

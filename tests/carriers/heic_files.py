@@ -173,7 +173,8 @@ def heic(*pictures, primary=1, groups=b"", exif=b"", auxiliary=0, brand=b"heix")
     """A HEIC file.
 
     Args:
-        pictures: (pixels, depth in bits, properties); pixels uint8 or uint16, (H, W, 3) or grey (H, W). Their items are numbered from 1.
+        pictures: (pixels, depth in bits, properties); pixels uint8 or uint16, (H, W, 3) or grey (H, W). Items are
+            numbered from 1.
         primary: the main picture's number.
         groups: boxes of entity groups.
         exif: EXIF data of the main picture.

@@ -12,7 +12,7 @@ import zipfile
 
 import numpy as np
 
-from tests.carriers import heic_files, raw_files
+from tests.carriers import heic_files, jxl_files, raw_files
 from tests.unit.pictures import encoded, landscape
 
 RGB = landscape(16, 24)
@@ -53,8 +53,8 @@ def _box_file(brand):
 
 #: what it is → (name, bytes)
 KINDS = {
-    "JPEG XL": ("photo.jxl", b"\xff\x0a" + bytes(60)),
-    "JPEG XL in a container": ("photo.jxl", b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(60)),
+    "JPEG XL animation": ("photo.jxl", jxl_files.jxl(landscape(41, 59), animation=True)),
+    "JPEG XL in unknown colours": ("photo.jxl", jxl_files.jxl(landscape(41, 59), (jxl_files.P3, jxl_files.DCI))),
     "JPEG 2000": ("photo.jp2", encoded(RGB, "JPEG2000")),
     "JPEG 2000, bare": ("photo.j2k", b"\xff\x4f\xff\x51" + bytes(60)),
     "JPEG XR": ("photo.jxr", b"II\xbc\x01" + bytes(60)),

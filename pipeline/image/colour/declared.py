@@ -63,7 +63,7 @@ def _of_file(kind: str, file: BinaryIO, image: Image.Image | None, icc: bytes | 
         numbers = cicp_of(icc)
         if numbers is None or numbers[1] not in (PQ_NUMBER, HLG_NUMBER):
             return Declared(icc=icc)
-        return Declared(_numbered(*numbers)[0])
+        return Declared(numbered(*numbers)[0])
     if kind in ("AVIF", "HEIF"):
         space, remark = in_boxes(file)
     elif kind == "JPEG" and image is not None:
@@ -82,7 +82,7 @@ def in_png(file: BinaryIO) -> tuple[Found, bool]:
         length, kind = struct.unpack(">I4s", head)
         data = file.read(min(length, 32))
         if kind == b"cICP" and len(data) == 4:
-            return _numbered(data[0], data[1], narrow=data[3] == 0), True
+            return numbered(data[0], data[1], narrow=data[3] == 0), True
         if kind == b"gAMA" and len(data) == 4:
             gamma = int.from_bytes(data, "big") / 100_000
         elif kind == b"cHRM" and len(data) == 32:
@@ -99,7 +99,7 @@ def in_boxes(file: BinaryIO) -> Found:
     for kind, data in main_properties(file):
         if kind == b"colr" and data[:4] == b"nclx" and len(data) >= 11:
             primaries, transfer = struct.unpack_from(">HH", data, 4)
-            return _numbered(primaries, transfer)  # the decoder deals with the range
+            return numbered(primaries, transfer)  # the decoder deals with the range
     return None, None
 
 
@@ -130,6 +130,7 @@ def visible_part(file: BinaryIO, width: int, height: int) -> tuple[slice, slice]
     return clean_aperture(data, width, height)
 
 
-def _numbered(primaries: int, transfer: int, *, narrow: bool = False) -> Found:
+def numbered(primaries: int, transfer: int, *, narrow: bool = False) -> Found:
+    """The space that numbers of H.273 mean."""
     space, unknown = space_of(primaries, transfer, narrow=narrow)
     return (None if space.is_srgb else space), (_NOT_KNOWN.format(unknown) if unknown else None)
