@@ -3,7 +3,7 @@
 from typing import BinaryIO
 
 from daemon.contract.messages import Limits
-from pipeline.image import formats, heif
+from pipeline.image import boxes, formats, heif
 from pipeline.image.colour import declared
 from pipeline.image.decoders.decoded import MODES, ORIENTATION, Decoded, dpi_in
 from pipeline.image.source_file import check_limits, display_name
@@ -18,7 +18,7 @@ def decode(path: bytes, file: BinaryIO, limits: Limits) -> Decoded:
     check_limits(path, limits, pixels=main.size)
     pixels, mode = heif.main_samples(container)
     pixels = heif.cropped(pixels, crop)
-    left_out = len(container) - 1
+    left_out = len(container) - 1 - (boxes.stereo_pair(file) is not None)  # the second view is used as depth
     bits = int(main.info["bit_depth"])
     exif = heif.exif_of(container)
     orientation = exif.get(ORIENTATION, 1)

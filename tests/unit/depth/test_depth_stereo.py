@@ -73,6 +73,7 @@ def test_depth_is_right_to_a_pixel_and_holes_are_marked(command, carrier):
     assert photo.rgb.shape == left.shape
     assert np.abs(photo.rgb.astype(float) - (left[:, ::-1] if is_mirrored else left)).mean() < 8
     assert (found.provenance.source, found.provenance.method) == ("photo", "stereo")
+    assert not any("pictures" in each for each in photo.warnings)
     # The map is stretched to 0…1; undo that with the scene's own ends.
     low, high = expected[found.valid].min(), expected[found.valid].max()
     pixels = low + found.values * (high - low)
