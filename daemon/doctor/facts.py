@@ -36,6 +36,7 @@ from daemon.fs import FileSystem
 from daemon.journal.lock import is_running
 from daemon.outbox import Health
 from daemon.platform.mounts import mount_of
+from daemon.platform.packages import unwritable
 from daemon.platform.sandbox import missing
 from daemon.platform.service import Manager, manager
 from daemon.settings import Settings
@@ -89,6 +90,7 @@ def gather(settings: Settings, fs: FileSystem) -> Facts:
             clock=_clock(fs, paths.inbox_bytes, writable=writable),
             service=_service(fs, manager()),
             not_prevented=missing(),
+            unwritable=unwritable(),
             settings={
                 "digest": settings.digest,
                 "device": settings.worker.device,

@@ -12,16 +12,17 @@ from daemon.contract.manifest import Depth
 from daemon.contract.messages import Limits
 from daemon.contract.names import to_text
 from daemon.errors import DepthUnreadable, JobError, is_passing
-from pipeline.depth.depth_map import DepthMap, normalised
+from pipeline.depth.depth_map import DepthMap, stretched
 from pipeline.image import decode
 from pipeline.image.stereo import views
-from pipeline.image.stereo.matching import Measured, NoMatch, measure
+from pipeline.image.stereo.matching import NoMatch, measure
 from pipeline.image.turning import upright
+from pipeline.layers.distances import Distances
 
 OUTLIERS = 0.001
 """The fraction of the readings that may be wrong at each end, and is clipped."""
 NEAREST, FARTHEST = 0.05, 10_000.0
-"""Metres: distances outside these, computed from what a file says about its cameras, are not reported."""
+"""Metres: if the nearest point is not between these, what the file says about its cameras is wrong."""
 
 
 def read(path: bytes, *, photo: decode.Photo, limits: Limits) -> DepthMap | None:
@@ -69,18 +70,16 @@ def read(path: bytes, *, photo: decode.Photo, limits: Limits) -> DepthMap | None
         polarity="disparity",
         method="stereo",
         valid=round(float(valid.mean()), 4),
-        distances=_distances(measured, found),
     )
-    return DepthMap(normalised(disparity, valid, outliers=OUTLIERS), valid, provenance)
+    values, far, near = stretched(disparity, valid, outliers=OUTLIERS)
+    return DepthMap(values, valid, provenance, distances=_distances(far, near, measured.disparity.shape[1], found))
 
 
-def _distances(measured: Measured, found: views.Views) -> tuple[float, float] | None:
-    """The nearest and the farthest distance in metres; None if the file does not say how the cameras stand."""
+def _distances(far: float, near: float, width: int, found: views.Views) -> Distances | None:
+    """What two disparities, in pixels of views that are `width` pixels wide, mean in space; None if the file does not say."""
     if found.reach is None:
         return None
-    scale = measured.disparity.shape[1] / found.photo.shape[1]
-    readings = measured.disparity[measured.valid] / scale - found.offset
-    low, high = (float(each) for each in np.quantile(readings, (OUTLIERS, 1.0 - OUTLIERS)))
-    if low <= 0.0 or not NEAREST <= found.reach / high <= found.reach / low <= FARTHEST:
-        return None
-    return round(found.reach / high, 3), round(found.reach / low, 3)
+    scale = found.photo.shape[1] / width
+    inverse_far, inverse_near = ((each * scale - found.offset) / found.reach for each in (far, near))
+    plausible = 1 / FARTHEST <= inverse_near <= 1 / NEAREST and inverse_near > inverse_far
+    return Distances(inverse_far, inverse_near, in_metres=True) if plausible else None

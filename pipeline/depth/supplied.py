@@ -17,11 +17,12 @@ from daemon.contract.names import to_text
 from daemon.contract.spec import DepthKind
 from daemon.errors import DepthMissing, DepthUnreadable, ImageTooLarge, ImageType, ImageUnreadable, SourceMissing
 from pipeline.depth import zeros
-from pipeline.depth.depth_map import DepthMap, Mask, inverse, normalised
+from pipeline.depth.depth_map import DepthMap, Mask, inverse, stretched
 from pipeline.depth.source import Progress, Source, path_of
 from pipeline.image import decode
 from pipeline.image.auxiliary.beside import same_shape
 from pipeline.image.turning import upright
+from pipeline.layers.distances import Distances
 
 # Stray zeros (clipped noise, a resampled edge) are below this fraction; a background painted with 0 is far above it.
 _MANY_ZEROS = 0.01
@@ -66,12 +67,14 @@ def read(path: bytes, kind: DepthKind, *, photo: decode.Photo, limits: Limits) -
             raw = np.where(empty, raw[valid].min(), raw)
         valid |= empty
     share = float(valid.mean())
-    values = normalised(inverse(raw, valid) if kind == "distance" else raw, valid)
+    values, far, near = stretched(inverse(raw, valid) if kind == "distance" else raw, valid)
     return DepthMap(
         values=values,
         valid=None if share == 1.0 else valid,
         provenance=Depth(source="file", polarity=kind, valid=share),
         warnings=_remarks(name, kind, float(empty.mean()), at_the_end, values, fractions=raw.dtype.kind == "f"),
+        # Of a disparity nobody knows where its zero is; of distances only the unit is unknown.
+        distances=Distances(far, near, in_metres=False) if kind == "distance" and near > far else None,
     )
 
 

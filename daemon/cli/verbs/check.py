@@ -9,8 +9,9 @@ import typer
 from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_of, too_large
 from daemon.contract.names import to_text
 from daemon.contract.registry import PICTURES_IN_WORDS
-from daemon.errors import JobError
+from daemon.errors import FormatUnavailable, JobError
 from daemon.intake.names import BATCH_NAME, PRESET_NAME, classify, key_of
+from daemon.platform.packages import how_to_install, unwritable
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, JobKind, parse, render, resolve
 
@@ -72,4 +73,10 @@ def _check_yaml(name: bytes, data: bytes, settings: Settings) -> tuple[bool, str
         )
     except JobError as error:
         return False, f"{error.code}: {error.message}\n{error.info().hint}"
+    for each in unwritable(spec.formats):
+        cannot = FormatUnavailable(
+            f"This machine cannot write the format {each.word}, because the package {each.package} is not installed.",
+            hint=f"Install it: {how_to_install(each.package)}",
+        )
+        return False, f"{cannot.code}: {cannot.message}\n{cannot.info().hint}"
     return True, render(spec).decode().rstrip()

@@ -126,9 +126,10 @@ def test_distances_are_in_metres_if_the_file_says_how_the_cameras_stand(command)
     left, right, truth, _ = scene()
     reach = 0.8 * left.shape[1] * 0.0192
     _, found = read(command(heic_files.spatial(left, right, focal=0.8, baseline=0.0192), "photo.heic"))
-    assert found.provenance.distances == pytest.approx((reach / truth.max(), reach / truth.min()), rel=0.1)
+    assert found.distances.in_metres
+    assert (found.distances.near, found.distances.far) == pytest.approx((truth.max() / reach, truth.min() / reach), rel=0.1)
     _, found = read(command(heic_files.spatial(left, right, calibrated=False), "photo.heic"))
-    assert found.provenance.distances is None
+    assert found.distances is None
 
 
 OTHER = scene(9)[0]
