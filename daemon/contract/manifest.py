@@ -87,6 +87,9 @@ class Depth(Frozen):
     figures: Count | None = Field(None, description="how many figures an estimate without a model found; null for other sources")
     polarity: Literal["disparity", "distance"] = Field(description="what larger values of the source meant before conversion")
     valid: Share = Field(1.0, description="fraction of the pixels that the source measured")
+    method: Literal["stereo"] | None = Field(
+        None, description="stereo: measured by matching the two views in the photo; null: as the source stores or estimates it"
+    )
 
 
 Precision = Literal["float32", "float16", "bfloat16"]

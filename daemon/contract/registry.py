@@ -7,7 +7,7 @@ All code that lists formats or sources uses this registry: the YAML reader, the 
 from dataclasses import dataclass
 
 #: The formats of pictures that can be dropped, for sentences.
-PICTURES_IN_WORDS = "JPEG, PNG, WebP, TIFF, HEIC, AVIF, PSD, BMP or GIF"
+PICTURES_IN_WORDS = "JPEG, PNG, WebP, TIFF, HEIC, AVIF, JPEG XL, PSD, BMP or GIF"
 
 
 @dataclass(frozen=True)

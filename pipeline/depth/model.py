@@ -16,9 +16,10 @@ from daemon.contract.spec import DepthQuality
 from daemon.errors import ModelFailed
 from pipeline import devices
 from pipeline.depth import tiled_averaging
-from pipeline.depth.depth_map import DepthMap, Distances, inverse, normalised, stretched
+from pipeline.depth.depth_map import DepthMap, inverse, normalised, stretched
 from pipeline.depth.preparation import Preparation, prepare, prompt_of, read_preparation
 from pipeline.devices import Device
+from pipeline.layers.distances import Distances
 from pipeline.weights import Polarity, Weights
 from pipeline.weights.network import load, quiet
 

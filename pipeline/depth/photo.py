@@ -1,5 +1,7 @@
 """Reads the depth that the phone stored in the photo: an auxiliary picture of a HEIC or JPEG file.
 
+If there is none, the second view of a stereo photo gives the depth (`pipeline.depth.stereo`).
+
 If a model that makes such depth finer is installed (`prompt: photo` in the list of models), `auto` uses it. `depth: photo`
 always uses the depth as it is stored.
 
@@ -20,12 +22,13 @@ from daemon.contract.manifest import Depth
 from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.names import to_text
 from daemon.errors import DepthMissing, DepthUnreadable, JobError, is_passing
-from pipeline.depth import learned
-from pipeline.depth.depth_map import DepthMap, Distances, inverse, stretched
+from pipeline.depth import learned, stereo
+from pipeline.depth.depth_map import DepthMap, inverse, stretched
 from pipeline.depth.source import PassedOver, Progress, Source, path_of
 from pipeline.image import decode
 from pipeline.image.auxiliary import beside
 from pipeline.image.auxiliary.pictures import DISPARITY, INVERSE_Z, DepthImage, Z
+from pipeline.layers.distances import Distances
 
 FARTHEST = 16.0
 """The largest distance in a prompt, as a multiple of the smallest. A phone's lidar measures from 0.3 to 5 m, about this ratio."""
@@ -129,22 +132,23 @@ def _bound(value: Any) -> float | None:  # noqa: ANN401  whatever the container'
 
 def _asked_for(picture: decode.Photo, job: JobCommand, _progress: Progress) -> DepthMap:
     stored = read(path_of(job, job.image), photo=picture, limits=job.limits)
-    if stored is None:
+    found = stored.depth_map() if stored else stereo.read(path_of(job, job.image), photo=picture, limits=job.limits)
+    if found is None:
         raise DepthMissing(
-            f"{as_code('depth: photo')} was asked for, but {job.image} holds no depth.",
+            f"{as_code('depth: photo')} was asked for, but {job.image} holds neither depth nor a second view.",
             hint="Phones store depth in HEIC and JPEG portraits, and many programs remove it; "
             f"use {as_code('depth: auto')} instead.",
         )
-    return stored.depth_map()
+    return found
 
 
 def _find(picture: decode.Photo, job: JobCommand, progress: Progress) -> DepthMap | None:
     try:
         stored = read(path_of(job, job.image), photo=picture, limits=job.limits)
+        if stored is None:
+            return stereo.read(path_of(job, job.image), photo=picture, limits=job.limits)
     except DepthUnreadable as reason:
         raise PassedOver(f"{reason.message} Another source was used.") from reason
-    if stored is None:
-        return None
     made_finer = learned.finer(picture, stored.distance(), job, progress)
     if made_finer is None:
         return stored.depth_map()

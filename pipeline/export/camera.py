@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.depth.depth_map import Distances
+from pipeline.layers.distances import Distances
 
 ASSUMED_NEAR, ASSUMED_FAR = 2.0, 10.0
 """Units to disparity 1 and 0 if the source does not say: somebody two metres away before a background at ten."""

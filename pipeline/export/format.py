@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from daemon.contract.manifest import Depth
 from daemon.contract.registry import FORMATS
-from pipeline.depth.depth_map import Distances
 from pipeline.export.camera import Camera, camera_before
 from pipeline.export.moving.motion import DEFAULT, Motion
 from pipeline.image.decode import Photo
+from pipeline.layers.distances import Distances
 from pipeline.layers.layering import Layers, shifts
 
 Progress = Callable[[float], None]

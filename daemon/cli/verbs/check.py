@@ -44,14 +44,17 @@ def _check(path: Path, settings: Settings) -> tuple[bool, str]:
     role = classify(name, in_inbox=False).role
     if role in ("sidecar", "control"):
         return _check_yaml(name, data, settings)
-    if role in ("image", "depth") and (large := too_large(path, settings)) is not None:
+    if role in ("image", "raw", "depth") and (large := too_large(path, settings)) is not None:
         return False, f"{large.code}: {large.message}\n{large.info().hint}"
     if role == "image":
         return True, "a picture, judging by its name; the worker checks its content when it is dropped"
     if role == "depth":
         return True, "a depth picture by its name; drop it beside its photo"
     if role == "raw":
-        return False, "camera raw files are not supported; export it as TIFF or HEIC"
+        return True, (
+            f"a camera raw file: if it gets a YAML file of its own ({path.name}.yaml), the preview in it is layered, if "
+            "that has the full size; better export it as TIFF or HEIC"
+        )
     return False, f"neither a supported picture ({PICTURES_IN_WORDS}) nor a YAML file"
 
 

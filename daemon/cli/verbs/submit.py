@@ -123,7 +123,7 @@ def _check(image: Path, options: dict[str, object], settings: Settings) -> None:
     if not image.is_file():
         print_error(f"{image}: no such file", "Check the name and the folder.")
         raise typer.Exit(2)
-    if classify(os.fsencode(image.name), in_inbox=True).role != "image":
+    if classify(os.fsencode(image.name), in_inbox=True).role not in ("image", "raw"):
         print_error(
             f"{image}: the name isn't a picture's",
             f"Pictures end in {', '.join(IMAGE_EXTENSIONS[:-1])} or {IMAGE_EXTENSIONS[-1]}.",

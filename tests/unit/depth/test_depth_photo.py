@@ -12,7 +12,7 @@ from pipeline.depth import photo
 from pipeline.image import decode, heif
 from pipeline.image.auxiliary import beside
 from pipeline.image.auxiliary.pictures import DepthImage
-from tests import phone_files
+from tests.carriers import phone_files
 
 LIMITS = Limits(max_bytes=10**8, max_pixels=10**8)
 PUG = SAMPLES / "iphone_pug_original.heic"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.depth.depth_map import Distances
 from pipeline.export.camera import ASSUMED_FAR, ASSUMED_NEAR, MOST_APART, Camera, camera_before
+from pipeline.layers.distances import Distances
 
 RANGES = ((0.0, 0.2), (0.2, 0.6), (0.6, 1.0))
 SHIFTS = (0.0, 0.03 * 3 / 7, 0.03)

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from daemon.contract.manifest import Depth, Manifest, Recomposition, Split
-from pipeline.depth.depth_map import Distances
 from pipeline.export import manifest
 from pipeline.export.camera import camera_before
+from pipeline.layers.distances import Distances
 
 
 def test_layers_are_named_back_to_front_and_each_once() -> None:

@@ -4,9 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.contract.manifest import Depth
-from pipeline.depth.depth_map import Distances
 from pipeline.export.format import Pictures
 from pipeline.image.decode import Photo
+from pipeline.layers.distances import Distances
 from pipeline.layers.layering import Layers
 from pipeline.layers.recompose import compose
 
