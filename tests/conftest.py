@@ -19,7 +19,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from tests import running_order
 
-# Nothing of what is imported and collected is garbage, and looking for some takes a fifth of the time: off until all is collected.
+# Nothing of what is imported and collected is garbage, and looking for some takes a fifth of that time.
 gc.disable()
 #: How many objects are made between two searches for garbage. Python's 700 costs a tenth of the time of tests that make many.
 _OBJECTS = 10_000
