@@ -17,7 +17,7 @@ from daemon.contract.spec import JobSpec
 from pipeline.image import decode
 from pipeline.run import run
 from tests import phone_files
-from tests.unit.estimates import each_photo_searched_once
+from tests.estimates import each_photo_searched_once
 from tests.unit.pictures import SAMPLES, encoded, exif, landscape, png16, stored
 
 LIMITS = Limits(max_bytes=50_000_000, max_pixels=50_000_000)

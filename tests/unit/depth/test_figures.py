@@ -9,7 +9,7 @@ from pipeline.depth import cues
 from pipeline.depth.figures import finding, proposals
 from pipeline.depth.figures.proposals import Evidence, whole
 from pipeline.layers.layering import layer_picture
-from tests.unit.estimates import each_photo_searched_once
+from tests.estimates import each_photo_searched_once
 
 
 def scene(*things, height=300, width=400):
