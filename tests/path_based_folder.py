@@ -82,6 +82,9 @@ class ByPath:
         self._check(name, wanted)
         return self.fs.copy(self._at(name), to._at(new))
 
+    def duplicate(self, name: bytes, to: "ByPath", new: bytes) -> None:
+        self.fs.copy(self._at(name), to._at(new))
+
     def create(self, name: bytes) -> int:
         return self.fs.create(self._at(name))
 

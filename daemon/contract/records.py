@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchUnderWay
+from daemon.contract.ended.follow_ups import FollowUp, FollowUpFailed, FollowUpOver, FollowUpOwed
 from daemon.contract.older_values import LenientSource, LenientTimings
 from daemon.contract.segment_records import SegmentStart
 from daemon.contract.spec import JobSpec, Mode
@@ -193,7 +194,7 @@ class CancelRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """The job has ended. Only a retry continues it."""
+    """The job has ended. Only a retry continues it. `owes`: what is to be done after this end, by the settings of that time."""
 
     event: Literal["ended"] = "ended"
     job: str
@@ -202,6 +203,7 @@ class Ended:
     source: LenientSource | None = None
     warnings: tuple[str, ...] = ()
     processing_seconds: float | None = None
+    owes: tuple[FollowUp, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +256,8 @@ class Job:
         published: the `publishing` record of the result; None if there is no result.
         discarded: whether somebody moved its folder out of the outbox before it had ended.
         notes: warnings that were added after it was accepted.
+        troubles: why something after its end failed, by what it is; a sentence each.
+        delivered: the absolute path of the folder to which its result was delivered; None if it was not.
         place: where the files of a claimed job are: in source/, on their way back to the inbox, or in the inbox.
         back: the last record of a return to the inbox; None if there was none.
     """
@@ -279,6 +283,8 @@ class Job:
     ended: Ended | None = None
     discarded: bool = False
     notes: tuple[str, ...] = ()
+    troubles: tuple[tuple[FollowUp, str], ...] = ()
+    delivered: str | None = None
     place: Place = "source"
     back: Returning | None = None
 
@@ -286,6 +292,11 @@ class Job:
     def image(self) -> ClaimedFile:
         """The file of the job's picture."""
         return next(file for file in self.accepted.files if file.role == "image")
+
+    @property
+    def preset(self) -> str | None:
+        """The name of the preset folder that it was dropped into; None for a single drop or a batch."""
+        return self.accepted.folder or None if self.accepted.batch is None else None
 
     @property
     def priority(self) -> int:
@@ -317,6 +328,9 @@ AnyRecord = (
     | Requeued
     | Removed
     | Noted
+    | FollowUpOwed
+    | FollowUpFailed
+    | FollowUpOver
     | BatchUnderWay
     | BatchClosing
     | BatchClosed

@@ -92,4 +92,7 @@ class Status(Frozen):
     warnings: tuple[str, ...] = ()
     outputs: tuple[Output, ...] = ()
     manifest: str | None = Field(None, description="path of the layer manifest, relative to the job's folder")
+    delivered: str | None = Field(
+        None, description="the folder to which the result was delivered, as `deliver` in the settings says"
+    )
     depth_source: Word | None = Field(None, description="where the depth of a completed job came from, as in its manifest")

@@ -14,7 +14,7 @@ from daemon.fs.removable import folder_obstacle, name_obstacle
 from daemon.fs.untrusted_paths import enter
 from daemon.fs.walk import kind_of
 from daemon.platform.durability import full_sync
-from daemon.platform.files import copy_attributes, is_fixed, open_for_writing_elsewhere
+from daemon.platform.files import clone, copy_attributes, is_fixed, open_for_writing_elsewhere
 
 _CHUNK = 1 << 20
 #: Flags that open a name without following a link, and without waiting for the other end of a FIFO.
@@ -186,6 +186,16 @@ class LocalFolder:
         """Copy the wanted file into another held folder."""
         with open_regular(name, folder=self.fd, wanted=wanted) as reading:
             return copy_open(reading, to.create(new))
+
+    def duplicate(self, name: bytes, to: HeldFolder, new: bytes) -> None:
+        """Make a durable copy of a file in another held folder. It shares the file's blocks if the disk can do that."""
+        target = _fd_of(to)
+        with open_regular(name, folder=self.fd) as reading:
+            if clone(reading, target, new):
+                with open_regular(new, folder=target) as made:
+                    full_sync(made)
+            else:
+                copy_open(reading, to.create(new))
 
     def create(self, name: bytes) -> int:
         """Make a new, empty file and open it for writing."""

@@ -118,6 +118,13 @@ class HeldFolder(Protocol):
     def copy(self, name: bytes, to: "HeldFolder", new: bytes, wanted: Wanted) -> str:
         """`FileSystem.copy` into another held folder. Copies nothing and raises OSError (ESTALE) if it is not the wanted file."""
 
+    def duplicate(self, name: bytes, to: "HeldFolder", new: bytes) -> None:
+        """Copy a regular file into another held folder; its bytes are durable when this returns, its name is not.
+
+        If the disk can do that, both files share their blocks until one of them is changed. If interrupted, part of the copy
+        remains. Refuses links; FileExistsError if the name is taken.
+        """
+
     def create(self, name: bytes) -> int:
         """See `FileSystem.create`."""
 

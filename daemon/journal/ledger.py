@@ -41,7 +41,7 @@ class Ledger:
             self.jobs.apply(entry)
             self._publish(entry.record)
         if self._journal.is_full(len(self.jobs.live)):
-            self._journal.rotate(list(self.jobs.live.values()), self.jobs.batch_records())
+            self._journal.rotate(list(self.jobs.live.values()), self.jobs.other_records())
         return entries
 
     def _publish(self, record: AnyRecord) -> None:

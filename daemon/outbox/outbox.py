@@ -262,9 +262,13 @@ class Outbox:
 
     # -- views ------------------------------------------------------------------------------------------------------------
 
+    def as_json(self, status: Status) -> bytes:
+        """The content of a job's status.json, with the commands in its sentences filled in."""
+        return self.commands.fill_all(status).model_dump_json(indent=2).encode() + b"\n"
+
     def write_status(self, status: Status, *, durable: bool = False) -> None:
         """Write a job's status.json. With `durable`, sync it."""
-        data = self.commands.fill_all(status).model_dump_json(indent=2).encode() + b"\n"
+        data = self.as_json(status)
         with self.held_job(status.job_id) as folder:
             write_atomic(folder, b"status.json", data, durable=durable)
 

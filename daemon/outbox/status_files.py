@@ -145,6 +145,7 @@ def status_of(
         warnings=_warnings(job),
         outputs=published.outputs if published else (),
         manifest=published.manifest if published else None,
+        delivered=job.delivered,
         depth_source=published.depth_source if published else None,
     )
 
@@ -195,6 +196,7 @@ def _retry_hint(job: Job, error: ErrorInfo, retry_at: float | None) -> str:
 
 
 def _warnings(job: Job) -> tuple[str, ...]:
+    later = job.notes + tuple(trouble for _what, trouble in job.troubles)
     if job.published:
-        return job.accepted.warnings + job.published.warnings + job.notes
-    return (job.ended.warnings if job.ended else job.accepted.warnings) + job.notes
+        return job.accepted.warnings + job.published.warnings + later
+    return (job.ended.warnings if job.ended else job.accepted.warnings) + later

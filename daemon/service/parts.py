@@ -15,7 +15,11 @@ from daemon.claiming.batches import Batches
 from daemon.claiming.claims import Claims
 from daemon.claiming.moving import Mover
 from daemon.contract.status import Progress
+from daemon.following.deliveries import Background, Deliveries
+from daemon.following.hook_process import HookProcess
+from daemon.following.hooks import Hooks, StartHook
 from daemon.fs import FileSystem
+from daemon.fs.background import run_in_thread
 from daemon.health.system_health import SystemHealth
 from daemon.journal import History, Journal
 from daemon.journal.ledger import Ledger
@@ -55,7 +59,8 @@ class Machine:
     """What the parts depend on outside the home.
 
     `program` returns a number that changes whenever the program on the disk changes. `inbox_is_local` returns whether the inbox
-    is on a local disk now. `clock` returns monotonic seconds; `wall_clock` returns seconds since 1970.
+    is on a local disk now. `clock` returns monotonic seconds; `wall_clock` returns seconds since 1970. `in_background` runs a
+    function beside the loop; `start_hook` starts a command of the settings.
     """
 
     selector: selectors.BaseSelector
@@ -67,6 +72,8 @@ class Machine:
     inbox_is_local: Callable[[], bool]
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
+    in_background: Background = run_in_thread
+    start_hook: StartHook = HookProcess
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,8 @@ class Parts:
     warm_workers: WarmWorkers
     trash_actions: TrashActions
     requests: Requests
+    deliveries: Deliveries
+    hooks: Hooks
 
 
 def wire(home: Home, machine: Machine) -> Parts:
@@ -118,6 +127,7 @@ def wire(home: Home, machine: Machine) -> Parts:
         ledger,
         progress,
         lambda most: ended_before(history, most),
+        history.job,
         pauses.left,
         fetch_model,
         settings.digest,
@@ -153,4 +163,20 @@ def wire(home: Home, machine: Machine) -> Parts:
     ledger.subscribe(folder.on_record, views.on_record, notifications.on_record)
     trash_actions = TrashActions(fs, ledger, outbox, runs, views)
     requests = Requests(fs, settings, ledger, outbox, runs, history.job, history.batch, clock=clock)
-    return Parts(forecast, mover, batches, claims, folder, runs, views, notifications, warm_workers, trash_actions, requests)
+    deliveries = Deliveries(fs, settings, ledger, outbox, history.job, clock, machine.in_background)
+    hooks = Hooks(settings, ledger, outbox, history.job, deliveries.comes_first, clock, machine.start_hook)
+    return Parts(
+        forecast,
+        mover,
+        batches,
+        claims,
+        folder,
+        runs,
+        views,
+        notifications,
+        warm_workers,
+        trash_actions,
+        requests,
+        deliveries,
+        hooks,
+    )

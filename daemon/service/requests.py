@@ -177,6 +177,8 @@ class Requests:
             published=None,
             ended=None,
             discarded=False,
+            troubles=(),
+            delivered=None,
         )
         self.ledger.record(Requeued(job=job.job_id, value=value))
         return answer

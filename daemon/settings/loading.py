@@ -85,6 +85,7 @@ def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[
         models=folders.models,
         catalogue=folders.catalogue,
         beside=beside,
+        deliveries=settings.deliver.folder,
         is_network=is_network,
     )
     _check_lists(settings.paths)
@@ -133,7 +134,9 @@ def _explain(sources: list[Source], where: tuple[str, ...], kind: str, context: 
     given = next((source.values[key[0]][key[1]] for source in reversed(sources) if key in source.places), None)
     if key[0] == "defaults" and given is not None:
         return _place(sources, [key], f"defaults.{fields.not_allowed(key[1], given)}")
-    found = "nothing" if given is None else quoted(str(given))
+    if "error" in context:
+        return _place(sources, [key], f"{'.'.join(key)}: {context['error']}")
+    found = "nothing" if given in (None, ()) else quoted(str(given))
     return _place(sources, [key], f"{'.'.join(key)} must be {_allowed(key)}, not {found}")
 
 
@@ -143,6 +146,8 @@ def _allowed(key: Key) -> str:
         return fields.FIELDS[key[1]].allowed
     info = _keys()[key]
     annotation, low, high = info.annotation, "", ""
+    if _is_list(info):
+        return 'a list of texts such as ["/usr/local/bin/notify", "--all"], or null'
     least: object = 0
     for bound in info.metadata:
         if isinstance(bound, Ge):
@@ -164,7 +169,7 @@ def _allowed(key: Key) -> str:
         return "true or false"
     if annotation in (int, float):
         return f"{'a whole number' if annotation is int else 'a number'}{low}{high}"
-    return "the path of a folder, or null"
+    return "a text" if annotation is str else "the path of a folder, or null"
 
 
 def _size(count: int) -> str:
@@ -270,8 +275,19 @@ def _read_field(source: Source, key: Key, node: yaml_subset.Node, place: tuple[s
         source.places[key] = place
 
 
-def _value(node: yaml_subset.Node, key: Key) -> str | None:
-    """A scalar as text, which pydantic converts to the type of the key; None if the scalar is null."""
+def _is_list(info: FieldInfo) -> bool:
+    """Whether a key takes a list of texts."""
+    return any(get_origin(part) is tuple for part in get_args(info.annotation))
+
+
+def _value(node: yaml_subset.Node, key: Key) -> str | tuple[str, ...] | None:
+    """A scalar as text, which pydantic converts to the type of the key, or a list of texts; None if the scalar is null."""
+    if _is_list(_keys()[key]) and isinstance(node, yaml_subset.Items):
+        texts = tuple(item.text for item in node.items if isinstance(item, yaml_subset.Scalar))
+        if len(texts) == len(node.items):
+            return texts
+    elif _is_list(_keys()[key]) and not fields.is_null(node):
+        raise fields.Wrong(f"{key[1]} must be {_allowed(key)}, not {fields.describe(node)}", node.line)
     if not isinstance(node, yaml_subset.Scalar):
         raise fields.Wrong(f"{key[1]} must be {_allowed(key)}, not {fields.describe(node)}", node.line)
     return None if fields.is_null(node) else node.text

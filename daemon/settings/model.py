@@ -7,11 +7,12 @@ import hashlib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from daemon.catalogues.reading import StyleNames
 from daemon.contract.commands import SHORT, as_code, command
 from daemon.contract.spec import JobSpec
+from daemon.settings.delivery_layout import wrong_layout
 from daemon.settings.layout import Layout
 
 
@@ -86,6 +87,33 @@ class History(Group):
     )
 
 
+class Hooks(Group):
+    """Commands that the daemon runs after a job has ended. Each is a list: the program, then its arguments."""
+
+    on_completed: tuple[str, ...] | None = Field(min_length=1, description="a command for every completed job; null: none")
+    on_failed: tuple[str, ...] | None = Field(min_length=1, description="a command for every failed job; null: none")
+    timeout_seconds: float = Field(gt=0, le=86_400, description="how long such a command may run")
+
+    def command(self, state: str) -> tuple[str, ...] | None:
+        """The command for a job that ended in this state; None if there is none."""
+        commands = {"completed": self.on_completed, "failed": self.on_failed}
+        return commands.get(state)
+
+
+class Deliver(Group):
+    """Where finished results are copied to."""
+
+    folder: Path | None = Field(description="the folder that gets a copy of each result; null: none")
+    layout: str = Field(description="the path of a result in that folder, such as {batch}/{name}")
+
+    @field_validator("layout")
+    @classmethod
+    def _is_a_path(cls, layout: str) -> str:
+        if (wrong := wrong_layout(layout)) is not None:
+            raise ValueError(wrong)
+        return layout
+
+
 class Log(Group):
     """The daemon's own log."""
 
@@ -120,6 +148,8 @@ class Settings(BaseModel):
     worker: Worker
     limits: Limits
     history: History
+    hooks: Hooks
+    deliver: Deliver
     finder: Finder
     notifications: Notifications
     log: Log

@@ -235,7 +235,7 @@ class SimulatedDaemon:
         self.outbox = Outbox(fs, OUTBOX, lambda: self._monotonic)
         if recovered.segment == 0:
             self.outbox.prepare()
-        self.journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
+        self.journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.other_records())
         self.history = History(fs, PATHS.journal_bytes)
         self.ledger = Ledger(self.journal, jobs)
         self.workers = Workers(fs, self.users)
