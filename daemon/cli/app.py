@@ -33,6 +33,7 @@ VERBS = {
     "cancel": "Cancel pending or running jobs. Their pictures stay in source/.",
     "retry": "Run failed or cancelled jobs again with what is in source/ now. Correct a wrong sidecar there first.",
     "rm": "Remove ended jobs with their folders, including the original pictures in source/.",
+    "prune": "Remove jobs that ended long ago with their folders, or only their results.",
     "check": "Check sidecars, presets and pictures without dropping them; exit 1 if one would be refused.",
     "schema": "Print the JSON Schema of the sidecar, of status.json, layer_manifest.json or daemon.json, or of a command's JSON.",
     "doctor": "Check folders, journal, daemon, weights, device and more; exit 1 if something is wrong.",
@@ -41,7 +42,7 @@ VERBS = {
 }
 #: Targets of the Makefile that people may type as verbs.
 MAKE_TARGETS = ("setup", "demo", "test", "lint", "bench", "soak", "wheel", "lock", "clean")
-_MODULES = {"cancel": "control", "retry": "control", "rm": "control"}
+_MODULES = {"cancel": "control", "retry": "control", "rm": "control", "prune": "upkeep.prune"}
 
 
 def command_line(verb: str | None = None) -> typer.Typer:

@@ -22,7 +22,7 @@ from daemon.settings import Settings
 _PATIENCE_SECONDS = 20.0
 _NOT_RUNNING = f"The daemon isn't running. The request is kept and carried out when it starts: {command('run')}."
 _NO_ANSWER = "The daemon hasn't answered yet. It will carry out the request as soon as it can."
-_DECISIONS: dict[Verb, Callable[[Job], decide.Answer]] = {
+_DECISIONS: dict[str, Callable[[Job], decide.Answer]] = {
     "cancel": decide.cancel,
     "retry": decide.may_retry,
     "rm": decide.may_remove,
@@ -41,7 +41,7 @@ def ask(home: Path | None, verb: Verb, jobs: list[str], *, as_json: bool, batch:
     answer = RequestAnswer()
     asked = [job_id for job_id in jobs if job_id not in refused]
     if asked or batch is not None:
-        answer = _request(settings, Request(verb=verb, jobs=tuple(asked), batch=batch), runs=runs)
+        answer = send(settings, Request(verb=verb, jobs=tuple(asked), batch=batch), runs=runs)
     if as_json:
         refusals = tuple(JobAnswer(job_id=job_id, accepted=False, sentence=why[0]) for job_id, why in refused.items())
         print_json(answer.model_copy(update={"answers": refusals + answer.answers}))
@@ -49,9 +49,13 @@ def ask(home: Path | None, verb: Verb, jobs: list[str], *, as_json: bool, batch:
         for said in (answer.problem, *(one.sentence for one in answer.answers)):
             if said:
                 err.print(printable(said), markup=False)
-    put_off = answer.problem in (_NOT_RUNNING, _NO_ANSWER)
-    if refused or (answer.problem and not put_off) or not all(one.accepted for one in answer.answers):
+    if refused or (answer.problem and not is_put_off(answer.problem)) or not all(one.accepted for one in answer.answers):
         raise typer.Exit(1)
+
+
+def is_put_off(problem: str) -> bool:
+    """Whether a request with this `problem` in its answer is kept, and the daemon will carry it out later."""
+    return problem in (_NOT_RUNNING, _NO_ANSWER)
 
 
 def _refusal(queries: JobQueries, verb: Verb, job_id: str, *, runs: bool) -> tuple[str, str | None] | None:
@@ -66,7 +70,7 @@ def _refusal(queries: JobQueries, verb: Verb, job_id: str, *, runs: bool) -> tup
     return None if runs or answer.accepted else (answer.sentence, None)
 
 
-def _request(settings: Settings, request: Request, *, runs: bool) -> RequestAnswer:
+def send(settings: Settings, request: Request, *, runs: bool) -> RequestAnswer:
     """Write the request and wait for its answer. If no answer comes, the request stays there, and the daemon reads it later."""
     folder = settings.paths.requests_bytes
     name = os.path.join(folder, f"{time.time_ns()}-{uuid.uuid4().hex[:8]}".encode())

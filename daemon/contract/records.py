@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchUnderWay
 from daemon.contract.ended.follow_ups import FollowUp, FollowUpFailed, FollowUpOver, FollowUpOwed
+from daemon.contract.ended.pruning import Pruned
 from daemon.contract.older_values import LenientSource, LenientTimings
 from daemon.contract.segment_records import SegmentStart
 from daemon.contract.spec import JobSpec, Mode
@@ -217,10 +218,11 @@ class Requeued:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removed:
-    """Somebody removed the job and its folder; its id is free again."""
+    """The job and its folder were removed; its id is free again. `pruned`: because of its age."""
 
     event: Literal["removed"] = "removed"
     job: str
+    pruned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +260,7 @@ class Job:
         notes: warnings that were added after it was accepted.
         troubles: why something after its end failed, by what it is; a sentence each.
         delivered: the absolute path of the folder to which its result was delivered; None if it was not.
+        pruned_at: when its result was removed because of its age, UTC, RFC 3339; None if it was not.
         place: where the files of a claimed job are: in source/, on their way back to the inbox, or in the inbox.
         back: the last record of a return to the inbox; None if there was none.
     """
@@ -285,6 +288,7 @@ class Job:
     notes: tuple[str, ...] = ()
     troubles: tuple[tuple[FollowUp, str], ...] = ()
     delivered: str | None = None
+    pruned_at: str | None = None
     place: Place = "source"
     back: Returning | None = None
 
@@ -331,6 +335,7 @@ AnyRecord = (
     | FollowUpOwed
     | FollowUpFailed
     | FollowUpOver
+    | Pruned
     | BatchUnderWay
     | BatchClosing
     | BatchClosed

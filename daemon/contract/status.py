@@ -92,6 +92,7 @@ class Status(Frozen):
     warnings: tuple[str, ...] = ()
     outputs: tuple[Output, ...] = ()
     manifest: str | None = Field(None, description="path of the layer manifest, relative to the job's folder")
+    pruned_at: str | None = Field(None, description="when the result was removed because of its age; null if it was not")
     delivered: str | None = Field(
         None, description="the folder to which the result was delivered, as `deliver` in the settings says"
     )

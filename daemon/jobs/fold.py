@@ -9,6 +9,7 @@ from typing import Protocol
 from daemon import clock
 from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchUnderWay
 from daemon.contract.ended.follow_ups import FollowUpFailed, FollowUpOver, FollowUpOwed
+from daemon.contract.ended.pruning import Pruned
 from daemon.contract.records import (
     Accepted,
     AnyRecord,
@@ -126,6 +127,9 @@ class Jobs:
             case FollowUpFailed() | FollowUpOver():
                 if record.job in self.ended:
                     self.ended[record.job] = after_follow_up(self.ended[record.job], record)
+            case Pruned():
+                if record.job in self.ended:
+                    self.ended[record.job] = replace(self.ended[record.job], pruned_at=entry.ts)
             case BatchUnderWay() | BatchClosing():
                 self.batches[record.folder] = Batch(record.folder, record.batch, record.job, isinstance(record, BatchClosing))
             case BatchClosed():

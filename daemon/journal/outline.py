@@ -22,7 +22,7 @@ _BEGINNINGS = frozenset(("accepted", "live", "requeued"))
 #: Records about the segment itself or about a batch folder, and what a snapshot says about jobs that ended before it.
 _OTHERS = frozenset(("segment", "batch_under_way", "batch_closing", "batch_closed", "follow_up_owed"))
 #: Records about a job that has ended, after which it is still the same ended job.
-_AFTERWARDS = frozenset(("noted", "follow_up_failed", "follow_up_over"))
+_AFTERWARDS = frozenset(("noted", "follow_up_failed", "follow_up_over", "pruned"))
 
 #: The message shown for an error code is only an example, so it is cut at this many characters.
 _MAX_SENTENCE = 200

@@ -260,6 +260,18 @@ class Outbox:
         self._fs.sync_dir(self.root)
         return target
 
+    def move_result_aside(self, job_id: str) -> bytes | None:
+        """Move a job's result into .work/ with one rename, and sync. Returns its new path; None if there was no result."""
+        self._ensure_work_folder()
+        name = b"removed-" + uuid.uuid4().hex.encode()
+        try:
+            with self.held_job(job_id) as job, self._fs.hold(self.work) as work:
+                job.move(_RESULT, work, name)
+                job.sync_dir()
+        except FileNotFoundError:
+            return None
+        return os.path.join(self.work, name)
+
     # -- views ------------------------------------------------------------------------------------------------------------
 
     def as_json(self, status: Status) -> bytes:

@@ -143,8 +143,9 @@ def status_of(
         progress=progress and progress.model_copy(update={"fraction": _floor(progress.fraction)}),
         error=_error(job, retry_at),
         warnings=_warnings(job),
-        outputs=published.outputs if published else (),
-        manifest=published.manifest if published else None,
+        outputs=published.outputs if published and not job.pruned_at else (),
+        manifest=published.manifest if published and not job.pruned_at else None,
+        pruned_at=job.pruned_at,
         delivered=job.delivered,
         depth_source=published.depth_source if published else None,
     )

@@ -46,7 +46,7 @@ class Service:
         self._runs, self._views, self._folder, self._claims = parts.runs, parts.views, parts.folder, parts.claims
         self._batches, self._trash_actions, self._requests = parts.batches, parts.trash_actions, parts.requests
         self._notifications, self._warm_workers = parts.notifications, parts.warm_workers
-        self._deliveries, self._hooks = parts.deliveries, parts.hooks
+        self._deliveries, self._hooks, self._retention = parts.deliveries, parts.hooks, parts.retention
         self._request_watch = FolderWatch(home.settings.paths.requests_bytes, self._wakeup.wake)
         self._notifier = Notifier(os.environ)
         self._stop_signal: int | None = None
@@ -123,7 +123,7 @@ class Service:
             due.append(self._folder.next_turn(now, woken=self._wakeup.is_set))
             if len(jobs.workerless) > 0:
                 due.append(now + (_OWED_SECONDS if self._runs.problem is None else _TROUBLED_SECONDS))
-            due += [self._deliveries.next_look(now), self._hooks.next_look(now)]
+            due += [part.next_look(now) for part in (self._deliveries, self._hooks, self._retention)]
         if (deadline := self._supervisor.next_deadline()) is not None:
             due.append(deadline)
         if (pause := self._runs.pauses.next_end()) is not None:
@@ -167,6 +167,7 @@ class Service:
         if self._recovered and self._problem is None:
             self._deliveries.look(now)
             self._hooks.look(now)
+            self._retention.look(now)
         self._notifications.look()
         self._views.refresh(time.monotonic())
 
@@ -228,7 +229,7 @@ class Service:
 
     def _is_done(self) -> bool:
         at_rest = self._recovered and self._problem is None and not self._ledger.jobs.live
-        followed = self._deliveries.is_done() and self._hooks.is_done()
+        followed = self._deliveries.is_done() and self._hooks.is_done() and self._retention.is_done()
         return at_rest and followed and not self._removing and self._folder.is_done()
 
     def _log_what_waits(self) -> None:

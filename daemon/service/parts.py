@@ -33,7 +33,9 @@ from daemon.running.runner import JobRunner
 from daemon.running.warm_workers import WarmWorkers
 from daemon.service.ended_jobs import ended_before
 from daemon.service.hotfolder import HotFolder
+from daemon.service.removal import Removal
 from daemon.service.requests import Requests
+from daemon.service.retention import Retention
 from daemon.service.trash_actions import TrashActions
 from daemon.service.wakeup import Wakeup
 from daemon.settings import Settings
@@ -91,6 +93,7 @@ class Parts:
     warm_workers: WarmWorkers
     trash_actions: TrashActions
     requests: Requests
+    retention: Retention
     deliveries: Deliveries
     hooks: Hooks
 
@@ -162,7 +165,9 @@ def wire(home: Home, machine: Machine) -> Parts:
     machine.supervisor.subscribe(runs)
     ledger.subscribe(folder.on_record, views.on_record, notifications.on_record)
     trash_actions = TrashActions(fs, ledger, outbox, runs, views)
-    requests = Requests(fs, settings, ledger, outbox, runs, history.job, history.batch, clock=clock)
+    removal = Removal(ledger, outbox)
+    retention = Retention(fs, settings, ledger, history, removal, clock=clock, wall_clock=machine.wall_clock)
+    requests = Requests(fs, settings, ledger, outbox, runs, removal, history.job, history.batch, clock=clock)
     deliveries = Deliveries(fs, settings, ledger, outbox, history.job, clock, machine.in_background)
     hooks = Hooks(settings, ledger, outbox, history.job, deliveries.comes_first, clock, machine.start_hook)
     return Parts(
@@ -177,6 +182,7 @@ def wire(home: Home, machine: Machine) -> Parts:
         warm_workers,
         trash_actions,
         requests,
+        retention,
         deliveries,
         hooks,
     )

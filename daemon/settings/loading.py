@@ -32,8 +32,6 @@ _NOT_DEFAULTS = ("id", "images")
 
 Key = tuple[str, str]
 
-_CEILING: Key = ("worker", "max_timeout_seconds")
-
 
 @dataclass(frozen=True)
 class Source:
@@ -128,8 +126,12 @@ def _explain(sources: list[Source], where: tuple[str, ...], kind: str, context: 
         return Problem(str(SHIPPED), None, f"{'.'.join(where)} is missing")
     if len(where) < 2:
         # An error about several keys: from JobSpec if it is about `defaults`, otherwise from Settings.
-        keys = [("defaults", "split"), ("defaults", "num_layers")] if where else [_CEILING, ("defaults", "timeout_seconds")]
-        return _place(sources, keys, str(context["error"]))
+        sentence = str(context["error"])
+        if where:
+            keys = [("defaults", "split"), ("defaults", "num_layers")]
+        else:
+            keys = [key for key in _keys() if ".".join(key) in sentence]
+        return _place(sources, keys, sentence)
     key = (where[0], where[1])
     given = next((source.values[key[0]][key[1]] for source in reversed(sources) if key in source.places), None)
     if key[0] == "defaults" and given is not None:
@@ -165,6 +167,8 @@ def _allowed(key: Key) -> str:
     if words:
         numbers = [] if get_origin(annotation) is typing.Literal else ["a whole number from 1 to 1024"]
         return choice([*words, *numbers])
+    if int in get_args(annotation):
+        return "a whole number from 1 to 36500, or null"
     if annotation is bool:
         return "true or false"
     if annotation in (int, float):

@@ -87,6 +87,14 @@ class History(Group):
     )
 
 
+class OutboxRules(Group):
+    """What happens in the outbox besides the jobs."""
+
+    keep_days: Annotated[int, Field(ge=1, le=36_500)] | None = Field(
+        description="days after which an ended job is removed with its folder; null: never"
+    )
+
+
 class Hooks(Group):
     """Commands that the daemon runs after a job has ended. Each is a list: the program, then its arguments."""
 
@@ -148,6 +156,7 @@ class Settings(BaseModel):
     worker: Worker
     limits: Limits
     history: History
+    outbox: OutboxRules
     hooks: Hooks
     deliver: Deliver
     finder: Finder
@@ -178,6 +187,15 @@ class Settings(BaseModel):
     def spec_defaults(self) -> dict[str, object]:
         """The default of every sidecar field except `id` and `images`, for `daemon.sidecar.resolve`."""
         return self.defaults.model_dump(exclude={"id", "images"})
+
+    @model_validator(mode="after")
+    def _remembered_until_removed(self) -> Self:
+        if self.outbox.keep_days is not None and self.outbox.keep_days > self.history.keep_days:
+            raise ValueError(
+                f"outbox.keep_days ({self.outbox.keep_days}) must be at most history.keep_days ({self.history.keep_days}): "
+                "a job that is forgotten is never removed"
+            )
+        return self
 
     @model_validator(mode="after")
     def _default_timeout_within_ceiling(self) -> Self:

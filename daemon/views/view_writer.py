@@ -11,6 +11,7 @@ from loguru import logger
 from daemon import __version__, clock
 from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchUnderWay
 from daemon.contract.ended.follow_ups import FollowUpFailed, FollowUpOver, FollowUpOwed
+from daemon.contract.ended.pruning import Pruned
 from daemon.contract.names import to_text
 from daemon.contract.records import AnyRecord, Claimed, Job, LiveJob
 from daemon.contract.segment_records import SegmentStart
@@ -110,7 +111,7 @@ class ViewWriter:
         self._dirty[record.job] = None
         self._stale = True
         job = self._ledger.jobs.find(record.job)
-        if job is None and isinstance(record, FollowUpFailed | FollowUpOver):
+        if job is None and isinstance(record, FollowUpFailed | FollowUpOver | Pruned):
             job = self._find(record.job)  # it ended long ago
         if job and job.ended and job.refusal and job.ended.error:
             self.last_refusal = f"{job.image.name}: {job.ended.error.message}"

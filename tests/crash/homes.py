@@ -28,8 +28,9 @@ class RealHome:
         return [sys.executable, "-P", str(PROGRAM), str(self.path), *options]
 
     def environment(self) -> dict[str, str]:
+        mine = {name: value for name, value in os.environ.items() if name != "MULTIPLANE_SOAK"}
         return {
-            **os.environ,
+            **mine,
             "PYTHONPATH": str(ROOT),
             "PYTHONDONTWRITEBYTECODE": "1",
             "MULTIPLANE_CONFIG": os.devnull,

@@ -25,6 +25,7 @@ class Which(StrEnum):
     CANCEL = "cancel"
     RETRY = "retry"
     RM = "rm"
+    PRUNE = "prune"
     CHECK = "check"
     DOCTOR = "doctor"
     SERVICE_STATUS = "service-status"

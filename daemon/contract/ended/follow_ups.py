@@ -50,7 +50,3 @@ class FollowUpOver:
     def changes_status(self) -> bool:
         """Whether the job's status says anything else from now on."""
         return self.retried or self.trouble is not None or self.delivered is not None
-
-
-#: The records after which an ended job is still the same ended job.
-AfterTheEnd = FollowUpFailed | FollowUpOver

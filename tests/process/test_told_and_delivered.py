@@ -10,7 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from homes import RealHome, sha256, wait_until
+
+from tests.crash.homes import RealHome, sha256, wait_until
 
 SOAK = "MULTIPLANE_SOAK" in os.environ
 #: Appends one line for each job: its id as its status has it, its state, and its folder. It takes a moment, as real commands do.
