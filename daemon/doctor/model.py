@@ -8,7 +8,7 @@ from pydantic import Field
 
 from daemon.contract.status import Frozen
 from daemon.journal.chain import Fault
-from daemon.outbox import Health
+from daemon.outbox import DiskUse, Health
 
 Grade = Literal["ok", "note", "problem"]
 Area = Literal[
@@ -195,6 +195,7 @@ class Facts:
         devices: which devices can run models.
         not_prevented: what the sandbox cannot keep workers from on this system, as ends of a sentence.
         settings: the settings that the checks need, by name.
+        use: the space that the outbox takes; None if it cannot be read.
     """
 
     home: str
@@ -210,3 +211,4 @@ class Facts:
     devices: Answer
     not_prevented: tuple[str, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
+    use: DiskUse | None = None
