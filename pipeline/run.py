@@ -240,8 +240,7 @@ def _export(
     folder.mkdir()
     title = Path(command.image).stem
     source = depth.source_of(depth_map.provenance)
-    note = next(iter(depth_map.warnings), None) if source.is_estimated_without_model else None
-    pictures = Pictures(title, picture, layers, depth_map.provenance, source.in_words, note)
+    pictures = Pictures(title, picture, layers, depth_map.provenance, source.in_words, depth_map.note)
     if painted is not None and command.spec.strength > 0.0:
         from pipeline import painterly
 

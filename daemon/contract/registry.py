@@ -51,7 +51,10 @@ class DepthSource:
 
 
 #: Files and links are listed in this order.
-FORMATS = (OutputFormat("psd", "pipeline.export.psd", label="PSD"),)
+FORMATS = (
+    OutputFormat("psd", "pipeline.export.psd", label="PSD"),
+    OutputFormat("page", "pipeline.export.page", label="Page"),
+)
 
 #: `depth: auto` uses the first of these that has depth for the picture.
 DEPTH_SOURCES = (

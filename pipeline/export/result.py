@@ -20,11 +20,9 @@ from daemon.contract.status import KINDS, Kind, Output
 from daemon.errors import Internal
 from pipeline.export import contact_sheet, preview
 from pipeline.export.format import Pictures, Progress, load
-from pipeline.export.manifest import layer_files, layer_names
-from pipeline.export.preview import PreviewLayer, PreviewPage
+from pipeline.export.manifest import layer_files
+from pipeline.export.page_content import page_of, photo_of
 from pipeline.image import png
-from pipeline.layers.layering import shifts
-from pipeline.layers.plates.fill import MAX_PARALLAX
 
 #: The time for the page per layer (the composite counts as one more), relative to the PNG file of one layer; measured on photos
 #: of 12 and 48 megapixels with four and five layers.
@@ -177,14 +175,10 @@ def page_tasks(pictures: Pictures, formats: Sequence[tuple[str, str]]) -> list[T
     `formats` holds the title and the file name of each layered file that the page links to.
     """
     photo, layers = pictures.photo, pictures.layers
-    page = _page(pictures, formats)
+    page = page_of(pictures, formats)
 
     def pages(folder: Path, progress: Progress) -> list[Output]:
-        seen = photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha])
-        before, painting = seen, None
-        if pictures.painted_from is not None:
-            before = pictures.painted_from if photo.alpha is None else np.dstack([pictures.painted_from, photo.alpha])
-            painting = seen
+        before, painting = photo_of(pictures)
         small = preview.reduced(before, layers.rgba, layers.disparity)
         progress(0.4)
         size = photo.rgb.shape[1], photo.rgb.shape[0]
@@ -215,36 +209,3 @@ def _found(folder: Path, name: str, kind: Kind) -> Output:
 
 def _output(name: str, kind: Kind, size: int, sha256: str) -> Output:
     return Output(path=f"result/{name}", kind=kind, bytes=size, sha256=sha256)
-
-
-def _page(pictures: Pictures, formats: Sequence[tuple[str, str]]) -> PreviewPage:
-    layers, depth = pictures.layers, pictures.depth
-    height, width = layers.labels.shape
-    count = len(layers.rgba)
-    facts = [("Size", f"{width} × {height}"), ("Depth", pictures.depth_in_words)]
-    if depth.model:
-        facts.append(("Model", f"{depth.model} ({depth.licence or 'licence unknown'})"))
-    facts.append(("Split", layers.method))
-    if pictures.painter:
-        facts.append(("Painting", pictures.painter))
-    links = [
-        *formats,
-        ("Contact sheet", "contact_sheet.jpg"),
-        ("Depth map", "depth_map.png"),
-        ("Manifest", "layer_manifest.json"),
-    ]
-    return PreviewPage(
-        title=pictures.title,
-        layers=tuple(
-            PreviewLayer(name, (float(far), float(near)), share, shift / MAX_PARALLAX)
-            for name, (far, near), share, shift in zip(
-                layer_names(count), layers.depth_ranges, layers.coverage, shifts(layers), strict=True
-            )
-        ),
-        thresholds=tuple(map(float, layers.thresholds)),
-        max_parallax=MAX_PARALLAX,
-        facts=tuple(facts),
-        links=tuple(links),
-        painted=pictures.painted_from is not None,
-        note=pictures.note,
-    )

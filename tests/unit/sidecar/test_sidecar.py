@@ -140,8 +140,11 @@ def test_scalars_follow_the_core_rules_and_the_field(text, field, meaning):
         ("seed: 1:30", 'line 1: seed must be a whole number from 0 to 9223372036854775807, not "1:30"'),
         ("seed: -1", "line 1: seed must be a whole number from 0 to 9223372036854775807, not -1"),
         ("timeout_seconds: 0", "line 1: timeout_seconds must be a number of seconds above 0, not 0"),
-        ("formats: psd", 'line 1: formats must be a list of formats (psd) such as [psd], or [] for none, not "psd"'),
-        ("formats: [pds]", 'line 1: formats must be a list of formats (psd) such as [psd], or [] for none; did you mean "psd"?'),
+        ("formats: psd", 'line 1: formats must be a list of formats (psd or page) such as [psd], or [] for none, not "psd"'),
+        (
+            "formats: [pds]",
+            'line 1: formats must be a list of formats (psd or page) such as [psd], or [] for none; did you mean "psd"?',
+        ),
         (
             "split: eqal",
             "line 1: split must be natural, equal, quantile or a list of num_layers − 1 numbers between 0 and 1 such as "
