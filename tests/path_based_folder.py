@@ -66,6 +66,9 @@ class ByPath:
     def digest(self, name: bytes) -> str:
         return self.fs.digest(self._at(name))
 
+    def owner(self, name: bytes) -> str | None:
+        return None
+
     def written_elsewhere(self, name: bytes) -> bool:
         return False
 

@@ -71,6 +71,29 @@ class VerifiedModel(Frozen):
     says: str
 
 
+class Setting(Frozen):
+    """One setting in `config`. `origin`: the file or the variable that sets it. `line`: its line in a file."""
+
+    key: str
+    value: Any
+    origin: str
+    line: int | None
+    is_default: bool
+
+
+class Configuration(Frozen):
+    """The output of `config`. Paths are absolute."""
+
+    home: str
+    inbox: str
+    outbox: str
+    state: str
+    models: str
+    deliveries: str | None
+    user_file: str | None
+    settings: tuple[Setting, ...]
+
+
 class PrunedJob(Frozen):
     """A job in `prune`. `bytes`: what its removal frees."""
 
@@ -116,6 +139,7 @@ VERBS: dict[str, TypeAdapter[Any]] = {
     "retry": _REQUEST,
     "rm": _REQUEST,
     "prune": TypeAdapter(Pruning),
+    "config": TypeAdapter(Configuration),
     "check": TypeAdapter(list[CheckedFile]),
     "doctor": TypeAdapter(Report),
     "service-status": TypeAdapter(ServiceStatus),

@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 
 from daemon.cli.common import err, fs, print_error, print_json, printable, settings_in_use
+from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_names import no_such_job
 from daemon.cli.job_queries import JobQueries
 from daemon.contract.commands import command
@@ -30,10 +31,14 @@ _DECISIONS: dict[str, Callable[[Job], decide.Answer]] = {
 
 
 def ask(home: Path | None, verb: Verb, jobs: list[str], *, as_json: bool, batch: str | None = None) -> None:
-    """Request something for jobs, or for a whole batch, and print the outcome. Exit 1 if it was refused for any job."""
+    """Request something for jobs, or for a whole batch, and print the outcome.
+
+    Exits with `FAILED` if it was refused for a job; with `UNKNOWN` if there is no such job or batch, and nothing else was wrong.
+    """
     settings = settings_in_use(home)
     queries = JobQueries(fs, settings)
     runs = queries.daemon_runs()
+    unknown = {job_id for job_id in jobs if not is_job_id(job_id) or queries.job(job_id) is None}
     refused = {job_id: why for job_id in jobs if (why := _refusal(queries, verb, job_id, runs=runs))}
     if not as_json:
         for sentence, hint in refused.values():
@@ -49,8 +54,13 @@ def ask(home: Path | None, verb: Verb, jobs: list[str], *, as_json: bool, batch:
         for said in (answer.problem, *(one.sentence for one in answer.answers)):
             if said:
                 err.print(printable(said), markup=False)
-    if refused or (answer.problem and not is_put_off(answer.problem)) or not all(one.accepted for one in answer.answers):
-        raise typer.Exit(1)
+    no_batch = batch is not None and answer.problem == f"there is no batch {batch}"
+    if refused.keys() - unknown or not all(one.accepted for one in answer.answers):
+        raise typer.Exit(ExitStatus.FAILED)
+    if unknown or no_batch:
+        raise typer.Exit(ExitStatus.UNKNOWN)
+    if answer.problem and not is_put_off(answer.problem):
+        raise typer.Exit(ExitStatus.FAILED)
 
 
 def is_put_off(problem: str) -> bool:

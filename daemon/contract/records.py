@@ -74,6 +74,7 @@ class Accepted:
         preset: the fields of the preset or batch file, for a retry. Only kept if no effective spec could be written.
         warnings: sentences for the job's status.
         written: whether the daemon saw the picture being written. If so, a missing end may still come, however old the file is.
+        owner: the user to whom the picture belonged in the inbox; None if unknown.
     """
 
     event: Literal["accepted"] = "accepted"
@@ -90,6 +91,7 @@ class Accepted:
     preset: dict[str, Any] | None = None
     warnings: tuple[str, ...] = ()
     written: bool = False
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

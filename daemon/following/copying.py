@@ -9,9 +9,9 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from daemon.contract.names import to_bytes
-from daemon.contract.records import Publishing
 from daemon.contract.status import Output
 from daemon.fs import FileSystem, HeldFolder
 
@@ -22,13 +22,22 @@ _MOST_NAMES = 100
 _RESULT = "result/"
 
 
-def deliver(fs: FileSystem, source: HeldFolder, made: Publishing, root: bytes, trail: Sequence[str]) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A published result: its job, its files, and its manifest, which is not always among the files."""
+
+    job_id: str
+    outputs: tuple[Output, ...]
+    manifest: str
+
+
+def deliver(fs: FileSystem, source: HeldFolder, made: Result, root: bytes, trail: Sequence[str]) -> bytes:
     """Copy the files of a result. Returns the path of the folder that has them, durably.
 
     Args:
         fs: the disk.
         source: the folder `result` of the job.
-        made: the record that lists the files of the result.
+        made: the result.
         root: the delivery folder, which must exist. Links that lead to it are followed; none below it is.
         trail: the names of the folders that lead to the copy, and last the name of its own folder.
 
@@ -36,7 +45,7 @@ def deliver(fs: FileSystem, source: HeldFolder, made: Publishing, root: bytes, t
         OSError: something cannot be read or written, or a link is in the way; nothing can be seen of the copy.
     """
     names = [path.removeprefix(_RESULT) for path in dict.fromkeys((*(output.path for output in made.outputs), made.manifest))]
-    hidden = UNFINISHED + made.job.encode()
+    hidden = UNFINISHED + made.job_id.encode()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(fs.hold(root))
         for part in trail[:-1]:

@@ -13,7 +13,7 @@ from loguru import logger
 from daemon.contract.ended.follow_ups import FollowUpFailed, FollowUpOver
 from daemon.contract.names import to_text
 from daemon.contract.records import Job, Publishing
-from daemon.following.copying import deliver
+from daemon.following.copying import Result, deliver
 from daemon.fs import FileSystem
 from daemon.fs.background import run_in_thread
 from daemon.journal.ledger import Ledger
@@ -116,7 +116,8 @@ class Deliveries:
     def _copy(self, job: Job, published: Publishing, root: bytes, made: list[bytes]) -> None:
         """Make the copy, and put its path into `made`. This runs in a thread: it reads the job, and changes nothing of ours."""
         with self._outbox.held_job(job.job_id, b"result") as result:
-            made.append(deliver(self._fs, result, published, root, place_of(self._layout, _values(job))))
+            found = Result(job.job_id, published.outputs, published.manifest)
+            made.append(deliver(self._fs, result, found, root, place_of(self._layout, _values(job))))
 
     def _go_on(self, now: float) -> None:
         if self._copying is None:

@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import functools
 import hashlib
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from typing import Self
@@ -93,6 +95,14 @@ def sync_folder(fd: int) -> None:
             raise
 
 
+@functools.lru_cache(maxsize=64)
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
 class LocalFolder:
     """`HeldFolder` on the real disk."""
 
@@ -153,6 +163,10 @@ class LocalFolder:
         """The SHA-256 of a regular file."""
         with open_regular(name, folder=self.fd) as fd, os.fdopen(os.dup(fd), "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def owner(self, name: bytes) -> str | None:
+        """The name or the number of the user to whom a file belongs."""
+        return _user(os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_uid)
 
     def written_elsewhere(self, name: bytes) -> bool:
         """Whether another program has the file open for writing."""

@@ -100,6 +100,9 @@ class HeldFolder(Protocol):
     def digest(self, name: bytes) -> str:
         """The SHA-256 of a regular file, read in chunks."""
 
+    def owner(self, name: bytes) -> str | None:
+        """The name of the user to whom a file belongs, or the user's number; None if the disk does not say."""
+
     def written_elsewhere(self, name: bytes) -> bool:
         """Whether another program has the file open for writing. False if the system does not report it, or we cannot open it."""
 

@@ -31,6 +31,7 @@ class Waiting(Frozen):
 
     path: str
     reason: str
+    file: str | None = Field(None, description="its absolute path; only in what commands print")
 
 
 class PolledFolder(Frozen):
@@ -130,6 +131,8 @@ def status_of(
         state=job.state,
         mode=job.mode,
         batch=job.accepted.batch,
+        preset=job.preset,
+        owner=job.accepted.owner,
         spec=job.spec,
         source=_source(job),
         created_at=job.created_at,

@@ -47,6 +47,7 @@ class Service:
         self._batches, self._trash_actions, self._requests = parts.batches, parts.trash_actions, parts.requests
         self._notifications, self._warm_workers = parts.notifications, parts.warm_workers
         self._deliveries, self._hooks, self._retention = parts.deliveries, parts.hooks, parts.retention
+        self._metrics = parts.metrics
         self._request_watch = FolderWatch(home.settings.paths.requests_bytes, self._wakeup.wake)
         self._notifier = Notifier(os.environ)
         self._stop_signal: int | None = None
@@ -170,6 +171,7 @@ class Service:
             self._retention.look(now)
         self._notifications.look()
         self._views.refresh(time.monotonic())
+        self._metrics.look(now)
 
     def _report_state(self) -> None:
         """Report whether the daemon is running or paused, and why."""

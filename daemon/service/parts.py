@@ -40,6 +40,7 @@ from daemon.service.trash_actions import TrashActions
 from daemon.service.wakeup import Wakeup
 from daemon.settings import Settings
 from daemon.supervisor import Supervisor
+from daemon.views.metrics import MetricsFile
 from daemon.views.view_writer import ViewWriter
 
 
@@ -96,6 +97,7 @@ class Parts:
     retention: Retention
     deliveries: Deliveries
     hooks: Hooks
+    metrics: MetricsFile
 
 
 def wire(home: Home, machine: Machine) -> Parts:
@@ -162,8 +164,16 @@ def wire(home: Home, machine: Machine) -> Parts:
         machine.wall_clock,
     )
     notifications = UserNotifications(settings, jobs, outbox, clock=clock, history=history)
+    metrics = MetricsFile(
+        outbox,
+        ledger,
+        wanted=settings.outbox.metrics,
+        state=lambda: views.state,
+        waiting=lambda: views.waiting_total,
+        wall_clock=machine.wall_clock,
+    )
     machine.supervisor.subscribe(runs)
-    ledger.subscribe(folder.on_record, views.on_record, notifications.on_record)
+    ledger.subscribe(folder.on_record, views.on_record, notifications.on_record, metrics.on_record)
     trash_actions = TrashActions(fs, ledger, outbox, runs, views)
     removal = Removal(ledger, outbox)
     retention = Retention(fs, settings, ledger, history, removal, clock=clock, wall_clock=machine.wall_clock)
@@ -185,4 +195,5 @@ def wire(home: Home, machine: Machine) -> Parts:
         retention,
         deliveries,
         hooks,
+        metrics,
     )

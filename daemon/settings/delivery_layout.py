@@ -35,12 +35,12 @@ def place_of(layout: str, values: Mapping[str, str]) -> tuple[str, ...]:
         layout: a layout in which `wrong_layout` found nothing.
         values: the value of each placeholder.
     """
-    *above, last = (_safe(_BRACES.sub(lambda found: values[found[1]], part)) for part in layout.rstrip("/").split("/"))
+    *above, last = (safe_name(_BRACES.sub(lambda found: values[found[1]], part)) for part in layout.rstrip("/").split("/"))
     return (*filter(None, above), last or values["id"])
 
 
-def _safe(part: str) -> str:
-    """The part as one visible name of a folder, on macOS, Linux and Windows shares alike."""
+def safe_name(part: str) -> str:
+    """The text as one visible name of a folder, on macOS, Linux and Windows shares alike; empty if nothing of it is left."""
     name = "".join("-" if c in '/\\:*?"<>|' or not c.isprintable() else c for c in part).strip().rstrip(".").lstrip(".-")
     while len(name.encode(errors="surrogateescape")) > _MAX_NAME:
         name = name[:-1]

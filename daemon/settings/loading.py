@@ -63,17 +63,10 @@ def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[
     Raises:
         Refusal: a file cannot be read, or a key is unknown, is given twice, or has a value that is not allowed.
     """
-    named = environ.get(CONFIG)
-    if named is None:
-        user_file, required = Path(platformdirs.user_config_dir("multiplane")) / "config.yaml", False
-    else:
-        user_file, required = Path(named).expanduser(), True
-    sources = [_from_file(SHIPPED, required=True)]
-    if named != "":  # if the variable is empty, use no user's file
-        sources.append(_from_file(user_file, required=required))
-    sources.append(_from_environment(environ))
+    sources = _sources(environ)
     settings = _merge(sources)
-    beside = Path(os.path.abspath(user_file)) if named != "" else None
+    user_file = user_file_of(environ)
+    beside = Path(os.path.abspath(user_file)) if user_file else None
     place = home_of(home, environ)
     folders = settings.folders
     settings._paths = lay_out(
@@ -93,6 +86,33 @@ def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[
         suggestion = did_you_mean(style, settings.styles) or f"; there are {', '.join(settings.styles)}"
         _refuse([_place(sources, [("defaults", "style")], f"there is no style {quoted(style)}{suggestion}")])
     return settings
+
+
+def user_file_of(environ: Mapping[str, str]) -> Path | None:
+    """Where the user's settings file is, whether or not it exists; None if none is to be read."""
+    named = environ.get(CONFIG)
+    if named is None:
+        return Path(platformdirs.user_config_dir("multiplane")) / "config.yaml"
+    return Path(named).expanduser() if named else None
+
+
+def _sources(environ: Mapping[str, str]) -> list[Source]:
+    """What the files and the environment set, weakest first."""
+    user_file = user_file_of(environ)
+    own = [_from_file(user_file, required=environ.get(CONFIG) is not None)] if user_file else []
+    return [_from_file(SHIPPED, required=True), *own, _from_environment(environ)]
+
+
+def origins(environ: Mapping[str, str]) -> dict[Key, tuple[str, int | None]]:
+    """Where each key gets its value: the name of the file or of the variable, and the line in a file; the shipped file first.
+
+    Raises:
+        Refusal: as `load`.
+    """
+    found: dict[Key, tuple[str, int | None]] = {}
+    for source in _sources(environ):
+        found |= source.places
+    return found
 
 
 def _check_lists(paths: Layout) -> None:

@@ -93,6 +93,7 @@ class OutboxRules(Group):
     keep_days: Annotated[int, Field(ge=1, le=36_500)] | None = Field(
         description="days after which an ended job is removed with its folder; null: never"
     )
+    metrics: bool = Field(description="whether metrics.prom is written, for node_exporter's textfile collector")
 
 
 class Hooks(Group):

@@ -101,7 +101,7 @@ class ViewWriter:
         self.last_refusal: str | None = None
         self.last_fault: str | None = None
         self._waiting: tuple[Waiting, ...] = ()
-        self._waiting_total = 0
+        self.waiting_total = 0
         self._polled: tuple[Polled, ...] = ()
 
     def on_record(self, record: AnyRecord) -> None:
@@ -210,8 +210,8 @@ class ViewWriter:
         # A picture that was accepted but cannot be moved yet may be in the list twice.
         once = tuple({item.path: item for item in waiting}.values())
         waiting, total = once, total - (len(waiting) - len(once))
-        if (waiting, total) != (self._waiting, self._waiting_total):
-            self._waiting, self._waiting_total = waiting, total
+        if (waiting, total) != (self._waiting, self.waiting_total):
+            self._waiting, self.waiting_total = waiting, total
             self._stale = True
 
     def show_polled(self, polled: tuple[Polled, ...]) -> None:
@@ -327,7 +327,7 @@ class ViewWriter:
             pending=jobs.pending,
             processing=tuple(jobs.processing),
             waiting=self._waiting,
-            waiting_total=self._waiting_total,
+            waiting_total=self.waiting_total,
             last_refusal=self.last_refusal,
             last_fault=self.last_fault,
             fetch_model=self._fetch_model(),

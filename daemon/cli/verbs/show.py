@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter
 
-from daemon.cli.common import Home, Json, fs, out, print_error, print_json, printable, settings_in_use
+from daemon.cli.common import Home, Json, fs, located, out, print_error, print_json, printable, settings_in_use
 from daemon.cli.display.render import local, now, progress_text, wrapped
+from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_names import no_such_job
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import Standstill, standstill
@@ -54,10 +55,10 @@ def show(
         print_error(
             f"{job_id} was removed {local(records[-1].ts)}, because it had ended long before", "Its files are gone with it."
         )
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.UNKNOWN)
     if job is None:
         print_error(*no_such_job(queries, job_id))
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.UNKNOWN)
     status, folder = _status(queries, job), settings.paths.outbox / job_id
     lost = _is_lost(Outbox(fs, settings.paths.outbox_bytes), job_id)
     if lost:
@@ -65,7 +66,7 @@ def show(
     story = [entry for entry in records if not isinstance(entry.record, LiveJob | FollowUpOwed)]
     if json:
         events = [{"ts": entry.ts, **_RECORD.dump_python(entry.record, mode="json")} for entry in story]
-        print_json({"status": status.model_dump(mode="json"), "events": events})
+        print_json({"status": located(status, settings).model_dump(mode="json"), "events": events})
         return
     halt = standstill(settings, queries, now()) if status.state not in ENDED else None
     lines = list(job_lines(status, f"{folder} no longer exists" if lost else str(folder), halt))

@@ -398,7 +398,11 @@ def test_batches_stand_under_their_name_and_single_drops_under_their_day(home: H
     page = open_page(at=NOON)
     filled(page, 5)
     headings = page.locator("#history h2").all_text_contents()
-    assert headings == ["Today1 job · 9 bytes", "holidayBatch of 3 pictures · 1 failed · 18 bytes · today", "Yesterday1 job · 9 bytes"]
+    assert headings == [
+        "Today1 job · 9 bytes",
+        "holidayBatch of 3 pictures · 1 failed · 18 bytes · today",
+        "Yesterday1 job · 9 bytes",
+    ]
     assert page.locator("#history section").nth(1).locator(".card").count() == 3
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from daemon.cli.answers import PrunedJob, Pruning
 from daemon.cli.common import Home, Json, err, fs, give_up, out, print_json, printable, settings_in_use
 from daemon.cli.display.render import cell, local, size, state_cell
+from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.sending_requests import is_put_off, send
 from daemon.clock import rfc3339
@@ -68,7 +69,9 @@ def prune(
         if batches is not None and not batches:
             give_up(
                 Refusal(
-                    f"there is no batch {batch}", hint="Its name is that of its folder, or the id in status.json.", exit_status=1
+                    f"there is no batch {batch}",
+                    hint="Its name is that of its folder, or the id in status.json.",
+                    exit_status=ExitStatus.UNKNOWN,
                 )
             )
         found = [
@@ -91,7 +94,7 @@ def prune(
     else:
         _print(pruning)
     if pruning.refused or (pruning.problem and not is_put_off(pruning.problem)):
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.FAILED)
 
 
 def _old(
