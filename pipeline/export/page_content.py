@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from pipeline.export.format import Pictures
 from pipeline.export.manifest import layer_files, layer_names
 from pipeline.export.preview import PreviewLayer, PreviewPage
-from pipeline.layers.layering import shifts
-from pipeline.layers.plates.fill import MAX_PARALLAX
 
 
 def page_of(pictures: Pictures, formats: Sequence[tuple[str, str]]) -> PreviewPage:
@@ -32,19 +30,18 @@ def page_of(pictures: Pictures, formats: Sequence[tuple[str, str]]) -> PreviewPa
     return PreviewPage(
         title=pictures.title,
         layers=tuple(
-            PreviewLayer(name, (float(far), float(near)), share, shift / MAX_PARALLAX, _box(bbox, width, height), file)
-            for name, file, (far, near), share, shift, bbox in zip(
+            PreviewLayer(name, (float(far), float(near)), share, plane.travel, _box(bbox, width, height), file)
+            for name, file, (far, near), share, plane, bbox in zip(
                 layer_names(count),
                 layer_files(count),
                 layers.depth_ranges,
                 layers.coverage,
-                shifts(layers),
+                pictures.camera.planes,
                 layers.bboxes,
                 strict=True,
             )
         ),
         thresholds=tuple(map(float, layers.thresholds)),
-        max_parallax=MAX_PARALLAX,
         facts=tuple(facts),
         links=tuple(links),
         painted=pictures.painted_from is not None,

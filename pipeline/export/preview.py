@@ -35,9 +35,6 @@ _MAX_PIXELS = 1600 * 1200  # sharp on a laptop's screen, light on a phone's grap
 _MAX_SIDE = 4096  # what every phone takes as one texture; WebP itself ends at 16,383
 _BINS = 128  # bins of the depth histogram, each about two screen pixels wide
 _QUALITY, _ALPHA_QUALITY, _EFFORT = 84, 90, 1  # WebP; effort 1 of 6: a third of the default's time, 15 % more bytes
-# The depth that does not move: a third of the movement is behind it and two thirds are in front. So everything moves a little,
-# near things move most, and little of the border needs cropping.
-_PIVOT = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class PreviewLayer:
         name: its name.
         depth_range: (far, near) disparity, 0 to 1.
         coverage: fraction of the picture in which it is the visible layer, 0 to 1.
-        shift: how far it moves at the largest deflection, −1 to 1, as a fraction of `max_parallax`.
+        travel: how far it moves at the largest deflection, as `pipeline.export.camera.Plane` says.
         box: left, top, width and height of its visible part, as fractions of the picture; the whole picture if it is empty.
         file: the layer's PNG file next to the page; None for no link.
     """
@@ -56,7 +53,7 @@ class PreviewLayer:
     name: str
     depth_range: tuple[float, float]
     coverage: float
-    shift: float
+    travel: float
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     file: str | None = None
 
@@ -69,7 +66,6 @@ class PreviewPage:
         title: the name of the job or the picture.
         layers: the descriptions of the layers, back to front, one for each picture.
         thresholds: the disparities between the layers, rising, 0 to 1.
-        max_parallax: how far the nearest layer may move against the farthest, as a fraction of the longer side.
         facts: (label, value) pairs for the fine print, in order.
         links: (label, file next to the page) pairs to offer.
         note: a sentence that viewers must not miss, such as that the depth was estimated without a model; None for none.
@@ -79,7 +75,6 @@ class PreviewPage:
     title: str
     layers: tuple[PreviewLayer, ...]
     thresholds: tuple[float, ...]
-    max_parallax: float
     facts: tuple[tuple[str, str], ...] = ()
     links: tuple[tuple[str, str], ...] = ()
     note: str | None = None
@@ -242,14 +237,12 @@ def _document(page: PreviewPage, addresses: Mapping[str, str], histogram: list[f
 
 
 def _data(page: PreviewPage, addresses: Mapping[str, str], histogram: list[float], size: tuple[int, int]) -> dict[str, object]:
-    shifts = [layer.shift for layer in page.layers]
-    pivot = min(shifts) + (max(shifts) - min(shifts)) * _PIVOT
     colours = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in layer_colours(len(page.layers))]
     return {
         "title": _encodable(page.title),
         "width": size[0],
         "height": size[1],
-        "zoom": round(1 + 2 * page.max_parallax * max(abs(shift - pivot) for shift in shifts), 5),
+        "zoom": round(1 + 2 * max(abs(layer.travel) for layer in page.layers), 5),
         "layers": [
             {
                 "name": _encodable(layer.name),
@@ -258,7 +251,7 @@ def _data(page: PreviewPage, addresses: Mapping[str, str], histogram: list[float
                 "box": [round(float(bound), 5) for bound in layer.box],
                 "range": [round(float(bound), 4) for bound in layer.depth_range],
                 "coverage": round(float(layer.coverage), 4),
-                "travel": round((layer.shift - pivot) * page.max_parallax, 6),
+                "travel": round(layer.travel, 6),
                 "colour": colour,
             }
             for number, (layer, colour) in enumerate(zip(page.layers, colours, strict=True), 1)

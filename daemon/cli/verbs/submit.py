@@ -16,7 +16,7 @@ from daemon.cli.submitting.preset_folders import preset_folder
 from daemon.cli.submitting.result_copies import IfExists, wanted
 from daemon.cli.submitting.waiting_for_jobs import NO_DAEMON_SECONDS, Dropped, wait_for
 from daemon.contract.commands import command
-from daemon.contract.spec import DepthChoice, Format
+from daemon.contract.spec import DepthChoice, Format, MotionName
 from daemon.errors import JobError
 from daemon.intake.names import IMAGE_EXTENSIONS, classify
 from daemon.jobs.identity import generated_id
@@ -42,6 +42,11 @@ def submit(
     depth_quality: Annotated[
         str | None, typer.Option(help="For depth models: fast, or best, which averages several passes.")
     ] = None,
+    motion: Annotated[str | None, typer.Option(help=f"For formats that move: {choice(get_args(MotionName))}.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="For formats that move: length of the loop.")] = None,
+    fps: Annotated[int | None, typer.Option(help="For formats that move: frames per second.")] = None,
+    amount: Annotated[float | None, typer.Option(help="For formats that move: how far, above 0 to 1.")] = None,
+    size: Annotated[int | None, typer.Option(help="For formats that move: longer side in pixels, at most.")] = None,
     split: Annotated[
         str | None,
         typer.Option(help="Where to cut the depth: natural, equal, quantile, or numbers between 0 and 1 such as 0.3,0.6."),
@@ -83,6 +88,7 @@ def submit(
         "depth_kind": depth_kind, "depth_quality": depth_quality, "matting": matting, "fill": fill,
         "priority": priority, "timeout_seconds": timeout_seconds, "split": split and _split(split),
         "formats": None if formats is None else [word for word in formats.split(",") if word not in ("", "none")],
+        "motion": motion, "seconds": seconds, "fps": fps, "amount": amount, "size": size,
     }  # fmt: skip
     if job_id and len(images) > 1:
         print_error("--id names one job, but there are several pictures", "Leave --id out, or submit them one by one.")
@@ -152,7 +158,7 @@ def _check(image: Path, options: dict[str, object], settings: Settings, control:
     if not image.is_file():
         print_error(f"{image}: no such file", "Check the name and the folder.")
         raise typer.Exit(2)
-    if classify(os.fsencode(image.name), in_inbox=True).role != "image":
+    if classify(os.fsencode(image.name), in_inbox=True).role not in ("image", "raw"):
         print_error(
             f"{image}: the name isn't a picture's",
             f"Pictures end in {', '.join(IMAGE_EXTENSIONS[:-1])} or {IMAGE_EXTENSIONS[-1]}.",

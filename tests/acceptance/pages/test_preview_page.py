@@ -32,13 +32,14 @@ def make(
     disparity = np.broadcast_to(np.linspace(0, 1, height, dtype=np.float32)[:, None], (height, width)).copy()
     told = tuple(
         PreviewLayer(
-            f"{name} {k + 1}", (k / count, (k + 1) / count), 1 / count, k / (count - 1), (0.0, k / count, 1.0, 1 - k / count),
+            f"{name} {k + 1}", (k / count, (k + 1) / count), 1 / count, (k / (count - 1) - 1 / 3) * 0.03,
+            (0.0, k / count, 1.0, 1 - k / count),
             f"Layer {k + 1}.png",
         )
         for k in range(count)
     )  # fmt: skip
     thresholds = tuple(k / count for k in range(1, count))
-    page = PreviewPage(title, told, thresholds, 0.03, facts=((name, name),), links=((name, "layers.psd"),), note=name)
+    page = PreviewPage(title, told, thresholds, facts=((name, name),), links=((name, "layers.psd"),), note=name)
     preview.write(str(folder), photo, layers, disparity, page)
     (folder / "page.html").write_bytes(preview.standalone(photo, layers, disparity, page))
     return folder / "preview.html"
