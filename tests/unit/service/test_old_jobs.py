@@ -128,7 +128,7 @@ def test_the_journal_remembers_what_was_removed_because_of_its_age(scene):
     scene.requests.handle()
     home = str(scene.settings.paths.home)
     told = CliRunner().invoke(command_line(), ["show", "old", "--home", home])
-    assert told.exit_code == 1
+    assert told.exit_code == 4
     assert "old was removed 20" in told.stderr
     assert "because it had ended long before" in told.stderr
 
