@@ -66,6 +66,9 @@ class ByPath:
     def digest(self, name: bytes) -> str:
         return self.fs.digest(self._at(name))
 
+    def owner(self, name: bytes) -> str | None:
+        return None
+
     def written_elsewhere(self, name: bytes) -> bool:
         return False
 
@@ -81,6 +84,9 @@ class ByPath:
     def copy(self, name: bytes, to: "ByPath", new: bytes, wanted: Wanted) -> str:
         self._check(name, wanted)
         return self.fs.copy(self._at(name), to._at(new))
+
+    def duplicate(self, name: bytes, to: "ByPath", new: bytes) -> None:
+        self.fs.copy(self._at(name), to._at(new))
 
     def create(self, name: bytes) -> int:
         return self.fs.create(self._at(name))

@@ -34,7 +34,7 @@ from daemon.doctor.survey import Survey, job_folders
 from daemon.errors import Refusal
 from daemon.fs import FileSystem
 from daemon.journal.lock import is_running
-from daemon.outbox import Health
+from daemon.outbox import DiskUse, Health, measure_outbox
 from daemon.platform.encoder import find_ffmpeg
 from daemon.platform.mounts import mount_of
 from daemon.platform.packages import unwritable
@@ -100,6 +100,7 @@ def gather(settings: Settings, fs: FileSystem) -> Facts:
                 "max_output_bytes": int(settings.limits.max_output_bytes),
                 "min_free_bytes": int(settings.queue.min_free_bytes),
             },
+            use=_use(fs, paths.outbox_bytes),
             models=listed.result(),
             verified=verified.result(),
             devices=devices.result(),
@@ -129,6 +130,13 @@ def _folder(fs: FileSystem, name: Literal["inbox", "outbox", "state folder"], pa
         network=mount.kind if mount.network else None,
         guarded=_guarded(path),
     )
+
+
+def _use(fs: FileSystem, outbox: bytes) -> DiskUse | None:
+    try:
+        return measure_outbox(fs, outbox)
+    except OSError:
+        return None  # the check of the folders reports what is wrong
 
 
 def _guarded(path: Path) -> str | None:

@@ -156,6 +156,11 @@ def _space(facts: Facts) -> Iterator[Finding]:
             yield Finding(area="space", grade="note", sentence=sentence, hint="Free some space before large pictures arrive.")
         elif folder.name == "outbox":
             yield Finding(area="space", grade="ok", sentence=f"{amount} are free for results.")
+    if facts.use is not None and facts.use.jobs:
+        jobs = "1 job" if facts.use.jobs == 1 else f"{facts.use.jobs:,} jobs"
+        sentence = f"The outbox takes {_amount(facts.use.bytes)} for {jobs}."
+        hint = f"To see what old jobs take: {command('prune', '--older-than', '30d', '--dry-run')}."
+        yield Finding(area="space", grade="ok", sentence=sentence, hint=hint)
 
 
 def _clock(facts: Facts) -> Iterator[Finding]:

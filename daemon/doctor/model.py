@@ -9,7 +9,7 @@ from pydantic import Field
 from daemon.contract.registry import OutputFormat
 from daemon.contract.status import Frozen
 from daemon.journal.chain import Fault
-from daemon.outbox import Health
+from daemon.outbox import DiskUse, Health
 
 Grade = Literal["ok", "note", "problem"]
 Area = Literal[
@@ -198,6 +198,7 @@ class Facts:
         h264: whether videos can be H.264.
         unwritable: formats that cannot be written because a package is missing.
         settings: the settings that the checks need, by name.
+        use: the space that the outbox takes; None if it cannot be read.
     """
 
     home: str
@@ -215,3 +216,4 @@ class Facts:
     h264: bool = True
     unwritable: tuple[OutputFormat, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
+    use: DiskUse | None = None

@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import functools
 import hashlib
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from typing import Self
@@ -14,7 +16,7 @@ from daemon.fs.removable import folder_obstacle, name_obstacle
 from daemon.fs.untrusted_paths import enter
 from daemon.fs.walk import kind_of
 from daemon.platform.durability import full_sync
-from daemon.platform.files import copy_attributes, is_fixed, open_for_writing_elsewhere
+from daemon.platform.files import clone, copy_attributes, is_fixed, open_for_writing_elsewhere
 
 _CHUNK = 1 << 20
 #: Flags that open a name without following a link, and without waiting for the other end of a FIFO.
@@ -93,6 +95,14 @@ def sync_folder(fd: int) -> None:
             raise
 
 
+@functools.lru_cache(maxsize=64)
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
 class LocalFolder:
     """`HeldFolder` on the real disk."""
 
@@ -154,6 +164,10 @@ class LocalFolder:
         with open_regular(name, folder=self.fd) as fd, os.fdopen(os.dup(fd), "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
+    def owner(self, name: bytes) -> str | None:
+        """The name or the number of the user to whom a file belongs."""
+        return _user(os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_uid)
+
     def written_elsewhere(self, name: bytes) -> bool:
         """Whether another program has the file open for writing."""
         try:
@@ -186,6 +200,16 @@ class LocalFolder:
         """Copy the wanted file into another held folder."""
         with open_regular(name, folder=self.fd, wanted=wanted) as reading:
             return copy_open(reading, to.create(new))
+
+    def duplicate(self, name: bytes, to: HeldFolder, new: bytes) -> None:
+        """Make a durable copy of a file in another held folder. It shares the file's blocks if the disk can do that."""
+        target = _fd_of(to)
+        with open_regular(name, folder=self.fd) as reading:
+            if clone(reading, target, new):
+                with open_regular(new, folder=target) as made:
+                    full_sync(made)
+            else:
+                copy_open(reading, to.create(new))
 
     def create(self, name: bytes) -> int:
         """Make a new, empty file and open it for writing."""

@@ -229,3 +229,14 @@ def may_remove(job: Job) -> Answer:
     if not job.ended:
         return Answer(False, f"{job.job_id} has not ended yet ({job.state}); cancel it first")
     return Answer(True, f"{job.job_id} was removed")
+
+
+def may_prune(job: Job, *, before: datetime | None, owes_delivery: bool) -> Answer:
+    """Whether a job is old enough to be removed. `before`: it must have ended before this time; None keeps every job."""
+    if not job.ended or job.completed_at is None:
+        return Answer(False, f"{job.job_id} has not ended yet ({job.state}); it stays")
+    if before is None or datetime.fromisoformat(job.completed_at) >= before:
+        return Answer(False, f"{job.job_id} ended at {job.completed_at}, which is too recent; it stays")
+    if owes_delivery:
+        return Answer(False, f"{job.job_id} could not be delivered yet; it stays")
+    return Answer(True, f"{job.job_id} was removed")

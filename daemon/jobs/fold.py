@@ -8,6 +8,8 @@ from typing import Protocol
 
 from daemon import clock
 from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchUnderWay
+from daemon.contract.ended.follow_ups import FollowUpFailed, FollowUpOver, FollowUpOwed
+from daemon.contract.ended.pruning import Pruned
 from daemon.contract.records import (
     Accepted,
     AnyRecord,
@@ -29,6 +31,7 @@ from daemon.contract.records import (
     Withdrawn,
 )
 from daemon.contract.segment_records import SegmentStart
+from daemon.jobs.follow_ups import FollowUps, after_follow_up
 from daemon.jobs.queue import Queue
 
 #: How many ended jobs stay in memory for the gallery and for quick answers; the history has the older ones.
@@ -77,6 +80,7 @@ class Jobs:
         workerless: jobs that need no worker to continue: they are refused, cancelled or returning to the inbox, or have a result
             that only has to be published.
         batches: the batch folders in the inbox from which pictures were taken.
+        follow_ups: what is still to be done for jobs that have ended.
     """
 
     def __init__(self, *, keep: int | None = RECENT) -> None:
@@ -93,6 +97,7 @@ class Jobs:
         self.returned: dict[str, Job] = {}
         self.workerless: dict[str, Job] = {}
         self.batches: dict[str, Batch] = {}
+        self.follow_ups = FollowUps()
 
     def find(self, job_id: str) -> Job | None:
         """A live or recently ended job; None if there is none with this id."""
@@ -101,8 +106,9 @@ class Jobs:
     def apply(self, entry: Dated) -> None:
         """Apply one more record. A record of an unknown job is ignored: that job ended in an older segment."""
         record = entry.record
+        self.follow_ups.apply(record)
         match record:
-            case SegmentStart():
+            case SegmentStart() | FollowUpOwed():
                 return
             case Accepted():
                 self._begin(_new(record, entry))
@@ -118,6 +124,12 @@ class Jobs:
                 self._end(record, entry.ts)
             case Noted():
                 self._note(record)
+            case FollowUpFailed() | FollowUpOver():
+                if record.job in self.ended:
+                    self.ended[record.job] = after_follow_up(self.ended[record.job], record)
+            case Pruned():
+                if record.job in self.ended:
+                    self.ended[record.job] = replace(self.ended[record.job], pruned_at=entry.ts)
             case BatchUnderWay() | BatchClosing():
                 self.batches[record.folder] = Batch(record.folder, record.batch, record.job, isinstance(record, BatchClosing))
             case BatchClosed():
@@ -128,11 +140,14 @@ class Jobs:
                 if isinstance(record, Started):
                     self.turns[job.accepted.batch] = entry.seq
 
-    def batch_records(self) -> list[AnyRecord]:
-        """The records that a snapshot contains in place of `batches`; whoever replays them has the same batches."""
+    def other_records(self) -> list[AnyRecord]:
+        """What a snapshot contains in place of `batches` and `follow_ups`; whoever replays these records has the same ones."""
         return [
-            (BatchClosing if batch.closing else BatchUnderWay)(job=batch.last_job, folder=batch.folder, batch=batch.batch)
-            for batch in self.batches.values()
+            *(
+                (BatchClosing if batch.closing else BatchUnderWay)(job=batch.last_job, folder=batch.folder, batch=batch.batch)
+                for batch in self.batches.values()
+            ),
+            *self.follow_ups.records(),
         ]
 
     def _begin(self, job: Job) -> None:

@@ -5,7 +5,7 @@ the oldest may be missing (`pruning`). If a segment has an index that fits its c
 that are shown are parsed; otherwise, the first fields of every record (`outline`).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
@@ -57,10 +57,12 @@ class _Read:
     Args:
         data: the content of the file.
         path: where it was read.
+        number: the number of the segment.
     """
 
-    def __init__(self, data: bytes, path: bytes) -> None:
+    def __init__(self, data: bytes, path: bytes, number: int) -> None:
         self.data = data
+        self.number = number
         self._path = path
 
     @cached_property
@@ -174,15 +176,18 @@ class History:
                 if found.event == "ended":
                     yield found.job, ts_of(line)
 
-    def past(self) -> Iterator[EndedJob]:
+    def past(self, *, among: Container[int] | None = None) -> Iterator[EndedJob]:
         """The jobs that ended and were not removed, newest first. They are not decoded yet.
+
+        `among`: only jobs that ended in the segments with these numbers; None: in any.
 
         Raises:
             Refusal: a segment is damaged.
         """
         newer: set[str] = set()
         for outcomes, read in self._parts(OUTCOMES, backwards=True):
-            for ended in reversed(outcomes.ended):
+            wanted = among is None or read.number in among
+            for ended in reversed(outcomes.ended) if wanted else ():
                 if ended.job not in newer:
                     yield EndedJob(ended.job, ended.state, ended.at, ended.batch, partial(read.ended, ended.job))
             # The newest segment that mentions a job counts, even if it says that the job runs again or was removed.
@@ -220,7 +225,7 @@ class History:
         for number in reversed(numbers) if backwards else numbers:
             try:
                 found = self._fs.lstat(path := segment_path(self._folder, number))
-                read = _Read(read_file(self._fs, path), path)
+                read = _Read(read_file(self._fs, path), path, number)
             except FileNotFoundError:
                 continue  # pruned a moment ago
             if number == numbers[-1] or len(read.data) < SMALLEST:

@@ -31,6 +31,7 @@ class Waiting(Frozen):
 
     path: str
     reason: str
+    file: str | None = Field(None, description="its absolute path; only in what commands print")
 
 
 class PolledFolder(Frozen):
@@ -130,6 +131,8 @@ def status_of(
         state=job.state,
         mode=job.mode,
         batch=job.accepted.batch,
+        preset=job.preset,
+        owner=job.accepted.owner,
         spec=job.spec,
         source=_source(job),
         created_at=job.created_at,
@@ -143,8 +146,10 @@ def status_of(
         progress=progress and progress.model_copy(update={"fraction": _floor(progress.fraction)}),
         error=_error(job, retry_at),
         warnings=_warnings(job),
-        outputs=published.outputs if published else (),
-        manifest=published.manifest if published else None,
+        outputs=published.outputs if published and not job.pruned_at else (),
+        manifest=published.manifest if published and not job.pruned_at else None,
+        pruned_at=job.pruned_at,
+        delivered=job.delivered,
         depth_source=published.depth_source if published else None,
     )
 
@@ -195,6 +200,7 @@ def _retry_hint(job: Job, error: ErrorInfo, retry_at: float | None) -> str:
 
 
 def _warnings(job: Job) -> tuple[str, ...]:
+    later = job.notes + tuple(trouble for _what, trouble in job.troubles)
     if job.published:
-        return job.accepted.warnings + job.published.warnings + job.notes
-    return (job.ended.warnings if job.ended else job.accepted.warnings) + job.notes
+        return job.accepted.warnings + job.published.warnings + later
+    return (job.ended.warnings if job.ended else job.accepted.warnings) + later

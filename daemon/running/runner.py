@@ -9,7 +9,7 @@ between, the journal says that both jobs were started, and the finished job runs
 
 import errno
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from loguru import logger
@@ -20,6 +20,7 @@ from daemon.fs import FileSystem
 from daemon.health.system_health import SystemHealth
 from daemon.jobs import decide
 from daemon.jobs.fault import no_start
+from daemon.jobs.follow_ups import owed_after
 from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
@@ -235,14 +236,14 @@ class JobRunner:
 
     def end(self, job: Job, record: AnyRecord) -> None:
         """Record the end of an attempt or of a job, then clean up."""
+        record = self._with_what_it_owes(record)
         try:
             self.ledger.record(record)
         except UnreplayableError as error:
             # Leave out the worker's texts: only they can be what could not be read back.
             seconds = record.processing_seconds if isinstance(record, Ended) else None
-            self.ledger.record(
-                Ended(job=job.job_id, state="failed", error=unrecordable(error).info(), processing_seconds=seconds)
-            )
+            failed = Ended(job=job.job_id, state="failed", error=unrecordable(error).info(), processing_seconds=seconds)
+            self.ledger.record(self._with_what_it_owes(failed))
         self.results.forget(job.job_id)
         self.forecast.forget(job.job_id)
         after = self.ledger.jobs.find(job.job_id)
@@ -262,6 +263,14 @@ class JobRunner:
                 logger.info("{} will be retried: {}", job.job_id, why)
         if job.attempt:
             self._discard(job.attempt.folder)
+
+    def _with_what_it_owes(self, record: AnyRecord) -> AnyRecord:
+        """The record, with what is to be done after this end: its delivery and its hook, if the settings ask for them."""
+        if not isinstance(record, Ended):
+            return record
+        hooks, delivers = self.settings.hooks, self.settings.paths.deliveries is not None
+        owes = owed_after(record.state, delivers=delivers, has_hook=hooks.command(record.state) is not None)
+        return replace(record, owes=owes)
 
     def _discard(self, attempt: str) -> None:
         try:

@@ -69,7 +69,7 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
     if recovered.segment == 0:
         # Make the folders before the first segment: if the start is interrupted in between, the next start makes them again.
         folder_health.prepare()
-    journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
+    journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.other_records())
     inventory = ModelInventory(os.fspath(paths.models), paths.model_lists, paths.style_lists)
     _make_models_folder(fs, paths.models)
     selector = selectors.DefaultSelector()

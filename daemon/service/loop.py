@@ -46,6 +46,8 @@ class Service:
         self._runs, self._views, self._folder, self._claims = parts.runs, parts.views, parts.folder, parts.claims
         self._batches, self._trash_actions, self._requests = parts.batches, parts.trash_actions, parts.requests
         self._notifications, self._warm_workers = parts.notifications, parts.warm_workers
+        self._deliveries, self._hooks, self._retention = parts.deliveries, parts.hooks, parts.retention
+        self._metrics = parts.metrics
         self._request_watch = FolderWatch(home.settings.paths.requests_bytes, self._wakeup.wake)
         self._notifier = Notifier(os.environ)
         self._stop_signal: int | None = None
@@ -122,6 +124,7 @@ class Service:
             due.append(self._folder.next_turn(now, woken=self._wakeup.is_set))
             if len(jobs.workerless) > 0:
                 due.append(now + (_OWED_SECONDS if self._runs.problem is None else _TROUBLED_SECONDS))
+            due += [part.next_look(now) for part in (self._deliveries, self._hooks, self._retention)]
         if (deadline := self._supervisor.next_deadline()) is not None:
             due.append(deadline)
         if (pause := self._runs.pauses.next_end()) is not None:
@@ -162,8 +165,13 @@ class Service:
             self._report_faults()
         self._published = self._runs.check_and_publish()
         self._removing = self._outbox.remove_more()
+        if self._recovered and self._problem is None:
+            self._deliveries.look(now)
+            self._hooks.look(now)
+            self._retention.look(now)
         self._notifications.look()
         self._views.refresh(time.monotonic())
+        self._metrics.look(now)
 
     def _report_state(self) -> None:
         """Report whether the daemon is running or paused, and why."""
@@ -223,7 +231,8 @@ class Service:
 
     def _is_done(self) -> bool:
         at_rest = self._recovered and self._problem is None and not self._ledger.jobs.live
-        return at_rest and not self._removing and self._folder.is_done()
+        followed = self._deliveries.is_done() and self._hooks.is_done() and self._retention.is_done()
+        return at_rest and followed and not self._removing and self._folder.is_done()
 
     def _log_what_waits(self) -> None:
         """Log how many items stay in the inbox, if any: with `once`, people might think that all were processed."""
@@ -240,10 +249,12 @@ class Service:
         self._notifier.stopping()
         if self._stop_signal is not None:
             logger.info("stopping ({})", signal.Signals(self._stop_signal).name)
+        self._hooks.stop()
         self._runs.begin_stop()
         self._warm_workers.discard("the daemon stops")
         self._supervisor.shutdown()
         self._runs.stop()
+        self._deliveries.stop()
         self._views.say("starting" if self._system_health.restart else "stopped")
         self._views.refresh(time.monotonic(), force=True)
         self._journal.close()

@@ -15,7 +15,11 @@ from daemon.claiming.batches import Batches
 from daemon.claiming.claims import Claims
 from daemon.claiming.moving import Mover
 from daemon.contract.status import Progress
+from daemon.following.deliveries import Background, Deliveries
+from daemon.following.hook_process import HookProcess
+from daemon.following.hooks import Hooks, StartHook
 from daemon.fs import FileSystem
+from daemon.fs.background import run_in_thread
 from daemon.health.system_health import SystemHealth
 from daemon.journal import History, Journal
 from daemon.journal.ledger import Ledger
@@ -29,11 +33,14 @@ from daemon.running.runner import JobRunner
 from daemon.running.warm_workers import WarmWorkers
 from daemon.service.ended_jobs import ended_before
 from daemon.service.hotfolder import HotFolder
+from daemon.service.removal import Removal
 from daemon.service.requests import Requests
+from daemon.service.retention import Retention
 from daemon.service.trash_actions import TrashActions
 from daemon.service.wakeup import Wakeup
 from daemon.settings import Settings
 from daemon.supervisor import Supervisor
+from daemon.views.metrics import MetricsFile
 from daemon.views.view_writer import ViewWriter
 
 
@@ -55,7 +62,8 @@ class Machine:
     """What the parts depend on outside the home.
 
     `program` returns a number that changes whenever the program on the disk changes. `inbox_is_local` returns whether the inbox
-    is on a local disk now. `clock` returns monotonic seconds; `wall_clock` returns seconds since 1970.
+    is on a local disk now. `clock` returns monotonic seconds; `wall_clock` returns seconds since 1970. `in_background` runs a
+    function beside the loop; `start_hook` starts a command of the settings.
     """
 
     selector: selectors.BaseSelector
@@ -67,6 +75,8 @@ class Machine:
     inbox_is_local: Callable[[], bool]
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
+    in_background: Background = run_in_thread
+    start_hook: StartHook = HookProcess
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,10 @@ class Parts:
     warm_workers: WarmWorkers
     trash_actions: TrashActions
     requests: Requests
+    retention: Retention
+    deliveries: Deliveries
+    hooks: Hooks
+    metrics: MetricsFile
 
 
 def wire(home: Home, machine: Machine) -> Parts:
@@ -118,6 +132,7 @@ def wire(home: Home, machine: Machine) -> Parts:
         ledger,
         progress,
         lambda most: ended_before(history, most),
+        history.job,
         pauses.left,
         fetch_model,
         settings.digest,
@@ -149,8 +164,36 @@ def wire(home: Home, machine: Machine) -> Parts:
         machine.wall_clock,
     )
     notifications = UserNotifications(settings, jobs, outbox, clock=clock, history=history)
+    metrics = MetricsFile(
+        outbox,
+        ledger,
+        wanted=settings.outbox.metrics,
+        state=lambda: views.state,
+        waiting=lambda: views.waiting_total,
+        wall_clock=machine.wall_clock,
+    )
     machine.supervisor.subscribe(runs)
-    ledger.subscribe(folder.on_record, views.on_record, notifications.on_record)
+    ledger.subscribe(folder.on_record, views.on_record, notifications.on_record, metrics.on_record)
     trash_actions = TrashActions(fs, ledger, outbox, runs, views)
-    requests = Requests(fs, settings, ledger, outbox, runs, history.job, history.batch, clock=clock)
-    return Parts(forecast, mover, batches, claims, folder, runs, views, notifications, warm_workers, trash_actions, requests)
+    removal = Removal(ledger, outbox)
+    retention = Retention(fs, settings, ledger, history, removal, clock=clock, wall_clock=machine.wall_clock)
+    requests = Requests(fs, settings, ledger, outbox, runs, removal, history.job, history.batch, clock=clock)
+    deliveries = Deliveries(fs, settings, ledger, outbox, history.job, clock, machine.in_background)
+    hooks = Hooks(settings, ledger, outbox, history.job, deliveries.comes_first, clock, machine.start_hook)
+    return Parts(
+        forecast,
+        mover,
+        batches,
+        claims,
+        folder,
+        runs,
+        views,
+        notifications,
+        warm_workers,
+        trash_actions,
+        requests,
+        retention,
+        deliveries,
+        hooks,
+        metrics,
+    )

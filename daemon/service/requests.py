@@ -9,12 +9,13 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from loguru import logger
 from pydantic import ValidationError
 
 from daemon.contract.names import to_bytes, to_text
-from daemon.contract.records import Job, Removed, Requeued
+from daemon.contract.records import Job, Requeued
 from daemon.contract.requests import JobAnswer, Request, RequestAnswer, Verb
 from daemon.contract.spec import JobSpec
 from daemon.contract.status import ErrorInfo
@@ -25,6 +26,7 @@ from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
 from daemon.running.runner import JobRunner
+from daemon.service.removal import Removal
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, Sidecar, parse, resolve
 from daemon.troubles import Troubles
@@ -47,6 +49,7 @@ class Requests:
     ledger: Ledger
     outbox: Outbox
     runs: JobRunner
+    removal: Removal
     known: Callable[[str], Job | None]
     batch: Callable[[str], list[Job]]
     #: Requests that are done but could not be removed yet; they are not done again.
@@ -112,7 +115,12 @@ class Requests:
         except (OSError, ValidationError) as error:
             logger.warning("a request cannot be read: {}: {}", to_text(path), error)
             return RequestAnswer(problem="the request cannot be read; is this multiplane of the same version as the daemon?")
-        verbs: dict[Verb, Callable[[Job], decide.Answer]] = {"cancel": self._cancel, "retry": self._retry, "rm": self._remove}
+        verbs: dict[Verb, Callable[[Job], decide.Answer]] = {
+            "cancel": self._cancel,
+            "retry": self._retry,
+            "rm": self.removal.remove,
+            "prune": partial(self.removal.prune, before=request.before, keep_source=request.keep_source),
+        }
         answers: list[JobAnswer] = []
         ids = list(request.jobs)
         if request.batch is not None:
@@ -177,6 +185,9 @@ class Requests:
             published=None,
             ended=None,
             discarded=False,
+            troubles=(),
+            delivered=None,
+            pruned_at=None,
         )
         self.ledger.record(Requeued(job=job.job_id, value=value))
         return answer
@@ -206,21 +217,6 @@ class Requests:
             return job.spec, job.refusal
         return spec, None
 
-    def _remove(self, job: Job) -> decide.Answer:
-        answer = decide.may_remove(job)
-        if not answer.accepted:
-            return answer
-        # Move the folder away first: if a crash comes before the record, the request is still there and is done again.
-        aside = self.outbox.move_aside(job.job_id)
-        self.ledger.record(Removed(job=job.job_id))
-        if aside:
-            try:
-                self.outbox.remove(aside)
-            except OSError as error:
-                why = f"its files cannot be deleted ({error.strerror}): remove {os.fsdecode(aside)} yourself"
-                return decide.Answer(False, f"{job.job_id} is no longer a job, but {why}")
-        return answer
-
 
 def _fits(verb: Verb, job: Job) -> bool:
     match verb:
@@ -228,5 +224,5 @@ def _fits(verb: Verb, job: Job) -> bool:
             return job.ended is None
         case "retry":
             return job.state in ("failed", "cancelled")
-        case "rm":
+        case "rm" | "prune":
             return job.ended is not None

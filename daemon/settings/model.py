@@ -7,11 +7,12 @@ import hashlib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from daemon.catalogues.reading import StyleNames
 from daemon.contract.commands import SHORT, as_code, command
 from daemon.contract.spec import JobSpec
+from daemon.settings.delivery_layout import wrong_layout
 from daemon.settings.layout import Layout
 
 
@@ -89,6 +90,42 @@ class History(Group):
     )
 
 
+class OutboxRules(Group):
+    """What happens in the outbox besides the jobs."""
+
+    keep_days: Annotated[int, Field(ge=1, le=36_500)] | None = Field(
+        description="days after which an ended job is removed with its folder; null: never"
+    )
+    metrics: bool = Field(description="whether metrics.prom is written, for node_exporter's textfile collector")
+
+
+class Hooks(Group):
+    """Commands that the daemon runs after a job has ended. Each is a list: the program, then its arguments."""
+
+    on_completed: tuple[str, ...] | None = Field(min_length=1, description="a command for every completed job; null: none")
+    on_failed: tuple[str, ...] | None = Field(min_length=1, description="a command for every failed job; null: none")
+    timeout_seconds: float = Field(gt=0, le=86_400, description="how long such a command may run")
+
+    def command(self, state: str) -> tuple[str, ...] | None:
+        """The command for a job that ended in this state; None if there is none."""
+        commands = {"completed": self.on_completed, "failed": self.on_failed}
+        return commands.get(state)
+
+
+class Deliver(Group):
+    """Where finished results are copied to."""
+
+    folder: Path | None = Field(description="the folder that gets a copy of each result; null: none")
+    layout: str = Field(description="the path of a result in that folder, such as {batch}/{name}")
+
+    @field_validator("layout")
+    @classmethod
+    def _is_a_path(cls, layout: str) -> str:
+        if (wrong := wrong_layout(layout)) is not None:
+            raise ValueError(wrong)
+        return layout
+
+
 class Log(Group):
     """The daemon's own log."""
 
@@ -123,6 +160,9 @@ class Settings(BaseModel):
     worker: Worker
     limits: Limits
     history: History
+    outbox: OutboxRules
+    hooks: Hooks
+    deliver: Deliver
     finder: Finder
     notifications: Notifications
     log: Log
@@ -151,6 +191,15 @@ class Settings(BaseModel):
     def spec_defaults(self) -> dict[str, object]:
         """The default of every sidecar field except `id` and `images`, for `daemon.sidecar.resolve`."""
         return self.defaults.model_dump(exclude={"id", "images"})
+
+    @model_validator(mode="after")
+    def _remembered_until_removed(self) -> Self:
+        if self.outbox.keep_days is not None and self.outbox.keep_days > self.history.keep_days:
+            raise ValueError(
+                f"outbox.keep_days ({self.outbox.keep_days}) must be at most history.keep_days ({self.history.keep_days}): "
+                "a job that is forgotten is never removed"
+            )
+        return self
 
     @model_validator(mode="after")
     def _default_timeout_within_ceiling(self) -> Self:

@@ -10,6 +10,8 @@ from loguru import logger
 
 from daemon import __version__, clock
 from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchUnderWay
+from daemon.contract.ended.follow_ups import FollowUpFailed, FollowUpOver, FollowUpOwed
+from daemon.contract.ended.pruning import Pruned
 from daemon.contract.names import to_text
 from daemon.contract.records import AnyRecord, Claimed, Job, LiveJob
 from daemon.contract.segment_records import SegmentStart
@@ -37,7 +39,7 @@ _MAX_AT_ONCE = 500
 
 
 #: Records that change no status.json.
-_NO_STATUS_CHANGE = (BatchClosed, BatchClosing, BatchUnderWay, LiveJob, SegmentStart)
+_NO_STATUS_CHANGE = (BatchClosed, BatchClosing, BatchUnderWay, FollowUpOwed, LiveJob, SegmentStart)
 
 
 class ViewWriter:
@@ -50,6 +52,7 @@ class ViewWriter:
         ledger: the jobs.
         progress: the progress of the running jobs, by id; its owner keeps it up to date.
         ended_before: returns at most the given number of jobs that ended before this start, newest first.
+        find: finds a job that ended long ago.
         paused_for: returns how many seconds a job still pauses before its next attempt.
         fetch_model: returns the command that fetches a depth model; None while one is installed.
         settings: a digest of the settings that the daemon was started with.
@@ -62,6 +65,7 @@ class ViewWriter:
         ledger: Ledger,
         progress: dict[str, Progress],
         ended_before: Callable[[int], Iterable[Job]],
+        find: Callable[[str], Job | None],
         paused_for: PauseLeft,
         fetch_model: Callable[[], str | None],
         settings: str,
@@ -71,6 +75,7 @@ class ViewWriter:
         self._ledger = ledger
         self._progress = progress
         self._ended_before = ended_before
+        self._find = find
         self._settings = settings
         self._paused_for = paused_for
         self._fetch_model = fetch_model
@@ -96,16 +101,18 @@ class ViewWriter:
         self.last_refusal: str | None = None
         self.last_fault: str | None = None
         self._waiting: tuple[Waiting, ...] = ()
-        self._waiting_total = 0
+        self.waiting_total = 0
         self._polled: tuple[Polled, ...] = ()
 
     def on_record(self, record: AnyRecord) -> None:
         """Handle a record that took effect: the status of its job has changed."""
-        if isinstance(record, _NO_STATUS_CHANGE):
+        if isinstance(record, _NO_STATUS_CHANGE) or (isinstance(record, FollowUpOver) and not record.changes_status):
             return
         self._dirty[record.job] = None
         self._stale = True
         job = self._ledger.jobs.find(record.job)
+        if job is None and isinstance(record, FollowUpFailed | FollowUpOver | Pruned):
+            job = self._find(record.job)  # it ended long ago
         if job and job.ended and job.refusal and job.ended.error:
             self.last_refusal = f"{job.image.name}: {job.ended.error.message}"
         self._show_end(record.job, job)
@@ -203,8 +210,8 @@ class ViewWriter:
         # A picture that was accepted but cannot be moved yet may be in the list twice.
         once = tuple({item.path: item for item in waiting}.values())
         waiting, total = once, total - (len(waiting) - len(once))
-        if (waiting, total) != (self._waiting, self._waiting_total):
-            self._waiting, self._waiting_total = waiting, total
+        if (waiting, total) != (self._waiting, self.waiting_total):
+            self._waiting, self.waiting_total = waiting, total
             self._stale = True
 
     def show_polled(self, polled: tuple[Polled, ...]) -> None:
@@ -320,7 +327,7 @@ class ViewWriter:
             pending=jobs.pending,
             processing=tuple(jobs.processing),
             waiting=self._waiting,
-            waiting_total=self._waiting_total,
+            waiting_total=self.waiting_total,
             last_refusal=self.last_refusal,
             last_fault=self.last_fault,
             fetch_model=self._fetch_model(),

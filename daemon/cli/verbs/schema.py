@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from daemon import sidecar
-from daemon.cli.common import print_json
+from daemon.cli.common import Home, print_json
 
 
 class Which(StrEnum):
@@ -25,6 +25,8 @@ class Which(StrEnum):
     CANCEL = "cancel"
     RETRY = "retry"
     RM = "rm"
+    PRUNE = "prune"
+    CONFIG = "config"
     CHECK = "check"
     DOCTOR = "doctor"
     SERVICE_STATUS = "service-status"
@@ -34,8 +36,10 @@ class Which(StrEnum):
 
 def schema(
     which: Annotated[Which, typer.Argument(help="Which file, or which command's --json output.")] = Which.SIDECAR,
+    home: Home = None,
 ) -> None:
     """Print the JSON Schema of the sidecar, of status.json, layer_manifest.json or daemon.json, or of a command's JSON."""
+    del home  # accepted like everywhere; schemas are the same in every home
     if which is Which.SIDECAR:
         print_json(sidecar.schema())
         return

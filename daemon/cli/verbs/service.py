@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_of
+from daemon.cli.examples import epilog
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.service_status import installed, is_managed, look, status_lines
 from daemon.cli.verbs.models import fetch_default_model
@@ -36,7 +37,7 @@ _PLACES = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 _TAIL_BYTES = 1 << 20
 
 
-@service.command()
+@service.command(epilog=epilog("service install"))
 def install(
     anyway: Annotated[bool, typer.Option("--anyway", help="Install even in a folder that macOS protects.")] = False,
     quick_action: Annotated[
@@ -111,7 +112,7 @@ def install(
         _install_quick_action(settings, waits=wait)
 
 
-@service.command()
+@service.command(epilog=epilog("service uninstall"))
 def uninstall(home: Home = None) -> None:
     """Stop and remove the service, the Quick Action and the droplet; pictures, results and settings stay."""
     settings, its = settings_of(home), manager()
@@ -126,25 +127,25 @@ def uninstall(home: Home = None) -> None:
         out.print(f"Removed: {printable(str(path))}", markup=False)
 
 
-@service.command()
+@service.command(epilog=epilog("service start"))
 def start(home: Home = None) -> None:
     """Start the installed service."""
     _act("start", home)
 
 
-@service.command()
+@service.command(epilog=epilog("service stop"))
 def stop(home: Home = None) -> None:
     """Stop the service; it starts again at the next login."""
     _act("stop", home)
 
 
-@service.command()
+@service.command(epilog=epilog("service restart"))
 def restart(home: Home = None) -> None:
     """Restart the service, for instance after you changed the settings."""
     _act("restart", home)
 
 
-@service.command()
+@service.command(epilog=epilog("service status"))
 def status(home: Home = None, json: Json = False) -> None:
     """Show whether the daemon is alive, since when, its last job and its next one; exit 3 if the daemon isn't alive."""
     found = look(settings_of(home), manager())
@@ -157,7 +158,7 @@ def status(home: Home = None, json: Json = False) -> None:
         raise typer.Exit(EXIT_NOT_RUNNING)
 
 
-@service.command()
+@service.command(epilog=epilog("service logs"))
 def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines to print.")] = 50,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new lines until Ctrl-C.")] = False,

@@ -57,7 +57,9 @@ function about(job) {
   if (job.state === "cancelled") parts.push("Cancelled");
   if (job.layers) parts.push(count(job.layers, "layer"));
   if (job.mode === "painterly" && job.state === "completed") parts.push("painterly");
+  if (job.pruned) parts.push("result removed");
   if (job.seconds !== undefined) parts.push(duration(job.seconds));
+  if (job.bytes) parts.push(unbroken(bytes(job.bytes)));
   if (job.attempts) parts.push(`${job.attempts} attempts`);
   if (job.ended) parts.push(clock.format(Date.parse(job.ended)));
   return parts.join(" · ");

@@ -46,7 +46,7 @@ function render() {
   const shows = FILTERS.find(([key]) => key === state.filter)[2];
   const shown = state.shown = hits.filter(shows);
   const ended = shown.filter((job) => job.state !== "processing" && job.state !== "pending");
-  renderHealth();
+  renderHealth(all);
   renderModel(all);
   renderFilters(all, hits);
   renderNow(shown.filter((job) => job.state === "processing"));
@@ -71,7 +71,7 @@ function silentSince(live) {
 /** Whether what the page knows about the running jobs is current. */
 const works = () => Boolean(state.live) && silentSince(state.live) === null && !["stopped", "refused"].includes(state.live.state);
 
-function renderHealth() {
+function renderHealth(all) {
   const { live } = state;
   const since = silentSince(live);
   const word = since !== null ? "Silent" : live ? STATES[live.state] : "No response yet";
@@ -96,6 +96,8 @@ function renderHealth() {
     banner.replaceChildren(...(problem ? [said(text)] : [`${text} Start it with `, make("code", "", START), "."]));
   }
   const foot = live ? [`Multiplane ${live.version}`, `started ${moment(Date.parse(live.started_at))}`] : [];
+  const taken = all.reduce((sum, job) => sum + (job.bytes ?? 0), 0);
+  if (taken) foot.push(`${state.next >= 0 ? "more than " : ""}${bytes(taken)} of results`);
   if (live?.fault) foot.push(`watching the inbox failed and was repaired: ${unmarked(live.fault)}`);
   set($("foot"), foot.join(" · "));
 }
@@ -236,9 +238,11 @@ function renderHistory(ended) {
 }
 
 function tally({ batch, day, jobs: list }) {
-  if (batch === undefined) return count(list.length, "job");
+  const taken = list.reduce((sum, job) => sum + (job.bytes ?? 0), 0);
+  const size = taken ? bytes(taken) : null;
+  if (batch === undefined) return [count(list.length, "job"), size].filter(Boolean).join(" · ");
   const failed = list.filter((job) => job.state === "failed").length;
-  return [`Batch of ${count(list.length, "picture")}`, failed ? `${failed} failed` : null, dayName(day).toLowerCase()].filter(Boolean).join(" · ");
+  return [`Batch of ${count(list.length, "picture")}`, failed ? `${failed} failed` : null, size, dayName(day).toLowerCase()].filter(Boolean).join(" · ");
 }
 
 function renderEmpty(all, shown) {

@@ -172,7 +172,7 @@ def test_every_state_says_what_a_person_wants_to_know(home: Home, open_page: Ope
     assert page.locator("#waiting .rows li").all_text_contents() == ["a.jpgwaiting for a.yaml"]
     # The first thing that everybody drops; what to do about it is said, and only then.
     assert "photo in 4 layers" in page.locator("#bare:visible").text_content()
-    assert page.locator(".completed .meta").text_content() == "2 layers · 2.6 s · 11:59"
+    assert page.locator(".completed .meta").text_content() == "2 layers · 2.6 s · 9\xa0bytes · 11:59"
     assert page.locator(".failed .well p").all_text_contents() == ["It took longer than 600 s.", "Ask for less."]
     assert not page.get_by_text(warning).is_visible()
     page.get_by_text("1 note").click()
@@ -398,7 +398,11 @@ def test_batches_stand_under_their_name_and_single_drops_under_their_day(home: H
     page = open_page(at=NOON)
     filled(page, 5)
     headings = page.locator("#history h2").all_text_contents()
-    assert headings == ["Today1 job", "holidayBatch of 3 pictures · 1 failed · today", "Yesterday1 job"]
+    assert headings == [
+        "Today1 job · 9 bytes",
+        "holidayBatch of 3 pictures · 1 failed · 18 bytes · today",
+        "Yesterday1 job · 9 bytes",
+    ]
     assert page.locator("#history section").nth(1).locator(".card").count() == 3
 
 

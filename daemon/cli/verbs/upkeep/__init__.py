@@ -1,0 +1,1 @@
+"""The verbs that keep a home in order, one small file each."""
