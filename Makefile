@@ -74,7 +74,7 @@ wheel: $(READY) ## Build a package that pipx installs, in build/
 
 lock: ## Write requirements.lock anew from pyproject.toml
 	@folder=$$(mktemp -d) && $(PYTHON) -m venv $$folder/venv \
-	&& $$folder/venv/bin/python -m pip install --quiet '.[dev]' 'setuptools>=77' \
+	&& $$folder/venv/bin/python -m pip install --quiet '.[cluster,dev]' 'setuptools>=77' \
 	&& { sed -n '/^#/p' requirements.lock; $$folder/venv/bin/python -m pip freeze --all --exclude multiplane --exclude pip \
 	  | sed 's/+cpu$$//'; } > $$folder/lock && mv $$folder/lock requirements.lock && rm -r $$folder
 

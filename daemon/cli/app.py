@@ -37,6 +37,7 @@ VERBS = {
     "schema": "Print the JSON Schema of the sidecar, of status.json, layer_manifest.json or daemon.json, or of a command's JSON.",
     "doctor": "Check folders, journal, daemon, weights, device and more; exit 1 if something is wrong.",
     "models": "List models; fetch, check and remove their weights.",
+    "cluster": "Run jobs on many machines: make keys, start scheduler and workers.",
     "service": "Run the daemon in the background, under launchd or systemd.",
 }
 #: Targets of the Makefile that people may type as verbs.

@@ -108,12 +108,17 @@ class Withdrawn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """An attempt begins. `attempt`: the name of its folder in .work/. `process`: None until the worker was started."""
+    """An attempt begins.
+
+    `attempt`: the name of its folder in .work/. `process`: None until the worker was started, or if it runs on another machine.
+    `machine`: the name of that machine; None: this one.
+    """
 
     event: Literal["started"] = "started"
     job: str
     attempt: str
     process: Process | None = None
+    machine: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,11 +237,16 @@ class Noted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A running attempt. `folder`: its name in .work/. `publishing`: None until its result is checked and durable."""
+    """A running attempt.
+
+    `folder`: its name in .work/. `publishing`: None until its result is checked and durable. `machine`: the name of the machine
+    on which it runs; None: this one.
+    """
 
     folder: str
     process: Process | None = None
     publishing: Publishing | None = None
+    machine: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +266,7 @@ class Job:
         notes: warnings that were added after it was accepted.
         place: where the files of a claimed job are: in source/, on their way back to the inbox, or in the inbox.
         back: the last record of a return to the inbox; None if there was none.
+        machine: the name of the machine on which the last attempt ran; None: this one, or there was none.
     """
 
     job_id: str
@@ -281,6 +292,7 @@ class Job:
     notes: tuple[str, ...] = ()
     place: Place = "source"
     back: Returning | None = None
+    machine: str | None = None
 
     @property
     def image(self) -> ClaimedFile:

@@ -92,4 +92,5 @@ class Status(Frozen):
     warnings: tuple[str, ...] = ()
     outputs: tuple[Output, ...] = ()
     manifest: str | None = Field(None, description="path of the layer manifest, relative to the job's folder")
+    machine: str | None = Field(None, description="the machine of a cluster that ran the last attempt; null without a cluster")
     depth_source: Word | None = Field(None, description="where the depth of a completed job came from, as in its manifest")

@@ -145,6 +145,7 @@ def status_of(
         warnings=_warnings(job),
         outputs=published.outputs if published else (),
         manifest=published.manifest if published else None,
+        machine=job.machine,
         depth_source=published.depth_source if published else None,
     )
 

@@ -127,12 +127,17 @@ def _explain(sources: list[Source], where: tuple[str, ...], kind: str, context: 
         return Problem(str(SHIPPED), None, f"{'.'.join(where)} is missing")
     if len(where) < 2:
         # An error about several keys: from JobSpec if it is about `defaults`, otherwise from Settings.
-        keys = [("defaults", "split"), ("defaults", "num_layers")] if where else [_CEILING, ("defaults", "timeout_seconds")]
+        if where == ("cluster",):
+            keys = [("cluster", "scheduler")]
+        else:
+            keys = [("defaults", "split"), ("defaults", "num_layers")] if where else [_CEILING, ("defaults", "timeout_seconds")]
         return _place(sources, keys, str(context["error"]))
     key = (where[0], where[1])
     given = next((source.values[key[0]][key[1]] for source in reversed(sources) if key in source.places), None)
     if key[0] == "defaults" and given is not None:
         return _place(sources, [key], f"defaults.{fields.not_allowed(key[1], given)}")
+    if kind == "value_error":
+        return _place(sources, [key], f"{'.'.join(key)}: {context['error']}")
     found = "nothing" if given is None else quoted(str(given))
     return _place(sources, [key], f"{'.'.join(key)} must be {_allowed(key)}, not {found}")
 
