@@ -43,7 +43,7 @@ _STOP_SECONDS = 8.0
 _AVOID_SECONDS = 300.0
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Sought:
     """A seat that was asked for. `address`: where it was taken; None: not yet."""
 
@@ -52,7 +52,7 @@ class _Sought:
     address: str | None = None
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Running:
     """An attempt that has its order. `slot`: whether it still occupies its slot."""
 
@@ -226,7 +226,7 @@ class ClusterExecutor:
                     self._see({address: Machine(address, about, reached=ok) for address, (about, ok) in machines.items()})
                 case SeatTaken(attempt=attempt, address=address):
                     if (sought := self._seat(attempt)) is not None:
-                        sought.address = address
+                        self._sought[sought.seek.job_id] = replace(sought, address=address)
                 case SeatLost(attempt=attempt):
                     if (sought := self._seat(attempt)) is not None:
                         self._give_up(sought.seek.job_id)
@@ -238,7 +238,7 @@ class ClusterExecutor:
                         self._running[job_id].log.feed(output)
                 case SlotFree(attempt=attempt):
                     if (job_id := self._job_of.get(attempt)) is not None:
-                        self._running[job_id].slot = False
+                        self._running[job_id] = replace(self._running[job_id], slot=False)
                 case Over(attempt=attempt, outcome=outcome):
                     if (job_id := self._job_of.get(attempt)) is not None:
                         self._over(job_id, outcome)

@@ -1,6 +1,7 @@
 """How the machines of a cluster connect: encrypted, with certificates on both sides; in the clear only on loopback."""
 
 import logging
+import logging.config
 import os
 import ssl
 import stat
@@ -130,10 +131,15 @@ def configure(lost_seconds: float) -> None:
         "distributed.client.scheduler-info-interval": "1h",
     }
     dask.config.set(values)
-    for name in ("distributed", "tornado", "asyncio"):
-        log = logging.getLogger(name)
-        log.handlers, log.propagate = [_ToOwnLog()], False
-        log.setLevel(logging.INFO)
+    ours = {"handlers": ["own"], "propagate": False, "level": "INFO"}
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "handlers": {"own": {"()": _ToOwnLog}},
+            "loggers": dict.fromkeys(("distributed", "tornado", "asyncio"), ours),
+        }
+    )
 
 
 class _ToOwnLog(logging.Handler):

@@ -145,6 +145,10 @@ class MachineSide:
             "multiplane_cancel": self.cancel,
         }
 
+    def take_none(self, why: str | None) -> None:
+        """Take no jobs from now on; `why`: a clause. None: take jobs again."""
+        self.problem = why
+
     # -- seats ------------------------------------------------------------------------------------------------------------
 
     async def seat(self, attempt: str, home: str, daemon: str) -> None:

@@ -189,14 +189,14 @@ class Serving:
         models = tuple(sorted(f"{name}@{revision}" for name, revision in self._inventory.installed().items()))
         before, self._about = self._about, self._about.model_copy(update={"models": models})
         if await asyncio.to_thread(self._program_now) != self._program:
-            self._side.problem = "its program was changed, and it restarts when its jobs are done"
+            self._side.take_none("its program was changed, and it restarts when its jobs are done")
             if not self._side.running:
                 self._restart = True
                 self._stop.set()
         elif self._fs.free_bytes(self._root) < int(self._settings.queue.min_free_bytes):
-            self._side.problem = "its disk is full"
+            self._side.take_none("its disk is full")
         else:
-            self._side.problem = None
+            self._side.take_none(None)
         if worker is not None and offered(before) != offered(self._about) and worker.status.name == "running":
             try:
                 await worker.set_resources(**offered(self._about))
