@@ -480,4 +480,4 @@ def home_mark(home: bytes, boot_id: str) -> str:
 
 def _clause(error: BaseException) -> str:
     text = str(error).strip().splitlines()
-    return text[0] if text else type(error).__name__
+    return text[0] if text else "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__

@@ -204,9 +204,10 @@ class ClusterExecutor:
         if (one := self._running.get(job_id)) is not None:
             self._connection.cancel(one.attempt)
 
-    def waits_for(self, job: Job) -> str | None:
-        """See `Executor.waits_for`."""
-        return self._lacking.get(job.job_id)
+    @property
+    def lacking(self) -> Mapping[str, str]:
+        """See `Executor.lacking`."""
+        return self._lacking
 
     def tick(self) -> None:
         """See `Executor.tick`."""

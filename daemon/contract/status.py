@@ -93,4 +93,5 @@ class Status(Frozen):
     outputs: tuple[Output, ...] = ()
     manifest: str | None = Field(None, description="path of the layer manifest, relative to the job's folder")
     machine: str | None = Field(None, description="the machine of a cluster that ran the last attempt; null without a cluster")
+    waits_for: str | None = Field(None, description="what a pending job waits for besides its turn; null if nothing")
     depth_source: Word | None = Field(None, description="where the depth of a completed job came from, as in its manifest")

@@ -110,6 +110,7 @@ def status_of(
     progress: Progress | None = None,
     at: float | None = None,
     paused_for: float | None = None,
+    waits_for: str | None = None,
 ) -> Status:
     """The status.json of a job.
 
@@ -119,6 +120,7 @@ def status_of(
         progress: the progress of a running job.
         at: the current time, in seconds since 1970. None: read the wall clock.
         paused_for: how many seconds the job still pauses before its next attempt. None: compute this from `at`.
+        waits_for: what a pending job waits for besides its turn; None if nothing.
     """
     ended, published = job.ended, job.published
     at = time.time() if at is None else at
@@ -146,6 +148,7 @@ def status_of(
         outputs=published.outputs if published else (),
         manifest=published.manifest if published else None,
         machine=job.machine,
+        waits_for=waits_for if job.state == "pending" else None,
         depth_source=published.depth_source if published else None,
     )
 

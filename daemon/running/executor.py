@@ -4,8 +4,9 @@ The runner, the journal, retries, cancels, limits and views do not know which ex
 other one: it runs jobs on the machines of a cluster.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 from daemon.contract.messages import Warm
@@ -94,8 +95,9 @@ class Executor(Protocol):
     def cancel(self, job_id: str) -> None:
         """Ask a running job to stop."""
 
-    def waits_for(self, job: Job) -> str | None:
-        """What a pending job waits for, a clause; None if it only waits for its turn."""
+    @property
+    def lacking(self) -> Mapping[str, str]:
+        """What pending jobs wait for besides their turn, a noun phrase, by job id. There may be further such jobs."""
 
     def tick(self) -> None:
         """Do what is due, and report ends."""
@@ -120,6 +122,7 @@ class LocalExecutor:
 
     is_here = True
     trouble = None
+    lacking: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
         self,
@@ -166,10 +169,6 @@ class LocalExecutor:
     def cancel(self, job_id: str) -> None:
         """See `Executor.cancel`."""
         self._supervisor.cancel(job_id)
-
-    def waits_for(self, job: Job) -> str | None:
-        """See `Executor.waits_for`. Here a job only waits for its turn."""
-        return None
 
     def tick(self) -> None:
         """See `Executor.tick`."""

@@ -154,6 +154,7 @@ class Service:
             self._runs.end_without_worker()
             if self._disk_space.problem is None and self._system_health.problem is None:
                 self._runs.start_next()
+            self._views.show_lacking(self._executor.lacking)
             self._runs.forecast.count_down()
             more = not self._once or self._ledger.jobs.pending > 0
             self._warm_workers.maintain(now, wanted=more and self._executor.is_here and self._system_health.problem is None)

@@ -113,6 +113,7 @@ class MachineSide:
         self._tasks: set[asyncio.Task[None]] = set()
         #: A clause that says why this machine takes no jobs; None if it does.
         self.problem: str | None = None
+        self._closing = False
         for folder in (b"attempts", b"sources", b"logs"):
             os.makedirs(os.path.join(root, folder), mode=0o700, exist_ok=True)
         self._supervisor = SupervisorThread(
@@ -156,6 +157,8 @@ class MachineSide:
 
         An attempt that had a seat here before, as when Dask runs a task again, gets none.
         """
+        if self._closing:
+            await asyncio.Event().wait()  # until Dask cancels it, and runs it elsewhere
         if attempt in self._seated:
             return
         one = self._seated[attempt] = Seated(attempt, home, daemon)
@@ -427,6 +430,8 @@ class MachineSide:
 
     async def close(self) -> None:
         """End everything, because this process stops. Attempts end as `Stopped`, and daemons that ask in time hear of it."""
+        self._closing = True
+        self.take_none("it stops")
         await asyncio.to_thread(self._stop)
         await asyncio.sleep(_SETTLE_SECONDS)  # the ends that the supervisor reported last
         for one in self._seated.values():
