@@ -30,7 +30,11 @@ def names(found: Fit) -> list[str]:
         (NEEDS, [machine("a", program="1-xyz"), machine("b", program="2-xyz")], "those of the cluster have 1-xyz, 2-xyz"),
         (NEEDS, [machine("a", lists="f00")], "the same lists of styles and models"),
         (dataclasses.replace(NEEDS, device="cuda"), [machine("a")], "the device cuda"),
-        (dataclasses.replace(NEEDS, models={"depth": frozenset({"small"})}), [machine("a", "large@1")], "a model for depth: small"),
+        (
+            dataclasses.replace(NEEDS, models={"depth": frozenset({"small"})}),
+            [machine("a", "large@1")],
+            "a model for depth: small",
+        ),
     ],
 )
 def test_a_job_that_fits_nowhere_says_what_it_waits_for(needs, machines, said) -> None:
@@ -59,7 +63,12 @@ def wanted(machines: list[Machine], jobs: list[str], sought: tuple[Seek, ...] = 
 
 
 def test_no_more_seats_are_sought_than_there_are_free_slots() -> None:
-    machines = [machine("a", slots=2, taken=1), machine("b"), machine("c", problem="its disk is full"), machine("d", reached=False)]
+    machines = [
+        machine("a", slots=2, taken=1),
+        machine("b"),
+        machine("c", problem="its disk is full"),
+        machine("d", reached=False),
+    ]
     assert wanted(machines, ["1", "2", "3"]) == [("1", ["a", "b"]), ("2", ["b"])]
     already = (Seek("0", ("tls://a", "tls://b"), {}),)
     assert wanted(machines, ["1", "2", "3"], already) == [("1", ["b"])]
