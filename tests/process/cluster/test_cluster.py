@@ -152,7 +152,8 @@ def test_a_stranger_does_not_get_in(studio, tmp_path) -> None:
         "context = ssl.create_default_context(cafile=sys.argv[3]); context.check_hostname = False\n"
         "if len(sys.argv) > 4: context.load_cert_chain(*sys.argv[4:])\n"
         "try:\n"
-        "    with context.wrap_socket(socket.create_connection((sys.argv[1], int(sys.argv[2])))) as end: print(len(end.recv(100)))\n"
+        "    end = context.wrap_socket(socket.create_connection((sys.argv[1], int(sys.argv[2]))))\n"
+        "    print(len(end.recv(100)))\n"
         "except OSError as error: print(type(error).__name__)\n"
     )
 
@@ -166,7 +167,10 @@ def test_a_stranger_does_not_get_in(studio, tmp_path) -> None:
 
 
 def test_the_daemon_itself_loads_no_dask_without_a_cluster() -> None:
-    code = "import sys, daemon.service, daemon.cli.verbs.run; print([name for name in ('distributed', 'dask') if name in sys.modules])"
+    code = (
+        "import sys, daemon.service, daemon.cli.verbs.run; "
+        "print([name for name in ('distributed', 'dask') if name in sys.modules])"
+    )
     found = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert found.stdout.strip() == "[]"
 
@@ -180,7 +184,7 @@ def a_machine_is_killed(studio: Studio) -> None:
     process.wait()
     status = studio.elsewhere(name, machine)
     assert "lost" in studio.home.verb("show", status["job_id"]).stdout
-    gone, left = psutil.wait_procs(children, 10)
+    _, left = psutil.wait_procs(children, 10)
     assert left == []
     studio.start_machine(machine)
     until(lambda: studio.cluster.said(machine).count("has joined") == 2)

@@ -52,7 +52,7 @@ def test_an_address_that_is_not_protected_is_refused_with_the_reason(tmp_path, t
 
 
 def test_a_tls_address_without_certificates_is_refused(tmp_path) -> None:
-    with pytest.raises(Refusal, match="cluster.certificate and cluster.key must be set"):
+    with pytest.raises(Refusal, match=r"cluster\.certificate and cluster\.key must be set"):
         settings(tmp_path, SCHEDULER="tls://studio", CA="/ca.pem")
 
 
