@@ -106,7 +106,7 @@ class ClusterStorm:
     def check(self) -> None:
         """After everything has stopped."""
         statuses = self.home.statuses()
-        assert Counter(status["source"]["image"] for status in statuses) == Counter(self.sent)
+        assert Counter(status["source"]["image"] for status in statuses) == Counter(list(self.sent))
         published = Counter[str]()
         for path in (self.home.home / ".state" / "journal").glob("*.jsonl"):
             for line in path.read_text().splitlines():
