@@ -60,7 +60,8 @@ soak: $(READY) ## Storms of kills, seeded mutations, the suite on other machines
 	@$(BIN)/python -m tests.crash.soak
 	@MULTIPLANE_SOAK=1 $(BIN)/python -m pytest -q tests/process/test_painting_programs.py tests/acceptance/test_paintings.py \
 	  tests/acceptance/intake/test_written_in_parts.py tests/security/test_exchanged_folders.py \
-	  tests/security/test_exchanged_job_folders.py tests/security/test_outbox_paths.py
+	  tests/security/test_exchanged_job_folders.py tests/security/test_outbox_paths.py \
+	  tests/acceptance/scenes/test_scenes_rendered.py
 	@$(BIN)/python -m tests.process.supervisor.random_kills
 	@$(BIN)/python -m tests.process.supervisor.cancels
 	@$(BIN)/python -m tests.process.supervisor.templates.many_jobs
@@ -72,11 +73,13 @@ wheel: $(READY) ## Build a package that pipx installs, in build/
 	@$(BIN)/python -m pip wheel -qq --no-deps --no-build-isolation --wheel-dir build .
 	@ls build/*.whl
 
+# The machines for which PyPI has usd-core and pylibjxl; `pip freeze` forgets that.
+WHEELS := python_version < '3.15' and (sys_platform == 'darwin' or platform_machine == 'x86_64')
 lock: ## Write requirements.lock anew from pyproject.toml
 	@folder=$$(mktemp -d) && $(PYTHON) -m venv $$folder/venv \
 	&& $$folder/venv/bin/python -m pip install --quiet '.[cluster,dev]' 'setuptools>=77' \
 	&& { sed -n '/^#/p' requirements.lock; $$folder/venv/bin/python -m pip freeze --all --exclude multiplane --exclude pip \
-	  | sed 's/+cpu$$//'; } > $$folder/lock && mv $$folder/lock requirements.lock && rm -r $$folder
+	  | sed -e 's/+cpu$$//' -e "s/^usd-core==.*/&; $(WHEELS)/" -e "s/^pylibjxl==.*/&; $(WHEELS)/"; } > $$folder/lock && mv $$folder/lock requirements.lock && rm -r $$folder
 
 clean: ## Remove what the set-up and the tools made; inbox, outbox and .state stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

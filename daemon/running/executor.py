@@ -13,7 +13,7 @@ from daemon.contract.messages import Warm
 from daemon.contract.records import Job, Process
 from daemon.jobs.retry_pause import PauseLeft
 from daemon.outbox import Outbox
-from daemon.running.job_command import command
+from daemon.running.job_command import command, ffmpeg
 from daemon.running.late_writes import Fingerprint
 from daemon.running.model_inventory import ModelInventory
 from daemon.running.warm_workers import WarmWorkers
@@ -153,8 +153,9 @@ class LocalExecutor:
     def place(self, job: Job) -> Place:
         """See `Executor.place`."""
         self._warm = self._inventory.warm_for(job)
-        # A further attempt gets a process that shares nothing with those before it.
-        ready = None if job.attempts > 0 else self._warm_workers.take(self._warm)
+        # A further attempt gets a process that shares nothing with those before it. A warm worker cannot start another program.
+        alone = job.attempts > 0 or ffmpeg(job, self._settings) is not None
+        ready = None if alone else self._warm_workers.take(self._warm)
         return Place(ready or self._outbox.new_attempt())
 
     def start(self, job: Job, place: Place, seen: Fingerprint) -> Process | None:

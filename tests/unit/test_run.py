@@ -16,7 +16,7 @@ from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.spec import JobSpec
 from pipeline.image import decode
 from pipeline.run import run
-from tests import phone_files
+from tests.carriers import phone_files
 from tests.unit.pictures import SAMPLES, encoded, exif, landscape, png16, stored
 
 LIMITS = Limits(max_bytes=50_000_000, max_pixels=50_000_000)
@@ -202,3 +202,22 @@ def test_resolution_is_kept_in_the_layers_and_in_the_photoshop_file(tmp_path):
             assert image.info["dpi"] == pytest.approx((300, 300), abs=0.01)
     resolution = PSDImage.open(result / "layers.psd").image_resources.get_data(Resource.RESOLUTION_INFO)
     assert (resolution.horizontal / 65536, resolution.vertical / 65536) == (300, 300)
+
+
+def test_what_moves_is_made_with_the_rest_and_the_camera_is_in_the_manifest(tmp_path: Path) -> None:
+    values = np.kron([[4000, 2000, 1000]], np.ones((60, 30))).astype(np.uint16)
+    result = layered(
+        tmp_path, "a.png", encoded(landscape(60, 90), "PNG"), encoded(values, "PNG"), depth_kind="distance", num_layers=3,
+        formats=("webp", "stereo"), seconds=1.0, fps=5, amount=0.5, motion="pan",
+    )  # fmt: skip
+    with Image.open(result / "motion.webp") as loop:
+        assert (loop.size, loop.n_frames) == ((90, 60), 5)
+    manifest = json.loads((result / "layer_manifest.json").read_text())
+    camera, layers = manifest["camera"], manifest["layers"]
+    assert (camera["width"], camera["height"], camera["unit"], camera["lens"]) == (90, 60, "relative", "assumed")
+    assert camera["focal_length"] == pytest.approx(45 / np.tan(np.radians(camera["fov"] / 2)), rel=1e-6)
+    away = [layer["distance"] for layer in layers]
+    # Cut halfway between the depths: layers lie from 1/4 to 3/8, to 3/4 and to 1 of the nearest disparity.
+    assert np.divide(away[-1], away) == pytest.approx(np.array([5 / 16, 9 / 16, 7 / 8]) / (7 / 8), rel=0.15)
+    assert [layer["scale"] for layer in layers] == pytest.approx([each / camera["pivot"] for each in away], rel=1e-6)
+    assert layers[-1]["travel"] - layers[0]["travel"] == pytest.approx(0.03, abs=1e-6)

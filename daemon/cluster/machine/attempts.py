@@ -35,6 +35,7 @@ from daemon.contract.messages import JobCommand
 from daemon.errors import DiskFull, SourceChanged, WorkerLost
 from daemon.fs import FileSystem
 from daemon.jobs.fault import Evidence, Failure, judge
+from daemon.platform.encoder import find_ffmpeg
 from daemon.platform.memory import available_memory, total_memory
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
@@ -215,7 +216,8 @@ class MachineSide:
         one.order = told
         one.shared = await asyncio.to_thread(sees, self._share, told.shared)
         await self._tell()
-        self._supervisor.prepare(self._folder(b"attempts", attempt), told.command.warm)
+        if "video" not in told.command.spec.formats:  # a worker that was started before its job cannot start ffmpeg
+            self._supervisor.prepare(self._folder(b"attempts", attempt), told.command.warm)
         if one.shared:
             self._spawn(self._fetch(one, told))
         return {"problem": None, "shared": one.shared}
@@ -342,6 +344,7 @@ class MachineSide:
                 "style_lists": paths.style_lists,
                 "threads": self._threads,
                 "memory": total_memory(),
+                "ffmpeg": find_ffmpeg(self._settings.worker.ffmpeg) if "video" in order.command.spec.formats else None,
             }
         )
         self._supervisor.begin(command, log=self._folder(b"logs", attempt), timeout_seconds=order.timeout_seconds)

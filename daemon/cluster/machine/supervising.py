@@ -6,6 +6,7 @@ import selectors
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from loguru import logger
@@ -63,7 +64,7 @@ class SupervisorThread(threading.Thread):
         policy = None
         if argv is None and (policy := sandbox_policy(settings, inventory)) is not None:
             # Jobs read their pictures from this machine's own folder, and nothing of the outbox.
-            policy = type(policy)((*policy.read, os.path.realpath(os.fsdecode(root))), policy.devices)
+            policy = replace(policy, read=(*policy.read, os.path.realpath(os.fsdecode(root))))
         self._supervisor = Supervisor(
             self._selector,
             fs,
