@@ -32,6 +32,7 @@ Address = Annotated[
 def keys(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put them. An authority that is there is used again.")],
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="The machines. Default: this one.")] = None,
+    home: Home = None,
 ) -> None:
     """Make the keys of a cluster: its authority (ca.pem), and a certificate and a private key for each machine."""
     _needs_libraries()
