@@ -186,6 +186,23 @@ class About(Frozen):
 EndOfAttempt = CompletedEnd | FailedEnd | CancelledEnd | StoppedEnd
 
 
+class ClusterMachine(Frozen):
+    """A machine of the cluster. `same_program`: whether it has exactly the program of this machine."""
+
+    address: str
+    about: About
+    same_program: bool
+
+
+class ClusterSurvey(Frozen):
+    """The cluster. `program`: the program of this machine."""
+
+    scheduler: str
+    version: str
+    program: str
+    machines: tuple[ClusterMachine, ...]
+
+
 def end_of(outcome: Outcome, *, delivered: bool = False, machine: bool = False) -> EndOfAttempt:
     """An outcome as a machine reports it."""
     match outcome:

@@ -7,32 +7,14 @@ from distributed import Client
 from pydantic import ValidationError
 
 from daemon import __version__
-from daemon.cluster.messages import About, program_mark
+from daemon.cluster.messages import About, ClusterMachine, ClusterSurvey, program_mark
 from daemon.cluster.security import configure, security
 from daemon.contract.commands import command
-from daemon.contract.status import Frozen
 from daemon.errors import Refusal
 from daemon.settings import Settings
 
 #: Seconds until a scheduler that does not answer is given up.
 _PATIENCE = 10.0
-
-
-class ClusterMachine(Frozen):
-    """A machine of the cluster. `same_program`: whether it has exactly the program of this machine."""
-
-    address: str
-    about: About
-    same_program: bool
-
-
-class ClusterSurvey(Frozen):
-    """The cluster. `program`: the program of this machine."""
-
-    scheduler: str
-    version: str
-    program: str
-    machines: tuple[ClusterMachine, ...]
 
 
 def survey(settings: Settings, address: str) -> ClusterSurvey:
