@@ -256,6 +256,7 @@ def _export(
         focal_35mm=lens.focal_35mm(os.path.join(os.fsencode(command.source), to_bytes(command.image)), photo.format),
         motion=Motion.of(command.spec),
         ffmpeg=command.ffmpeg,
+        mesh=command.spec.mesh,
     )
     if painted is not None and command.spec.strength > 0.0:
         from pipeline import painterly

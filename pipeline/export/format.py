@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from daemon.contract.manifest import Depth
 from daemon.contract.registry import FORMATS
+from daemon.contract.spec import MeshKind
 from pipeline.export.camera import Camera, camera_before
 from pipeline.export.moving.motion import DEFAULT, Motion
 from pipeline.image.decode import Photo
@@ -36,6 +37,7 @@ class Pictures:
         focal_35mm: the focal length of the photo's lens on 35-mm film, in millimetres; None if the photo does not say.
         motion: how the picture moves, in formats that move.
         ffmpeg: the path of an ffmpeg that this process may start; None if there is none.
+        mesh: what layers are drawn on in 3-D scenes: flat planes, or a relief of their depth.
     """
 
     title: str
@@ -50,6 +52,7 @@ class Pictures:
     focal_35mm: float | None = None
     motion: Motion = DEFAULT
     ffmpeg: str | None = None
+    mesh: MeshKind = "flat"
 
     @property
     def camera(self) -> Camera:
