@@ -200,7 +200,7 @@ def a_machine_hangs(studio: Studio) -> None:
     finally:
         process.send_signal(signal.SIGCONT)
     before = hashes(status)
-    until(lambda: "is lost" in studio.cluster.said(machine))
+    # Dask may have missed it or not; either way it ends what nobody names any more.
     until(lambda: not any("worker" in child.cmdline() and child.cpu_times().user > 1 for child in workers_of(process)))
     assert hashes(studio.home.ended(name)) == before
     until(lambda: not list((studio.home.outbox / ".work").iterdir()))
