@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from daemon.cli.service_status import ServiceStatus
 from daemon.cli.verbs.watch import Scene
+from daemon.cluster.messages import ClusterSurvey
 from daemon.contract.manifest import Manifest
 from daemon.contract.requests import JobAnswer, RequestAnswer
 from daemon.contract.status import Frozen, State, Status
@@ -143,6 +144,7 @@ VERBS: dict[str, TypeAdapter[Any]] = {
     "check": TypeAdapter(list[CheckedFile]),
     "doctor": TypeAdapter(Report),
     "service-status": TypeAdapter(ServiceStatus),
+    "cluster-status": TypeAdapter(ClusterSurvey),
     "models-list": TypeAdapter(list[ListedModel]),
     "models-verify": TypeAdapter(list[VerifiedModel]),
 }

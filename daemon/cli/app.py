@@ -41,6 +41,7 @@ VERBS = {
     "doctor": "Check folders, journal, daemon, weights, device and more; exit 1 if something is wrong.",
     "config": "Show every setting that applies, and where it is set.",
     "models": "List models; fetch, check and remove their weights.",
+    "cluster": "Run jobs on many machines: make keys, start scheduler and workers.",
     "service": "Run the daemon in the background, under launchd or systemd.",
 }
 #: Targets of the Makefile that people may type as verbs.

@@ -112,12 +112,17 @@ class Withdrawn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """An attempt begins. `attempt`: the name of its folder in .work/. `process`: None until the worker was started."""
+    """An attempt begins.
+
+    `attempt`: the name of its folder in .work/. `process`: None until the worker was started, or if it runs on another machine.
+    `machine`: the name of that machine; None: this one.
+    """
 
     event: Literal["started"] = "started"
     job: str
     attempt: str
     process: Process | None = None
+    machine: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,11 +243,16 @@ class Noted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A running attempt. `folder`: its name in .work/. `publishing`: None until its result is checked and durable."""
+    """A running attempt.
+
+    `folder`: its name in .work/. `publishing`: None until its result is checked and durable. `machine`: the name of the machine
+    on which it runs; None: this one.
+    """
 
     folder: str
     process: Process | None = None
     publishing: Publishing | None = None
+    machine: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,6 +275,7 @@ class Job:
         pruned_at: when its result was removed because of its age, UTC, RFC 3339; None if it was not.
         place: where the files of a claimed job are: in source/, on their way back to the inbox, or in the inbox.
         back: the last record of a return to the inbox; None if there was none.
+        machine: the name of the machine on which the last attempt ran; None: this one, or there was none.
     """
 
     job_id: str
@@ -293,6 +304,7 @@ class Job:
     pruned_at: str | None = None
     place: Place = "source"
     back: Returning | None = None
+    machine: str | None = None
 
     @property
     def image(self) -> ClaimedFile:

@@ -99,4 +99,6 @@ class Status(Frozen):
     delivered: str | None = Field(
         None, description="the folder to which the result was delivered, as `deliver` in the settings says"
     )
+    machine: str | None = Field(None, description="the machine of a cluster that ran the last attempt; null without a cluster")
+    waits_for: str | None = Field(None, description="what a pending job waits for besides its turn; null if nothing")
     depth_source: Word | None = Field(None, description="where the depth of a completed job came from, as in its manifest")

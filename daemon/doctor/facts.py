@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from daemon import __version__
 from daemon.contract.commands import unmarked, without_marks
 from daemon.doctor.judging import judge
+from daemon.doctor.judging_cluster import cluster_facts
 from daemon.doctor.model import (
     Answer,
     ClockFacts,
@@ -104,6 +105,7 @@ def gather(settings: Settings, fs: FileSystem) -> Facts:
             models=listed.result(),
             verified=verified.result(),
             devices=devices.result(),
+            cluster=cluster_facts(settings),
         )
 
 

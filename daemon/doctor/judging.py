@@ -8,6 +8,7 @@ from typing import cast
 
 from daemon.clock import local
 from daemon.contract.commands import as_code, command
+from daemon.doctor.judging_cluster import cluster
 from daemon.doctor.judging_machine import device, formats, sandbox, videos, weights
 from daemon.doctor.model import Facts, Finding, Folder, JournalFacts
 from daemon.journal.journal import RESERVE_BYTES
@@ -56,6 +57,7 @@ def judge(facts: Facts) -> tuple[Finding, ...]:
         *weights(facts),
         *device(facts),
         *sandbox(facts),
+        *cluster(facts),
     )
 
 

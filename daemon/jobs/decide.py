@@ -156,9 +156,14 @@ def incomplete_for_good(job: Job, error: ErrorInfo, *, now: float, other: int | 
     return error.model_copy(update={"message": f"{error.message.rstrip('.')}. {rest}"})
 
 
-def excused_attempt(job: Job, error: ErrorInfo) -> AnyRecord:
-    """The record for an attempt that failed because of the machine (`fault.judge`): it does not count, and the job runs again."""
-    return cancelled(job) if job.cancel_requested else AttemptEnded(job=job.job_id, error=error, counts=False)
+def excused_attempt(job: Job, error: ErrorInfo, *, retry_at: float = 0.0) -> AnyRecord:
+    """The record for an attempt that failed because of the machine (`fault.judge`): it does not count, and the job runs again.
+
+    `retry_at`: not before this time, in seconds since 1970.
+    """
+    if job.cancel_requested:
+        return cancelled(job)
+    return AttemptEnded(job=job.job_id, error=error, counts=False, retry_at=retry_at)
 
 
 def refused(job: Job, refusal: ErrorInfo) -> Ended:

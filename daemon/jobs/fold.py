@@ -240,11 +240,10 @@ def _advance(job: Job, record: _Step, ts: str) -> Job:
     match record:
         case Claimed():
             return replace(job, claimed=True)
-        case Started(attempt=folder, process=process):
+        case Started(attempt=folder, process=process, machine=machine):
             attempts = job.attempts + (0 if job.attempt and job.attempt.folder == folder else 1)
-            return replace(
-                job, state="processing", attempts=attempts, attempt=Attempt(folder=folder, process=process), started_at=ts
-            )
+            running = Attempt(folder=folder, process=process, machine=machine)
+            return replace(job, state="processing", attempts=attempts, attempt=running, started_at=ts, machine=machine)
         case AttemptEnded(error=error, counts=counts, retry_at=retry_at):
             attempts = job.attempts if counts else job.attempts - 1
             # Both times are by the same clock at the same moment, so their difference is right even if the clock is set later.

@@ -111,6 +111,7 @@ def status_of(
     progress: Progress | None = None,
     at: float | None = None,
     paused_for: float | None = None,
+    waits_for: str | None = None,
 ) -> Status:
     """The status.json of a job.
 
@@ -120,6 +121,7 @@ def status_of(
         progress: the progress of a running job.
         at: the current time, in seconds since 1970. None: read the wall clock.
         paused_for: how many seconds the job still pauses before its next attempt. None: compute this from `at`.
+        waits_for: what a pending job waits for besides its turn; None if nothing.
     """
     ended, published = job.ended, job.published
     at = time.time() if at is None else at
@@ -150,6 +152,8 @@ def status_of(
         manifest=published.manifest if published and not job.pruned_at else None,
         pruned_at=job.pruned_at,
         delivered=job.delivered,
+        machine=job.machine,
+        waits_for=waits_for if job.state == "pending" else None,
         depth_source=published.depth_source if published else None,
     )
 

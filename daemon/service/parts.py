@@ -25,6 +25,7 @@ from daemon.journal import History, Journal
 from daemon.journal.ledger import Ledger
 from daemon.notify.user_notifications import UserNotifications
 from daemon.outbox import Outbox
+from daemon.running.executor import Executor, LocalExecutor
 from daemon.running.forecast import Forecast
 from daemon.running.late_writes import LateWrites
 from daemon.running.model_inventory import ModelInventory
@@ -62,8 +63,9 @@ class Machine:
     """What the parts depend on outside the home.
 
     `program` returns a number that changes whenever the program on the disk changes. `inbox_is_local` returns whether the inbox
-    is on a local disk now. `clock` returns monotonic seconds; `wall_clock` returns seconds since 1970. `in_background` runs a
-    function beside the loop; `start_hook` starts a command of the settings.
+    is on a local disk now. `elsewhere` runs jobs on other machines; None: they run here. `clock` returns monotonic seconds;
+    `wall_clock` returns seconds since 1970. `in_background` runs a function beside the loop; `start_hook` starts a command of
+    the settings.
     """
 
     selector: selectors.BaseSelector
@@ -73,6 +75,7 @@ class Machine:
     inventory: ModelInventory
     program: Callable[[], int]
     inbox_is_local: Callable[[], bool]
+    elsewhere: Executor | None = None
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
     in_background: Background = run_in_thread
@@ -98,10 +101,11 @@ class Parts:
     deliveries: Deliveries
     hooks: Hooks
     metrics: MetricsFile
+    executor: Executor
 
 
 def wire(home: Home, machine: Machine) -> Parts:
-    """Make the parts of one daemon, and subscribe them to the events of the ledger and the supervisor."""
+    """Make the parts of one daemon, and subscribe them to the events of the ledger and the executor."""
     fs, settings, ledger, outbox, history = home.fs, home.settings, home.ledger, home.outbox, home.history
     jobs, clock = ledger.jobs, machine.clock
     inbox = settings.paths.inbox_bytes
@@ -148,18 +152,17 @@ def wire(home: Home, machine: Machine) -> Parts:
         program=machine.program,
         remaining=lambda: forecast.remaining(jobs.processing),
     )
+    executor = machine.elsewhere or LocalExecutor(settings, outbox, machine.supervisor, warm_workers, machine.inventory)
     runs = JobRunner(
         fs,
         settings,
         ledger,
         outbox,
-        machine.supervisor,
+        executor,
         machine.system_health,
         forecast,
         pauses,
         settling,
-        warm_workers,
-        machine.inventory,
         clock,
         machine.wall_clock,
     )
@@ -172,7 +175,7 @@ def wire(home: Home, machine: Machine) -> Parts:
         waiting=lambda: views.waiting_total,
         wall_clock=machine.wall_clock,
     )
-    machine.supervisor.subscribe(runs)
+    executor.subscribe(runs)
     ledger.subscribe(folder.on_record, views.on_record, notifications.on_record, metrics.on_record)
     trash_actions = TrashActions(fs, ledger, outbox, runs, views)
     removal = Removal(ledger, outbox)
@@ -196,4 +199,5 @@ def wire(home: Home, machine: Machine) -> Parts:
         deliveries,
         hooks,
         metrics,
+        executor,
     )

@@ -147,7 +147,9 @@ def _explain(sources: list[Source], where: tuple[str, ...], kind: str, context: 
     if len(where) < 2:
         # An error about several keys: from JobSpec if it is about `defaults`, otherwise from Settings.
         sentence = str(context["error"])
-        if where:
+        if where == ("cluster",):
+            keys = [("cluster", "scheduler")]
+        elif where:
             keys = [("defaults", "split"), ("defaults", "num_layers")]
         else:
             keys = [key for key in _keys() if ".".join(key) in sentence]

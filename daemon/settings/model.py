@@ -14,6 +14,7 @@ from daemon.contract.commands import SHORT, as_code, command
 from daemon.contract.spec import JobSpec
 from daemon.settings.delivery_layout import wrong_layout
 from daemon.settings.layout import Layout
+from daemon.settings.scheduler_address import checked_address
 
 
 class Group(BaseModel):
@@ -134,6 +135,33 @@ class Log(Group):
     keep_files: int = Field(ge=1, le=1000, description="how many log files to keep")
 
 
+class Cluster(Group):
+    """The machines that run the jobs. Without a scheduler, jobs run on this machine. Relative paths are relative to the home."""
+
+    scheduler: str | None = Field(description="the address of the scheduler, such as tls://studio.local:8786; null: no cluster")
+    ca: Path | None = Field(description="the certificate of the cluster's own authority")
+    certificate: Path | None = Field(description="this machine's certificate")
+    key: Path | None = Field(description="the private key of this machine's certificate")
+    shared_folder: Path | None = Field(
+        description="where this machine has mounted the share with the outbox; null: files travel through the connection"
+    )
+    lost_seconds: float = Field(ge=5, le=3600, description="a machine that is silent for this long has lost its jobs")
+
+    @field_validator("scheduler")
+    @classmethod
+    def _protected(cls, address: str | None) -> str | None:
+        return None if address is None else checked_address(address)
+
+    @model_validator(mode="after")
+    def _has_certificates(self) -> Self:
+        if self.scheduler is not None and self.scheduler.startswith("tls:"):
+            missing = [name for name in ("ca", "certificate", "key") if getattr(self, name) is None]
+            if missing:
+                several = " and ".join(f"cluster.{name}" for name in missing)
+                raise ValueError(f"cluster.scheduler is {self.scheduler}, so {several} must be set as well")
+        return self
+
+
 class Finder(Group):
     """What Finder shows. Only used on macOS."""
 
@@ -163,6 +191,7 @@ class Settings(BaseModel):
     outbox: OutboxRules
     hooks: Hooks
     deliver: Deliver
+    cluster: Cluster
     finder: Finder
     notifications: Notifications
     log: Log

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Literal
 
@@ -20,6 +20,7 @@ from daemon.jobs.retry_pause import PauseLeft
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Health, Outbox, PolledFolder, Waiting, in_line, status_of
 from daemon.outbox.gallery import Gallery
+from daemon.outbox.status_files import MAX_WAITING
 from daemon.troubles import Troubles
 from daemon.watch import Polled
 
@@ -103,6 +104,7 @@ class ViewWriter:
         self._waiting: tuple[Waiting, ...] = ()
         self.waiting_total = 0
         self._polled: tuple[Polled, ...] = ()
+        self._lacking: Mapping[str, str] = {}
 
     def on_record(self, record: AnyRecord) -> None:
         """Handle a record that took effect: the status of its job has changed."""
@@ -214,6 +216,13 @@ class ViewWriter:
             self._waiting, self.waiting_total = waiting, total
             self._stale = True
 
+    def show_lacking(self, lacking: Mapping[str, str]) -> None:
+        """Set what pending jobs wait for besides their turn, by job id."""
+        if lacking != self._lacking:
+            changed = lacking.items() ^ self._lacking.items()
+            self._dirty |= dict.fromkeys(job_id for job_id, _ in changed)
+            self._lacking, self._stale = dict(lacking), True
+
     def show_polled(self, polled: tuple[Polled, ...]) -> None:
         """Set which inbox folders are polled instead of watched."""
         if polled != self._polled:
@@ -312,7 +321,13 @@ class ViewWriter:
         self._dirty.pop(job.job_id, None)
 
     def _status(self, job: Job, position: int | None) -> Status:
-        return status_of(job, position=position, progress=self._progress.get(job.job_id), paused_for=self._paused_for(job))
+        return status_of(
+            job,
+            position=position,
+            progress=self._progress.get(job.job_id),
+            paused_for=self._paused_for(job),
+            waits_for=self._lacking.get(job.job_id),
+        )
 
     def _health(self) -> Health:
         jobs = self._ledger.jobs
@@ -326,8 +341,8 @@ class ViewWriter:
             hint=self.hint,
             pending=jobs.pending,
             processing=tuple(jobs.processing),
-            waiting=self._waiting,
-            waiting_total=self.waiting_total,
+            waiting=(*self._waiting, *self._lacking_jobs())[:MAX_WAITING],
+            waiting_total=self.waiting_total + len(self._lacking),
             last_refusal=self.last_refusal,
             last_fault=self.last_fault,
             fetch_model=self._fetch_model(),
@@ -337,6 +352,12 @@ class ViewWriter:
                 for one in self._polled[:_MAX_POLLED]
             ),
         )
+
+    def _lacking_jobs(self) -> Iterator[Waiting]:
+        """The pending jobs that wait for something besides their turn, as entries of the waiting list."""
+        for job_id, what in self._lacking.items():
+            if (job := self._ledger.jobs.live.get(job_id)) is not None:
+                yield Waiting(path=job.image.name, reason=f"accepted as {job_id}; it waits for {what}")
 
     def _live(self) -> list[Status]:
         """The jobs that the page shows as live: running, next in the queue, or waiting in the inbox for a missing end."""

@@ -57,7 +57,7 @@ def remark(status: Status, halt: Standstill | None = None) -> str:
         case "processing":
             said = (progress_text(status, halt), attempt(status))
         case "completed" if status.processing_seconds:
-            said = (f"{status.processing_seconds:.1f} s",)
+            said = (f"{status.processing_seconds:.1f} s", on_machine(status))
     return " · ".join(filter(None, said))
 
 
@@ -65,15 +65,21 @@ def progress_text(status: Status, halt: Standstill | None = None) -> str:
     """The queue position of a pending job, or the progress of a running one, and what `halt` says about it."""
     said: tuple[str, ...] = ()
     if status.state == "pending":
-        place = status.queue_position
-        said = ("next in line" if place == 1 else f"number {place:,} in line" if place else "", halt.word if halt else "")
+        number = status.queue_position
+        said = ("next in line" if number == 1 else f"number {number:,} in line" if number else "", halt.word if halt else "")
     elif status.state == "processing":
         progress = status.progress
         said = (
             f"{stage_name(progress.stage)} {percent(progress.fraction)}" if progress else "",
+            on_machine(status),
             LAST_HEARD if halt and halt.stale else "",
         )
     return " · ".join(filter(None, said))
+
+
+def on_machine(status: Status) -> str:
+    """The machine of a cluster on which a job runs or ran; empty without a cluster."""
+    return f"on {status.machine}" if status.machine else ""
 
 
 def retry_remark(status: Status) -> str:

@@ -30,6 +30,7 @@ class Which(StrEnum):
     CHECK = "check"
     DOCTOR = "doctor"
     SERVICE_STATUS = "service-status"
+    CLUSTER_STATUS = "cluster-status"
     MODELS_LIST = "models-list"
     MODELS_VERIFY = "models-verify"
 

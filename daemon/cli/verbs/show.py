@@ -98,6 +98,8 @@ def job_lines(status: Status, folder: str, halt: Standstill | None = None) -> It
     if status.attempts > 1:
         running = status.state == "processing"
         yield ("", attempt_of(status.attempts)) if running else ("attempts", str(status.attempts))
+    if status.machine and status.state != "processing":
+        yield "machine", status.machine
     yield "folder", folder
     if status.spec:
         yield "asked for", f"{status.spec.mode}, {status.spec.num_layers} layers, depth {status.spec.depth}"
@@ -176,8 +178,9 @@ def _numbered(story: Iterable[Entry]) -> Iterator[tuple[Entry, int]]:
 
 def _sentence(entry: Entry, number: int) -> str:
     match entry.record:
-        case Started(process=None):
-            return f"{attempt_of(number)} begins" if number > 1 else "an attempt begins"
+        case Started(process=None, machine=machine):
+            where = f" on {machine}" if machine else ""
+            return f"{attempt_of(number)} begins{where}" if number > 1 else f"an attempt begins{where}"
         case Started(process=process):
             return f"a worker was started (process {process.pid})" if process else "a worker was started"
         case AttemptEnded(error=None, retry_at=0.0):

@@ -46,6 +46,8 @@ def card_of(status: Status) -> Card:
         "of": MAX_ATTEMPTS if attempts and status.state not in ENDED else None,
         "retry": status.retry_at,
         "position": status.queue_position,
+        "machine": _short(status.machine) if status.machine else None,
+        "waits": _short(status.waits_for) if status.waits_for else None,
         "stage": _short(stage_name(progress.stage)) if progress else None,
         "fraction": progress.fraction if progress else None,
         "left": progress.eta_seconds if progress else None,
