@@ -36,6 +36,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "service restart": (command("service", "restart"),),
     "service status": (command("service", "status", "--json"),),
     "service logs": (command("service", "logs"),),
+    "cluster keys": (command("cluster", "keys", "keys", "studio.local", "attic.local"),),
+    "cluster scheduler": (command("cluster", "scheduler"),),
+    "cluster worker": (command("cluster", "worker", "tls://studio.local:8786", "--slots", "2"),),
+    "cluster status": (command("cluster", "status"),),
 }
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daemon.cli.common import Home, Json, commands, fs, give_up, out, print_json, settings_of
+from daemon.cli.examples import epilog
 from daemon.contract.commands import SHORT, command
 from daemon.errors import Refusal
 from daemon.settings.scheduler_address import checked_address
@@ -28,7 +29,7 @@ Address = Annotated[
 ]
 
 
-@cluster.command()
+@cluster.command(epilog=epilog("cluster keys"))
 def keys(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put them. An authority that is there is used again.")],
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="The machines. Default: this one.")] = None,
@@ -51,7 +52,7 @@ def keys(
         )
 
 
-@cluster.command()
+@cluster.command(epilog=epilog("cluster scheduler"))
 def scheduler(address: Address = None, home: Home = None) -> None:
     """Run the scheduler, which decides where jobs run, in the foreground until you stop it (Ctrl-C, SIGTERM)."""
     _needs_libraries()
@@ -66,7 +67,7 @@ def scheduler(address: Address = None, home: Home = None) -> None:
         give_up(refusal)
 
 
-@cluster.command()
+@cluster.command(epilog=epilog("cluster worker"))
 def worker(
     address: Address = None,
     slots: Annotated[int, typer.Option("--slots", min=1, max=1024, help="How many jobs run here at once.")] = 1,
@@ -94,7 +95,7 @@ def worker(
     raise typer.Exit(status)
 
 
-@cluster.command()
+@cluster.command(epilog=epilog("cluster status"))
 def status(address: Address = None, home: Home = None, json: Json = False) -> None:
     """List the machines of the cluster: slots, versions, devices, models, and the jobs that run there."""
     _needs_libraries()
