@@ -129,7 +129,7 @@ def _install_file(its: Manager, facts: Facts, *, keep: bool = False) -> None:
 
 @service.command(epilog=epilog("service uninstall"))
 def uninstall(
-    worker: Annotated[bool, typer.Option("--worker", help="Remove the service of a cluster's worker.")] = False, home: Home = None
+    home: Home = None, worker: Annotated[bool, typer.Option("--worker", help="Remove the service of a cluster's worker.")] = False
 ) -> None:
     """Stop and remove the service, the Quick Action and the droplet; pictures, results and settings stay."""
     settings, its = settings_of(home), manager("worker" if worker else "daemon")
