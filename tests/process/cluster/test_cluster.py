@@ -127,7 +127,8 @@ def test_a_model_that_nobody_has_is_waited_for_by_name(studio) -> None:
     name = studio.drop(SMALL, "depth: model\n")
     status = until(lambda: [status for status in studio.home.of(name) if status["waits_for"]])[0]
     assert status["waits_for"].startswith("a machine with a model for depth: ")
-    assert any(status["waits_for"] in item["reason"] for item in studio.home.health()["waiting"])
+    # daemon.json may be written a moment after the status.
+    until(lambda: any(status["waits_for"] in item["reason"] for item in studio.home.health()["waiting"]))
     assert studio.home.ended(studio.drop(SMALL))["state"] == "completed", "others go first"
     assert studio.home.verb("cancel", status["job_id"]).returncode == 0
     assert studio.home.ended(name)["state"] == "cancelled"
