@@ -32,6 +32,7 @@ from daemon.running.model_inventory import ModelInventory, ModelKind
 from daemon.settings import Settings
 from daemon.supervisor import Failed, Outcome, Stopped
 from daemon.supervisor.joblog import JobLog
+from daemon.wakeup import Wakeup
 
 #: At most so many pending jobs are looked at, so that those behind jobs that wait for a certain machine get a turn as well.
 _LOOKED_AT = 200
@@ -100,17 +101,15 @@ class ClusterExecutor:
         self._program = program_mark()
         self._lists = lists_mark(settings.paths.own_models, settings.paths.own_styles)
         self._listener: JobListener | None = None
-        self._wake_read, self._wake_write = os.pipe()
-        for end in (self._wake_read, self._wake_write):
-            os.set_blocking(end, False)
-        selector.register(self._wake_read, selectors.EVENT_READ, self._drain)
+        wakeup = Wakeup()
+        selector.register(wakeup.read_end, selectors.EVENT_READ, wakeup.drain)
         self._connection = Connection(
             cluster.scheduler,
             security(settings, cluster.scheduler),
             home_mark(os.fsencode(settings.paths.home), boot_id),
             lost_seconds=cluster.lost_seconds,
             transfer=Transfer(fs, outbox, int(settings.limits.max_output_bytes)),
-            wake=self._wake,
+            wake=wakeup.wake,
         )
         self._connected = False
         self._why_not = "it has not answered yet"
@@ -357,16 +356,3 @@ class ClusterExecutor:
         if self._listener is None:
             raise AssertionError("nobody listens to the cluster")
         return self._listener
-
-    def _wake(self) -> None:
-        try:
-            os.write(self._wake_write, b"!")
-        except BlockingIOError:
-            return  # a full pipe wakes the loop just as well
-
-    def _drain(self, _mask: int) -> None:
-        try:
-            while os.read(self._wake_read, 4096):
-                pass
-        except BlockingIOError:
-            return

@@ -29,11 +29,11 @@ from daemon.running.worker_limits import sandbox_policy, supervisor_rules
 from daemon.service.ended_jobs import ended_before
 from daemon.service.loop import Service
 from daemon.service.parts import Home, Machine, wire
-from daemon.service.wakeup import Wakeup
 from daemon.settings import Settings
 from daemon.settings.typed_command import commands_anywhere
 from daemon.supervisor import Supervisor, worker_argv
 from daemon.supervisor.code import fingerprint, why_cannot_restart
+from daemon.wakeup import Wakeup
 
 #: How many of the jobs that ended last are used to recognise the outbox.
 _PROVING = 20

@@ -38,11 +38,11 @@ from daemon.service.removal import Removal
 from daemon.service.requests import Requests
 from daemon.service.retention import Retention
 from daemon.service.trash_actions import TrashActions
-from daemon.service.wakeup import Wakeup
 from daemon.settings import Settings
 from daemon.supervisor import Supervisor
 from daemon.views.metrics import MetricsFile
 from daemon.views.view_writer import ViewWriter
+from daemon.wakeup import Wakeup
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,16 @@ from functools import partial
 from loguru import logger
 
 from daemon.contract.messages import JobCommand, Warm
+from daemon.errors import WorkerCrashed
 from daemon.fs import FileSystem
 from daemon.platform.memory import available_memory
 from daemon.running.kept_templates import KeptTemplates
 from daemon.running.model_inventory import ModelInventory
 from daemon.running.worker_limits import sandbox_policy, supervisor_rules
 from daemon.settings import Settings
-from daemon.supervisor import Outcome, Supervisor, worker_argv
+from daemon.supervisor import Failed, Outcome, Supervisor, worker_argv
 from daemon.supervisor.code import fingerprint
+from daemon.wakeup import Wakeup
 
 #: The longest time in seconds between two looks of the thread at its templates.
 _LOOK_SECONDS = 5.0
@@ -55,12 +57,10 @@ class SupervisorThread(threading.Thread):
         self._settings, self._inventory = settings, inventory
         self.on_progress, self.on_end = on_progress, on_end
         self._program = partial(fingerprint, (*settings.paths.own_models, *settings.paths.own_styles))
-        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._wake_read, self._wake_write = os.pipe()
-        for end in (self._wake_read, self._wake_write):
-            os.set_blocking(end, False)
+        self._calls: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        self._wakeup = Wakeup()
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._wake_read, selectors.EVENT_READ, self._drain)
+        self._selector.register(self._wakeup.read_end, selectors.EVENT_READ, self._wakeup.drain)
         policy = None
         if argv is None and (policy := sandbox_policy(settings, inventory)) is not None:
             # Jobs read their pictures from this machine's own folder, and nothing of the outbox.
@@ -129,9 +129,6 @@ class SupervisorThread(threading.Thread):
             logger.warning("no worker can be prepared: {}", error.strerror)  # `begin` tries again, and reports it
 
     def _begin(self, command: JobCommand, log: bytes, timeout_seconds: float) -> None:
-        from daemon.errors import WorkerCrashed
-        from daemon.supervisor import Failed
-
         try:
             self._supervisor.start(command, log=log, timeout_seconds=timeout_seconds)
         except OSError as error:
@@ -142,15 +139,5 @@ class SupervisorThread(threading.Thread):
         self._stopping = True
 
     def _call(self, do: Callable[[], object]) -> None:
-        self._calls.put(lambda: (do(), None)[1])
-        try:
-            os.write(self._wake_write, b"!")
-        except BlockingIOError:
-            return  # a full pipe wakes the thread just as well
-
-    def _drain(self, _mask: int) -> None:
-        try:
-            while os.read(self._wake_read, 4096):
-                pass
-        except BlockingIOError:
-            return
+        self._calls.put(do)
+        self._wakeup.wake()
