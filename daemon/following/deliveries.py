@@ -6,13 +6,14 @@ job has a warning; it is completed in any case.
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 
 from loguru import logger
 
 from daemon.contract.ended.follow_ups import FollowUpFailed, FollowUpOver
 from daemon.contract.names import to_text
-from daemon.contract.records import Job, Publishing
+from daemon.contract.records import Accepted, AnyRecord, Job, Publishing, Removed, Requeued
 from daemon.following.copying import Result, deliver
 from daemon.fs import FileSystem
 from daemon.fs.background import run_in_thread
@@ -20,6 +21,7 @@ from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
 from daemon.settings import Settings
 from daemon.settings.delivery_layout import place_of
+from daemon.troubles import Troubles
 
 #: Runs a function beside the loop: an iterator that yields until it has ended, and raises what it raises.
 Background = Callable[[Callable[[], None]], Iterator[None]]
@@ -28,7 +30,30 @@ Background = Callable[[Callable[[], None]], Iterator[None]]
 _PAUSE, _LONGEST_PAUSE = 10.0, 120.0
 #: Seconds between two looks at a running copy, and how long the daemon waits for it at its end.
 _LOOK = 0.05
+#: A copy that takes longer than this many seconds may never end, because its disk hangs. Hooks do not wait for it.
+_SLOW_SECONDS = 60.0
 _LAST_SECONDS = 5.0
+#: The subject of the log's messages about deliveries that fail.
+_DELIVERY = "the delivery"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Copy:
+    """A copy that is being made.
+
+    Attributes:
+        job_id: the job.
+        progress: ends when the copy has, or raises its error.
+        made: the path of the copy, once it is there.
+        began: in monotonic seconds.
+        outdated: whether the job was removed or began again meanwhile.
+    """
+
+    job_id: str
+    progress: Iterator[object]
+    made: list[bytes]
+    began: float
+    outdated: bool = False
 
 
 class Deliveries:
@@ -61,14 +86,25 @@ class Deliveries:
         self._find = find
         self._clock = clock
         self._in_background = in_background
-        self._copying: tuple[str, Iterator[None], list[bytes]] | None = None
-        #: Jobs whose delivery failed since the last one that did not; the others come first.
-        self._failed: list[str] = []
+        self._copying: _Copy | None = None
+        #: The jobs whose delivery failed since the last one that did not, the one whose turn it is first; the others come before.
+        self._failed: dict[str, None] = {}
+        #: How many deliveries failed one after the other.
+        self._failures = 0
+        self._troubles = Troubles()
         self._not_before = self._look_at = float("-inf")
+
+    def on_record(self, record: AnyRecord) -> None:
+        """Handle a record that took effect: the copy of a job that was removed or begins again is no longer wanted."""
+        if isinstance(record, Removed | Accepted | Requeued):
+            self._failed.pop(record.job, None)
+            if self._copying is not None and self._copying.job_id == record.job:
+                self._copying = replace(self._copying, outdated=True)
 
     def comes_first(self, job_id: str) -> bool:
         """Whether a job's hook should wait for its delivery: it is owed, was not tried yet, and deliveries work."""
-        return not self._failed and self._ledger.jobs.follow_ups.owed.get((job_id, "delivery")) == 0
+        hangs = self._copying is not None and self._clock() > self._copying.began + _SLOW_SECONDS
+        return not self._failed and not hangs and self._ledger.jobs.follow_ups.owed.get((job_id, "delivery")) == 0
 
     def next_look(self, now: float) -> float:
         """When `look` is due next, in monotonic seconds."""
@@ -93,12 +129,10 @@ class Deliveries:
             self._go_on(now)
 
     def _next(self) -> str | None:
+        """The job to deliver next: one that was not tried yet, otherwise the one that was tried longest ago."""
         owed = [job_id for job_id, _failures in self._ledger.jobs.follow_ups.of("delivery")]
         fresh = next((job_id for job_id in owed if job_id not in self._failed), None)
-        if fresh is None and owed:
-            self._failed.clear()
-            return owed[0]
-        return fresh
+        return fresh or next(iter(self._failed), None)
 
     def _begin(self, job_id: str) -> None:
         job = self._ledger.jobs.find(job_id) or self._find(job_id)
@@ -107,11 +141,8 @@ class Deliveries:
             self._ledger.record(FollowUpOver(job=job_id, what="delivery", retried=True))
             return
         made: list[bytes] = []
-        self._copying = (
-            job_id,
-            self._in_background(partial(self._copy, job, job.published, os.fsencode(self._folder), made)),
-            made,
-        )
+        copying = self._in_background(partial(self._copy, job, job.published, os.fsencode(self._folder), made))
+        self._copying = _Copy(job_id, copying, made, self._clock())
 
     def _copy(self, job: Job, published: Publishing, root: bytes, made: list[bytes]) -> None:
         """Make the copy, and put its path into `made`. This runs in a thread: it reads the job, and changes nothing of ours."""
@@ -120,30 +151,35 @@ class Deliveries:
             made.append(deliver(self._fs, result, found, root, place_of(self._layout, _values(job))))
 
     def _go_on(self, now: float) -> None:
-        if self._copying is None:
+        if (copy := self._copying) is None:
             return
-        job_id, copying, made = self._copying
         try:
-            if next(copying, made) is not made:
+            if next(copy.progress, copy) is not copy:
                 return
         except OSError as error:
             self._copying = None
-            self._fail(job_id, error, now)
+            if not copy.outdated:
+                self._fail(copy.job_id, error, now)
             return
         self._copying = None
-        failures = self._ledger.jobs.follow_ups.owed.get((job_id, "delivery"))
-        logger.info("{} was delivered to {}", job_id, os.fsdecode(made[0]))
+        failures = self._ledger.jobs.follow_ups.owed.get((copy.job_id, "delivery"))
+        logger.info("{} was delivered to {}", copy.job_id, os.fsdecode(copy.made[0]))
         self._failed.clear()
-        if failures is not None:  # otherwise the job was removed, or runs again
-            self._ledger.record(FollowUpOver(job=job_id, what="delivery", delivered=to_text(made[0]), retried=failures > 0))
+        self._failures = 0
+        self._troubles.over(_DELIVERY)
+        if failures is not None and not copy.outdated:
+            self._ledger.record(
+                FollowUpOver(job=copy.job_id, what="delivery", delivered=to_text(copy.made[0]), retried=failures > 0)
+            )
 
     def _fail(self, job_id: str, error: OSError, now: float) -> None:
-        pause = min(_PAUSE * 2 ** min(len(self._failed), 10), _LONGEST_PAUSE)
-        self._failed.append(job_id)
-        self._not_before = now + pause
+        self._not_before = now + min(_PAUSE * 2 ** min(self._failures, 10), _LONGEST_PAUSE)
+        self._failures += 1
+        self._failed.pop(job_id, None)
+        self._failed[job_id] = None
         why = error.strerror or str(error)
         where = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, bytes | str) else ""
-        logger.warning("{} cannot be delivered to {}: {}{}; it is tried again", job_id, self._folder, why, where)
+        self._troubles.tell(_DELIVERY, f"results cannot be delivered to {self._folder} now: {why}{where}; they are tried again")
         trouble = f"The result could not be delivered to {self._folder} yet: {why}. It stays here, and is tried again."
         job = self._ledger.jobs.find(job_id) or self._find(job_id)
         failures = self._ledger.jobs.follow_ups.owed.get((job_id, "delivery"))

@@ -17,7 +17,7 @@ from loguru import logger
 from daemon.contract.commands import as_code, unmarked
 from daemon.contract.ended.follow_ups import FollowUpFailed, FollowUpOver
 from daemon.contract.printable import replace_unprintable
-from daemon.contract.records import Job
+from daemon.contract.records import Accepted, AnyRecord, Job, Removed, Requeued
 from daemon.following.hook_process import HookProcess
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox, status_of
@@ -53,12 +53,21 @@ StartHook = Callable[[Sequence[str], bytes, Mapping[str, str], str], RunningHook
 
 @dataclass(slots=True)
 class _Run:
-    """A hook that runs. `command`: its argument list in the settings. `over`: its exit status, or a clause, once it has ended."""
+    """A hook that runs.
+
+    Attributes:
+        process: its process.
+        command: its argument list in the settings.
+        until: when its time is over, in monotonic seconds.
+        over: its exit status, or a clause, once it has ended.
+        outdated: whether the job was removed or began again meanwhile, so that how this ends says nothing about the job.
+    """
 
     process: RunningHook
     command: tuple[str, ...]
     until: float
     over: int | str | None = None
+    outdated: bool = False
 
 
 class Hooks:
@@ -95,6 +104,13 @@ class Hooks:
         self._running: dict[str, _Run] = {}
         #: When a hook that failed is run again, in monotonic seconds, by job. It is not remembered over a restart.
         self._not_before: dict[str, float] = {}
+
+    def on_record(self, record: AnyRecord) -> None:
+        """Handle a record that took effect: a job that was removed or begins again owes no hook for its earlier end."""
+        if isinstance(record, Removed | Accepted | Requeued):
+            self._not_before.pop(record.job, None)
+            if (run := self._running.get(record.job)) is not None:
+                run.outdated = True
 
     def next_look(self, now: float) -> float:
         """When `look` is due next, in monotonic seconds."""
@@ -163,8 +179,8 @@ class Hooks:
         run.process.close()
         del self._running[job_id]
         failures = self._ledger.jobs.follow_ups.owed.get((job_id, "hook"))
-        if failures is None:
-            return  # the job was removed, or runs again
+        if failures is None or run.outdated:
+            return
         if run.over == 0:
             logger.info("{}: its hook was run", job_id)
             self._not_before.pop(job_id, None)

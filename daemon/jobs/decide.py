@@ -236,12 +236,18 @@ def may_remove(job: Job) -> Answer:
     return Answer(True, f"{job.job_id} was removed")
 
 
-def may_prune(job: Job, *, before: datetime | None, owes_delivery: bool) -> Answer:
-    """Whether a job is old enough to be removed. `before`: it must have ended before this time; None keeps every job."""
+def may_prune(job: Job, *, before: datetime | None, owes: bool) -> Answer:
+    """Whether a job may be removed for its age.
+
+    Args:
+        job: the job.
+        before: it must have ended before this time; None keeps every job.
+        owes: whether its result is still to be delivered, or its hook still to be run.
+    """
     if not job.ended or job.completed_at is None:
         return Answer(False, f"{job.job_id} has not ended yet ({job.state}); it stays")
     if before is None or datetime.fromisoformat(job.completed_at) >= before:
         return Answer(False, f"{job.job_id} ended at {job.completed_at}, which is too recent; it stays")
-    if owes_delivery:
-        return Answer(False, f"{job.job_id} could not be delivered yet; it stays")
+    if owes:
+        return Answer(False, f"the delivery or the hook of {job.job_id} is not done yet; it stays")
     return Answer(True, f"{job.job_id} was removed")

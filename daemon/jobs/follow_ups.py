@@ -38,6 +38,10 @@ class FollowUps:
         """The ids of the jobs that owe this, in order, each with the number of failures so far."""
         return ((job, failures) for (job, each), failures in self.owed.items() if each == what)
 
+    def is_owed(self, job: str) -> bool:
+        """Whether anything is still to be done for this job."""
+        return any((job, what) in self.owed for what in FOLLOW_UPS)
+
     def records(self) -> list[AnyRecord]:
         """The records that a snapshot contains; whoever replays them has the same `owed`."""
         return [FollowUpOwed(job=job, what=what, failures=failures) for (job, what), failures in self.owed.items()]

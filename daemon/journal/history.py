@@ -5,7 +5,7 @@ the oldest may be missing (`pruning`). If a segment has an index that fits its c
 that are shown are parsed; otherwise, the first fields of every record (`outline`).
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
@@ -82,6 +82,10 @@ class _Read:
             path = self._path.decode(errors="replace")
             raise Refusal(f"the index of {path} is wrong: it lists {job_id}", hint="Remove the index; it is written again.")
         return self.outline.job(places)
+
+    def later(self, job_id: str) -> list[Entry]:
+        """What this segment says about a job that had ended before it. Raises Refusal if the segment is damaged or newer."""
+        return list(self.segment.entries(self.outline.later.get(job_id, [])))
 
 
 class History:
@@ -163,6 +167,9 @@ class History:
         for outcomes, read in self._parts(OUTCOMES):
             for job_id in outcomes.others:
                 found.pop(job_id, None)
+            for job_id in outcomes.later:
+                if job_id in found:
+                    found[job_id] = _continued(found[job_id], read.later(job_id))
             for ended in outcomes.ended:
                 if belongs(ended.batch, ended.folder):
                     found[ended.job] = read.ended(ended.job)
@@ -185,11 +192,17 @@ class History:
             Refusal: a segment is damaged.
         """
         newer: set[str] = set()
+        #: What newer segments say about jobs that ended in older ones.
+        later: dict[str, list[Entry]] = {}
         for outcomes, read in self._parts(OUTCOMES, backwards=True):
             wanted = among is None or read.number in among
             for ended in reversed(outcomes.ended) if wanted else ():
                 if ended.job not in newer:
-                    yield EndedJob(ended.job, ended.state, ended.at, ended.batch, partial(read.ended, ended.job))
+                    job = partial(_ended_job, read, ended.job, later.pop(ended.job, []))
+                    yield EndedJob(ended.job, ended.state, ended.at, ended.batch, job)
+            for job_id in outcomes.later:
+                if job_id not in newer:
+                    later[job_id] = read.later(job_id) + later.get(job_id, [])
             # The newest segment that mentions a job counts, even if it says that the job runs again or was removed.
             newer.update(outcomes.others)
             newer.update(ended.job for ended in outcomes.ended)
@@ -280,6 +293,19 @@ class History:
         except UnknownRecordError as error:
             path = segment_path(self._folder, number).decode(errors="replace")
             raise Refusal(f"the journal was written by a newer Multiplane ({error}): {path}", hint=NEWER_HINT) from error
+
+
+def _ended_job(read: _Read, job_id: str, later: Sequence[Entry]) -> Job:
+    return _continued(read.ended(job_id), later)
+
+
+def _continued(job: Job, later: Iterable[Entry]) -> Job:
+    """The ended job after these further records about it."""
+    jobs = Jobs(keep=None)
+    jobs.ended[job.job_id] = job
+    for entry in later:
+        jobs.apply(entry)
+    return jobs.ended[job.job_id]
 
 
 def job_of(job_id: str, records: Iterable[Entry]) -> Job | None:

@@ -35,6 +35,7 @@ class Outline:
         live: the records of each job that has not ended; jobs by arrival.
         ended: the records of each job that ended and was not removed; jobs in the order of their ends.
         removed: ids of jobs that were removed, and not begun again.
+        later: the records about each job that had ended before the segment began, and is still the same ended job.
         others: records about the segment, about batch folders, or in place of jobs that ended before it.
     """
 
@@ -43,6 +44,7 @@ class Outline:
         self.live: dict[str, list[Mark]] = {}
         self.ended: dict[str, list[Mark]] = {}
         self.removed: set[str] = set()
+        self.later: dict[str, list[Mark]] = {}
         self.others: list[Mark] = []
         for place in segment.marks:
             self._add(place)
@@ -51,7 +53,10 @@ class Outline:
         job, event = place.job, place.event
         if event in _OTHERS:
             self.others.append(place)
-        elif event in _BEGINNINGS:
+            return
+        if event in _BEGINNINGS or event == "removed":
+            self.later.pop(job, None)
+        if event in _BEGINNINGS:
             self.live[job] = [place]
             self.ended.pop(job, None)
             self.removed.discard(job)
@@ -68,6 +73,8 @@ class Outline:
             self.ended[job].append(place)
         elif job in self.live:
             self.live[job].append(place)
+        elif event in _AFTERWARDS:
+            self.later.setdefault(job, []).append(place)
 
     def job(self, places: Iterable[Mark]) -> Job:
         """The job that these records describe.
@@ -92,7 +99,12 @@ class Outline:
             for job, places in list(self.ended.items())[: max(0, len(self.ended) - most_ended)]
             if b'"batch":null' in self.segment.line(places[0]) and not self._owes(places)
         }
-        return [place for place in self.segment.marks if place.job not in left_out or place.event in _OTHERS]
+        return [
+            place
+            for place in self.segment.marks
+            # The records of a job that is left out would not take back what the snapshot says it owes.
+            if place.job not in left_out or (place.event in _OTHERS and place.event != "follow_up_owed")
+        ]
 
     def _owes(self, places: list[Mark]) -> bool:
         """Whether something is still to be done for an ended job with these records."""

@@ -176,13 +176,15 @@ def wire(home: Home, machine: Machine) -> Parts:
         wall_clock=machine.wall_clock,
     )
     executor.subscribe(runs)
-    ledger.subscribe(folder.on_record, views.on_record, notifications.on_record, metrics.on_record)
     trash_actions = TrashActions(fs, ledger, outbox, runs, views)
     removal = Removal(ledger, outbox)
     retention = Retention(fs, settings, ledger, history, removal, clock=clock, wall_clock=machine.wall_clock)
     requests = Requests(fs, settings, ledger, outbox, runs, removal, history.job, history.batch, clock=clock)
     deliveries = Deliveries(fs, settings, ledger, outbox, history.job, clock, machine.in_background)
     hooks = Hooks(settings, ledger, outbox, history.job, deliveries.comes_first, clock, machine.start_hook)
+    ledger.subscribe(
+        folder.on_record, views.on_record, notifications.on_record, metrics.on_record, deliveries.on_record, hooks.on_record
+    )
     return Parts(
         forecast,
         mover,

@@ -39,7 +39,7 @@ class Removal:
         Raises:
             OSError, JournalError: as `remove`.
         """
-        answer = decide.may_prune(job, before=before, owes_delivery=self.owes_delivery(job.job_id))
+        answer = decide.may_prune(job, before=before, owes=self.ledger.jobs.follow_ups.is_owed(job.job_id))
         if not answer.accepted:
             return answer
         if not keep_source:
@@ -51,10 +51,6 @@ class Removal:
         self.ledger.record(Pruned(job=job.job_id))
         aside = self.outbox.move_result_aside(job.job_id)
         return self._delete(aside, job, decide.Answer(True, f"the result of {job.job_id} was removed; its pictures stay"))
-
-    def owes_delivery(self, job_id: str) -> bool:
-        """Whether the job's result is still to be delivered elsewhere, so that it must not be removed."""
-        return (job_id, "delivery") in self.ledger.jobs.follow_ups.owed
 
     def _remove(self, job: Job, record: Removed, answer: decide.Answer) -> decide.Answer:
         # Move the folder away first: if a crash comes before the record, the request is still there and is done again.

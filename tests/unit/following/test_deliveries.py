@@ -1,11 +1,13 @@
 """Copies of results in another folder: whole, under a free name, through no link, and for as long as it takes."""
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
 
 import pytest
+from loguru import logger
 
 from daemon.contract.records import Ended, Publishing, Started
 from daemon.contract.status import Output, Source
@@ -199,3 +201,29 @@ def test_a_name_leads_nowhere_else_and_suits_every_disk(layout, name, place):
     found = place_of(layout, {"batch": "", "name": name, "id": "job"})
     assert found == place
     assert os.sep not in "".join(found)
+
+
+def test_a_folder_that_stays_away_is_tried_more_and_more_rarely_and_logged_once(scene):
+    shutil.rmtree(scene.target)
+    scene.end("one")
+    scene.end("two")
+    tries, said = [], []
+    handler = logger.add(lambda message: said.append(message), level="WARNING")
+    original = scene.parts.deliveries._copy
+    scene.parts.deliveries._copy = lambda *given: (tries.append(scene.now), original(*given))
+    for _ in range(700):
+        scene.pass_time()
+    logger.remove(handler)
+    assert [round(later - before) for before, later in itertools.pairwise(tries)][:5] == [10, 20, 40, 80, 120]
+    assert len(tries) < 12
+    assert len(said) == 1
+
+
+def test_a_copy_that_hangs_does_not_hold_back_the_hooks_for_ever(tmp_path):
+    scene = DeliveryScene(tmp_path)
+    scene.parts.deliveries._in_background = lambda do: itertools.repeat(None)
+    scene.end("one")
+    scene.pass_time()
+    assert scene.parts.deliveries.comes_first("one")
+    scene.pass_time(61)
+    assert not scene.parts.deliveries.comes_first("one")

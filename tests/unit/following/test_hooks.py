@@ -1,11 +1,12 @@
 """When commands of the settings run after a job, how often, and what the job says about those that fail."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from daemon.contract.records import Ended, Removed
-from daemon.jobs.fold import Jobs
+from daemon.contract.records import Ended, Removed, Requeued, Started
+from daemon.jobs.fold import RECENT, Jobs
 from daemon.journal import History, Journal
 from tests.unit.job_records import ERROR, publishing
 from tests.unit.service_scene import Scene
@@ -195,3 +196,63 @@ def test_without_the_setting_nothing_is_owed_and_a_setting_taken_away_stops_what
     scene.pass_time()
     assert not scene.started
     assert not scene.jobs.follow_ups.owed
+
+
+BOTH = {"MULTIPLANE_HOOKS__ON_COMPLETED": "[tell, done]", "MULTIPLANE_HOOKS__ON_FAILED": "[tell, failed]"}
+
+
+def again(scene, job_id: str, state: str = "completed") -> None:
+    """Let an ended job run again, as after `retry`, until it ends in this state."""
+    job = scene.jobs.find(job_id)
+    value = replace(job, state="pending", attempts=0, attempt=None, ended=None, published=None, completed_at=None)
+    scene.ledger.record(Requeued(job=job_id, value=value))
+    attempt = scene.outbox.new_attempt()
+    scene.ledger.record(Started(job=job_id, attempt=attempt))
+    if state == "completed":
+        scene.ledger.record(publishing(job_id, attempt))
+    scene.runs.end(scene.jobs.live[job_id], Ended(job=job_id, state=state, error=None if state == "completed" else ERROR))
+
+
+@pytest.mark.parametrize("state", ["completed", "failed"])
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_job_that_is_retried_while_its_command_runs_gets_its_own_command(tmp_path, state, status):
+    scene = HookScene(tmp_path, BOTH)
+    scene.end("one", "failed")
+    scene.pass_time()
+    again(scene, "one", state)
+    scene.say(status)  # the command of the earlier end
+    scene.pass_time()
+    assert [(hook.argv[1], hook.status["state"]) for hook in scene.started[1:]] == [
+        ("done" if state == "completed" else "failed", state)
+    ]
+    assert scene.jobs.find("one").troubles == ()
+
+
+def test_what_an_older_end_owed_does_not_come_back_with_a_restart(tmp_path):
+    scene = HookScene(tmp_path, BOTH)
+    scene.end("one", "failed")
+    scene.ledger.begin_segment()
+    again(scene, "one")
+    scene.pass_time()
+    scene.say(0)
+    for number in range(RECENT + 5):  # so many that a start leaves the job out
+        scene.end(f"job-{number}", "cancelled")
+    assert not scene.jobs.follow_ups.is_owed("one")
+    scene.journal.close()
+    journal = Journal(scene.fs, scene.settings.paths.journal_bytes, clock=lambda: "", version="1", boot_id="b")
+    jobs = Jobs()
+    for entry in journal.recover().entries:
+        jobs.apply(entry)
+    assert jobs.follow_ups.owed == {}
+
+
+def test_what_followed_the_end_in_a_newer_segment_is_in_every_list(tmp_path):
+    scene = HookScene(tmp_path, BOTH)
+    scene.end("one", "failed")
+    scene.ledger.begin_segment()
+    scene.pass_time()
+    for _ in range(3):
+        scene.say(1)
+        scene.pass_time(100)
+    [listed] = History(scene.fs, scene.settings.paths.journal_bytes).backwards()
+    assert listed.troubles == scene.jobs.find("one").troubles != ()

@@ -112,10 +112,10 @@ def _old(
         Refusal: a segment of the journal is damaged.
     """
     outbox = Outbox(fs, settings.paths.outbox_bytes)
-    undelivered = {job_id for job_id, _failures in queries.history.now().follow_ups.of("delivery")}
+    follow_ups = queries.history.now().follow_ups
     for job in queries.history.past():
         is_wanted = (not states or job.state in states) and (batches is None or job.batch in batches)
-        is_old = datetime.fromisoformat(job.ended_at) < before and job.job_id not in undelivered
+        is_old = datetime.fromisoformat(job.ended_at) < before and not follow_ups.is_owed(job.job_id)
         if is_wanted and is_old and (not keep_source or outbox.has_result(job.job_id)):
             yield job
 
