@@ -8,7 +8,7 @@ const ROWS = 4; // rows of the queue and of the waiting list before they are exp
 const state = {
   live: null, chunks: new Map(), stamps: new Map(), epoch: null, next: -1, allowed: AUTOMATIC,
   filter: "all", words: [], limit: STEP, unfolded: new Set(), folded: new Set(),
-  shown: [], open: null, sought: null, top: null,
+  order: [], open: null, pushed: false, last: null, sought: null, top: null,
   opened: Date.now(), heard: null, heardAt: 0,
 };
 
@@ -44,7 +44,7 @@ function render() {
   const all = jobs();
   const hits = all.filter(matches);
   const shows = FILTERS.find(([key]) => key === state.filter)[2];
-  const shown = state.shown = hits.filter(shows);
+  const shown = hits.filter(shows);
   const ended = shown.filter((job) => job.state !== "processing" && job.state !== "pending");
   renderHealth(all);
   renderModel(all);
@@ -52,11 +52,13 @@ function render() {
   renderNow(shown.filter((job) => job.state === "processing"));
   renderQueue(shown.filter((job) => job.state === "pending"));
   renderWaiting();
-  renderHistory(ended);
+  const groups = grouped(ended);
+  state.order = groups.flatMap((group) => group.jobs);
+  renderHistory(groups);
   $("older").hidden = state.next < 0 || state.stamps.size < state.allowed || ended.length > state.limit;
   renderEmpty(all, shown);
   renderViewer();
-  settle(ended);
+  settle();
   set($("found"), state.words.length || state.filter !== "all" ? `${count(shown.length, "job")} shown` : "");
 }
 const STATES = { starting: "Starting", running: "Running", paused: "Paused", offline: "Offline", stopped: "Stopped", refused: "Refused to start" };
@@ -204,7 +206,7 @@ function renderWaiting() {
 }
 
 /** The ended jobs: a batch under its name, single drops under the day on which they ended. */
-function renderHistory(ended) {
+function grouped(ended) {
   const groups = new Map();
   for (const job of ended) {
     const day = dayOf(Date.parse(job.ended ?? job.created));
@@ -212,9 +214,14 @@ function renderHistory(ended) {
     if (!groups.has(key)) groups.set(key, { key, day, batch: job.batch, jobs: [] });
     groups.get(key).jobs.push(job);
   }
+  return [...groups.values()];
+}
+
+/** Draws the first cards of the groups, up to the limit. */
+function renderHistory(groups) {
   let room = state.limit;
   const shown = [];
-  for (const group of groups.values()) {
+  for (const group of groups) {
     if (room <= 0) break;
     shown.push({ ...group, cards: group.jobs.slice(0, room) });
     room -= group.jobs.length;
