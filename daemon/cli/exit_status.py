@@ -1,4 +1,4 @@
-"""The exit statuses of the command line: the same number means the same for every verb.
+"""The exit statuses of the command line: the same number means the same for every verb but `service status`.
 
 A job's own error has a status too (`daemon.errors`); only worker processes exit with those.
 """
@@ -22,10 +22,10 @@ class ExitStatus(IntEnum):
 
 
 MEANINGS: dict[ExitStatus, str] = {
-    ExitStatus.DONE: "everything that was asked for is done",
+    ExitStatus.DONE: "everything that was asked for is done, or is a request that waits for the daemon",
     ExitStatus.FAILED: "a job failed, a request was refused, or a check found something wrong",
     ExitStatus.USAGE: "the command line is wrong: an unknown option, a wrong value, a picture that is not there",
-    ExitStatus.CANCELLED: "a job was cancelled, and none failed",
+    ExitStatus.CANCELLED: "a job was cancelled, and none failed; service status: the daemon is not alive",
     ExitStatus.UNKNOWN: "there is no such job or batch, or the job was removed",
     ExitStatus.EXISTS: "the id or the folder for the result is taken (submit --if-exists fail)",
     ExitStatus.JOURNAL: "run: the journal cannot be written",

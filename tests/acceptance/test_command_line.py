@@ -111,6 +111,18 @@ def test_a_wrong_option_is_told_as_json_to_a_program(folder: HotFolder) -> None:
     assert "--stat" in json.loads(done.stderr)["error"]["message"]
 
 
+def test_a_picture_that_gets_a_number_in_the_inbox_is_copied_under_its_own_name(running: HotFolder, photo, tmp_path) -> None:
+    waiting = running.inbox / photo.name  # without a YAML file it stays there, and takes the name
+    waiting.write_bytes(photo.read_bytes())
+    target = tmp_path / "layers"
+    words = ("submit", str(photo), "--depth", "cues", "--output", str(target), "--if-exists", "skip")
+    assert running.verb(*words).returncode == 0
+    assert [path.name for path in target.iterdir()] == [photo.stem]
+    again = running.verb(*words)
+    assert (again.returncode, "is skipped" in again.stderr) == (0, True)
+    waiting.unlink()
+
+
 def test_a_failed_job_makes_submit_wait_exit_1_and_tell_why(running: HotFolder, tmp_path) -> None:
     path = tmp_path / "text.jpg"
     path.write_bytes(b"not a picture " * 500)

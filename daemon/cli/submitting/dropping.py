@@ -82,7 +82,7 @@ def drop(image: Path, options: dict[str, object], settings: Settings, folder: Pa
         fs.sync_dir(inbox)
     except OSError as error:
         err.print(f"{image.name} is in the inbox, but a power cut might lose it: {error.strerror}", markup=False)
-    return Dropped(str(options["id"]), targets[-1])
+    return Dropped(str(options["id"]), targets[-1], image)
 
 
 def depth_of(image: Path) -> Path | None:

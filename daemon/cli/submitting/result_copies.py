@@ -30,7 +30,7 @@ def wanted(images: Sequence[Path], output: Path, if_exists: IfExists) -> list[Pa
     """The pictures to submit: all, or with `skip` those without a result in the folder.
 
     Raises:
-        typer.Exit: there is one, and that is an error; it was printed. Or several pictures would get the same folder.
+        typer.Exit: there is one, and that is an error; it was printed.
     """
     places = {image: output / name_for(image) for image in images}
     if if_exists is IfExists.NEW:
@@ -50,19 +50,20 @@ def name_for(image: Path) -> str:
     return safe_name(image.stem) or "picture"
 
 
-def copied(status: Status, settings: Settings, output: Path) -> Status:
-    """Copy the result of a completed job to the folder. Returns its status, with the place of the copy as `delivered`.
+def copied(status: Status, settings: Settings, output: Path, image: Path) -> Status:
+    """Copy the result of a completed job to the folder, under the name of its picture on the command line.
+
+    Returns the job's status, with the place of the copy as `delivered`.
 
     Raises:
         typer.Exit: it cannot be copied; the reason was printed, and the result stays in the outbox.
     """
     folder = os.fsencode(output.absolute())
-    name = name_for(Path(status.source.image if status.source else status.job_id))
     try:
         make_folders(fs, folder)
         with Outbox(fs, settings.paths.outbox_bytes).held_job(status.job_id, b"result") as result:
             made = Result(status.job_id, status.outputs, status.manifest or "result/layer_manifest.json")
-            place = deliver(fs, result, made, folder, (name,))
+            place = deliver(fs, result, made, folder, (name_for(image),))
     except OSError as error:
         where = settings.paths.outbox / status.job_id / "result"
         print_error(f"the result of {status.job_id} cannot be copied to {output}: {error.strerror}", f"It is in {where}.")

@@ -30,10 +30,17 @@ _ASK_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A picture in the inbox. `job_id`: the id that its job will have. `sidecar`: the sidecar's path until the claim."""
+    """A picture in the inbox.
+
+    Attributes:
+        job_id: the id that its job will have.
+        sidecar: the sidecar's path until the claim.
+        image: the picture as it was named on the command line; in the inbox it may have got a number.
+    """
 
     job_id: str
     sidecar: bytes
+    image: Path
 
 
 @dataclass
@@ -158,7 +165,7 @@ def _look_at(
         status = status_of(job)
     if status and status.state in ENDED:
         if output is not None and status.state == "completed":
-            status = copied(status, settings, output)
+            status = copied(status, settings, output, one.image)
         watched.ended[one.job_id] = status
         if not as_json:
             _print_end(status, settings)

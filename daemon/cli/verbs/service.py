@@ -70,17 +70,21 @@ def install(
         err.print(f"Would be installed as {printable(str(its.path()))}:", markup=False)
         typer.echo(its.content(facts), nl=False)
         return
-    if worker:
-        _install_file(its, facts)
-        out.print("The worker runs, and joins the cluster when the scheduler answers.")
-        return
     existing = installed(its)
     if existing and not _same(existing.home, settings) and os.path.exists(existing.python):
+        if worker:
+            remedy = command("service", "uninstall", "--worker", "--home", existing.home)
+        else:
+            remedy = command("service", "uninstall", "--home", existing.home)
         raise Refusal(
             f"the service is installed for another home, {existing.home}",
-            hint=f"One home is served at a time: {command('service', 'uninstall', '--home', existing.home)}",
+            hint=f"One home is served at a time: {remedy}",
             exit_status=1,
         )
+    if worker:
+        _install_file(its, facts, keep=bool(existing))
+        out.print("The worker runs, and joins the cluster when the scheduler answers.")
+        return
     guards = _guards(settings)
     if guards and not anyway:
         raise Refusal(

@@ -135,17 +135,24 @@ def _bytes(folder: bytes) -> int:
 def _carried_out(settings: Settings, pruning: Pruning, before: datetime, *, runs: bool) -> Pruning:
     """Ask the daemon to remove these jobs. Returns what it did."""
     refused: list[JobAnswer] = []
+    problem: str | None = None
+    asked: list[str] = []
     ids = [job.job_id for job in pruning.jobs]
     for place in range(0, len(ids), _AT_ONCE):
         some = tuple(ids[place : place + _AT_ONCE])
         answer = send(settings, Request(verb="prune", jobs=some, before=before, keep_source=pruning.keep_source), runs=runs)
+        problem = problem or answer.problem
+        if answer.problem and not is_put_off(answer.problem):
+            break
         refused += [one for one in answer.answers if not one.accepted]
-        if answer.problem and (not is_put_off(answer.problem) or runs):
-            return pruning.model_copy(update={"refused": tuple(refused), "problem": answer.problem})
-        pruning = pruning.model_copy(update={"problem": answer.problem})
+        asked += some
+        # A request that was not answered in time is kept, and so are the next ones: there is no use in waiting for each.
+        runs = runs and answer.problem is None
     kept = {one.job_id for one in refused}
-    jobs = tuple(job for job in pruning.jobs if job.job_id not in kept)
-    return pruning.model_copy(update={"jobs": jobs, "bytes": sum(job.bytes for job in jobs), "refused": tuple(refused)})
+    removed = set(asked) - kept
+    jobs = tuple(job for job in pruning.jobs if job.job_id in removed)
+    changes = {"jobs": jobs, "bytes": sum(job.bytes for job in jobs), "refused": tuple(refused), "problem": problem}
+    return pruning.model_copy(update=changes)
 
 
 def _print(pruning: Pruning) -> None:
