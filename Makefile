@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Hundreds of processes start in the tests: none of them is to compile the program anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo run test lint bench soak wheel lock clean
+.PHONY: help setup demo run test lint style bench soak wheel lock clean
 
 help: ## List what one can do
 	@echo "Multiplane: a hot folder that turns photos into depth-ordered transparent layers."
@@ -41,16 +41,21 @@ demo: $(READY) ## Turn two real photos into layers and say where they are (MODEL
 run: $(READY) ## Run the hot folder here in the foreground; Ctrl-C stops it (MODEL=none: fetch no depth model)
 	@$(BIN)/multiplane run $(WITHOUT_MODEL)
 
-# Four processes on two cores, since half of their time is waiting; so no library's threads may wait by spinning.
+# Four processes on two cores, since half of their time is waiting; so no library's threads may wait by spinning. mypy, which
+# needs one core for a while, works beside them and has the last word.
 test: export OMP_WAIT_POLICY := passive
-test: $(READY) lint ## Check the code and run all tests
+test: $(READY) style ## Check the code and run all tests
 	@$(BIN)/python -m compileall -q daemon pipeline
-	$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder $(OPTIONS)
+	@said=$$(mktemp); $(BIN)/mypy >$$said 2>&1 & types=$$!; failed=0; \
+	$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder $(OPTIONS) || failed=$$?; \
+	wait $$types || failed=$$?; cat $$said; rm $$said; exit $$failed
 
-lint: $(READY) ## Format, lint, types, import rules
+lint: $(READY) style ## Format, lint, types, import rules
+	$(BIN)/mypy
+
+style: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
 bench: $(READY) ## Measure, and print a table
@@ -60,7 +65,8 @@ soak: $(READY) ## Storms of kills, seeded mutations, the suite on other machines
 	@$(BIN)/python -m tests.crash.soak
 	@MULTIPLANE_SOAK=1 $(BIN)/python -m pytest -q tests/process/test_painting_programs.py tests/acceptance/test_paintings.py \
 	  tests/acceptance/intake/test_written_in_parts.py tests/security/test_exchanged_folders.py \
-	  tests/security/test_exchanged_job_folders.py tests/security/test_outbox_paths.py
+	  tests/security/test_exchanged_job_folders.py tests/security/test_outbox_paths.py \
+	  tests/acceptance/scenes/test_scenes_rendered.py
 	@$(BIN)/python -m tests.process.supervisor.random_kills
 	@$(BIN)/python -m tests.process.supervisor.cancels
 	@$(BIN)/python -m tests.process.supervisor.templates.many_jobs
@@ -72,11 +78,13 @@ wheel: $(READY) ## Build a package that pipx installs, in build/
 	@$(BIN)/python -m pip wheel -qq --no-deps --no-build-isolation --wheel-dir build .
 	@ls build/*.whl
 
+# The machines for which PyPI has usd-core and pylibjxl; `pip freeze` forgets that.
+WHEELS := python_version < '3.15' and (sys_platform == 'darwin' or platform_machine == 'x86_64')
 lock: ## Write requirements.lock anew from pyproject.toml
 	@folder=$$(mktemp -d) && $(PYTHON) -m venv $$folder/venv \
 	&& $$folder/venv/bin/python -m pip install --quiet '.[dev]' 'setuptools>=77' \
 	&& { sed -n '/^#/p' requirements.lock; $$folder/venv/bin/python -m pip freeze --all --exclude multiplane --exclude pip \
-	  | sed 's/+cpu$$//'; } > $$folder/lock && mv $$folder/lock requirements.lock && rm -r $$folder
+	  | sed -e 's/+cpu$$//' -e "s/^usd-core==.*/&; $(WHEELS)/" -e "s/^pylibjxl==.*/&; $(WHEELS)/"; } > $$folder/lock && mv $$folder/lock requirements.lock && rm -r $$folder
 
 clean: ## Remove what the set-up and the tools made; inbox, outbox and .state stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

@@ -159,6 +159,13 @@ class DeviceUnavailable(JobError):
     hint = f"Set device: auto (or cpu) in the settings, then: {RETRY}."
 
 
+class FormatUnavailable(JobError):
+    """A format was asked for that this machine cannot write."""
+
+    code, exit_status = "format_unavailable", 37
+    hint = f"Run: {command('doctor')}; it names the command that installs what is missing. Then: {RETRY}."
+
+
 class Timeout(JobError):
     """The job exceeded its time limit. It is retried only if it hung: a job that progressed would run out of time again."""
 
@@ -211,7 +218,7 @@ class Internal(JobError):
 _CLASSES: tuple[type[JobError], ...] = (
     SpecInvalid, SpecUnreadable, IdTaken, SourceMissing, SourceChanged, ImageType, ImageTooLarge, ImageUnreadable,
     DepthMissing, DepthUnreadable, WeightsMissing, WeightsCorrupt, LicenceNotAccepted, ModelFailed, DeviceUnavailable,
-    Timeout, OutOfMemory, OutputTooLarge, WorkerCrashed, DiskFull, Cancelled, Internal,
+    FormatUnavailable, Timeout, OutOfMemory, OutputTooLarge, WorkerCrashed, DiskFull, Cancelled, Internal,
 )  # fmt: skip
 BY_CODE: dict[str, type[JobError]] = {cls.code: cls for cls in _CLASSES}
 

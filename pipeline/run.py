@@ -24,9 +24,10 @@ from daemon.errors import Internal, JobError, SourceChanged, is_passing
 from pipeline import depth, matting
 from pipeline.depth.depth_map import DepthMap
 from pipeline.export.format import Pictures
-from pipeline.export.manifest import describe_layers, encode, versions
-from pipeline.export.result import packages_of, write_pictures
-from pipeline.image import decode
+from pipeline.export.manifest import describe_camera, describe_layers, encode, versions
+from pipeline.export.moving.motion import Motion
+from pipeline.export.result import check_formats, packages_of, programs_of, remarks_of, write_pictures
+from pipeline.image import decode, lens
 from pipeline.image.auxiliary import beside
 from pipeline.image.source_file import digest
 from pipeline.layers.layering import Layers, layer_picture
@@ -108,6 +109,7 @@ def run(command: JobCommand, report: Report) -> Result:
     Raises:
         JobError: the job cannot be done; the message says why.
     """
+    check_formats(command.spec.formats)
     progress = Progress(report)
     if command.warm == "depth" and command.spec.mode != "painterly":
         progress.expect_model()
@@ -143,7 +145,9 @@ def run(command: JobCommand, report: Report) -> Result:
     with progress.stage("export") as within:
         networks = {"matting": matte.used if matte else None, "fill": painter.used if painter else None}
         mattes = stored.names if stored else ()
-        outputs, manifest = _export(command, photo, picture, painted, depth_map, layers, networks, mattes, threads, within)
+        outputs, manifest, of_formats = _export(
+            command, photo, picture, painted, depth_map, layers, networks, mattes, threads, within
+        )
     return Result(
         source=source,
         outputs=outputs,
@@ -153,7 +157,8 @@ def run(command: JobCommand, report: Report) -> Result:
         + remarks
         + (painted.warnings if painted else ())
         + depth_map.warnings
-        + (painter.warnings if painter else ()),
+        + (painter.warnings if painter else ())
+        + of_formats,
         timings=progress.timings,
     )
 
@@ -234,14 +239,25 @@ def _export(
     mattes: tuple[str, ...],
     threads: int,
     within: Callable[[float], None],
-) -> tuple[tuple[Output, ...], str]:
-    """Write all files. Returns their descriptions and the path of the manifest. Paths are relative to the attempt's folder."""
+) -> tuple[tuple[Output, ...], str, tuple[str, ...]]:
+    """Write all files. Returns their descriptions and the manifest's path, relative to the attempt's folder, and warnings."""
     folder = Path(command.attempt) / "result"
     folder.mkdir()
     title = Path(command.image).stem
     source = depth.source_of(depth_map.provenance)
-    note = next(iter(depth_map.warnings), None) if source.is_estimated_without_model else None
-    pictures = Pictures(title, picture, layers, depth_map.provenance, source.in_words, note)
+    pictures = Pictures(
+        title,
+        picture,
+        layers,
+        depth_map.provenance,
+        source.in_words,
+        depth_map.note,
+        distances=depth_map.distances,
+        focal_35mm=lens.focal_35mm(os.path.join(os.fsencode(command.source), to_bytes(command.image)), photo.format),
+        motion=Motion.of(command.spec),
+        ffmpeg=command.ffmpeg,
+        mesh=command.spec.mesh,
+    )
     if painted is not None and command.spec.strength > 0.0:
         from pipeline import painterly
 
@@ -256,7 +272,9 @@ def _export(
             layers.coverage,
             layers.bboxes,
             [sha256[output.path] for output in written if output.kind == "layer"],
+            pictures.camera.planes,
         ),
+        camera=describe_camera(pictures.camera),
         split=Split(method=layers.method, thresholds=layers.thresholds),
         depth=depth_map.provenance,
         painterly=painted.provenance if painted else None,
@@ -271,13 +289,14 @@ def _export(
         colour_profile=photo.profile,
         source_bits=photo.bits,
         threads=command.threads,
-        versions=versions(*_packages(source.packages, painted, networks, command)),
+        versions=versions(*_packages(source.packages, painted, networks, command)) | programs_of(command.spec.formats, pictures),
     )
     data = encode(manifest)
     (folder / MANIFEST_NAME).write_bytes(data)
     path = f"result/{MANIFEST_NAME}"
     digest = hashlib.sha256(data).hexdigest()
-    return (*written, Output(path=path, kind="manifest", bytes=len(data), sha256=digest)), path
+    remarks = remarks_of(command.spec.formats, pictures)
+    return (*written, Output(path=path, kind="manifest", bytes=len(data), sha256=digest)), path, remarks
 
 
 def _packages(

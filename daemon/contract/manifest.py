@@ -29,6 +29,38 @@ class Layer(Frozen):
     coverage: Share = Field(description="fraction of the picture's pixels where this layer is visible in the composite")
     bbox: tuple[Count, Count, Count, Count] | None = Field(description="x, y, width, height of the visible part; null if empty")
     sha256: Checksum
+    distance: Finite | None = Field(
+        None, gt=0.0, description="from the camera to the layer's plane, in the camera's unit; null in older manifests"
+    )
+    scale: Finite | None = Field(
+        None,
+        gt=0.0,
+        description="size of the plane that shows the whole layer, as a multiple of one at the camera's pivot: distance / pivot",
+    )
+    travel: Finite | None = Field(
+        None,
+        description="how far the layer moves when the camera moves by its reach to the left (or up), "
+        "as a fraction of the picture's width (or height); below 0 behind the pivot",
+    )
+
+
+class Camera(Frozen):
+    """A pinhole camera that sees the photo: each layer is a plane, square to its axis and as large as its view."""
+
+    width: Extent
+    height: Extent
+    fov: Finite = Field(gt=0.0, lt=180.0, description="horizontal angle of view, in degrees")
+    fov_vertical: Finite = Field(gt=0.0, lt=180.0, description="vertical angle of view, in degrees")
+    focal_length: Finite = Field(gt=0.0, description="in pixels of the picture")
+    lens: Literal["exif", "assumed"] = Field(description="exif: the picture says the focal length; assumed: as of a 35 mm lens")
+    unit: Literal["metre", "relative"] = Field(
+        description="of all distances; relative: only proportions count, and the nearest possible thing is 2 units away"
+    )
+    pivot: Finite = Field(gt=0.0, description="distance that stays where it is in the picture when the camera moves")
+    reach: tuple[Finite, Finite] = Field(
+        description="how far the camera may move to each side, and up and down, before it would see what no layer holds"
+    )
+    push: Finite = Field(ge=0.0, description="how far the camera may move forward")
 
 
 class Split(Frozen):
@@ -55,6 +87,9 @@ class Depth(Frozen):
     figures: Count | None = Field(None, description="how many figures an estimate without a model found; null for other sources")
     polarity: Literal["disparity", "distance"] = Field(description="what larger values of the source meant before conversion")
     valid: Share = Field(1.0, description="fraction of the pixels that the source measured")
+    method: Literal["stereo"] | None = Field(
+        None, description="stereo: measured by matching the two views in the photo; null: as the source stores or estimates it"
+    )
 
 
 Precision = Literal["float32", "float16", "bfloat16"]
@@ -100,6 +135,7 @@ class Manifest(Frozen):
     width: Extent
     height: Extent
     layers: tuple[Layer, ...] = Field(max_length=MAX_LAYERS)
+    camera: Camera | None = Field(None, description="null in older manifests")
     split: Split
     depth: Depth
     painterly: Painterly | None = None

@@ -72,6 +72,7 @@ class JobCommand(Frozen):
         None, gt=0, description="bytes of memory that the machine or the daemon's control group has; null: the machine's"
     )
     warm: Warm = Field("light", description="what the worker must have loaded before the job begins")
+    ffmpeg: str | None = Field(None, description="path of an ffmpeg that the worker may start; null: none")
 
 
 class CancelCommand(Frozen):

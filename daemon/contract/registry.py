@@ -7,7 +7,7 @@ All code that lists formats or sources uses this registry: the YAML reader, the 
 from dataclasses import dataclass
 
 #: The formats of pictures that can be dropped, for sentences.
-PICTURES_IN_WORDS = "JPEG, PNG, WebP, TIFF, HEIC, AVIF, PSD, BMP or GIF"
+PICTURES_IN_WORDS = "JPEG, PNG, WebP, TIFF, HEIC, AVIF, JPEG XL, PSD, BMP or GIF"
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,15 @@ class OutputFormat:
         word: the word in the YAML file, and the kind of the format's files in status.json; in lower case, with dashes.
         module: the module that defines `FORMAT` (`pipeline.export.format.Format`).
         label: the text of the link to the format's first file, on the page of all jobs.
+        package: what must be installed to write the format, but need not be; empty: nothing.
+        imported: the name under which Python imports `package`.
     """
 
     word: str
     module: str
     label: str
+    package: str = ""
+    imported: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,18 @@ class DepthSource:
 
 
 #: Files and links are listed in this order.
-FORMATS = (OutputFormat("psd", "pipeline.export.psd", label="PSD"),)
+FORMATS = (
+    OutputFormat("psd", "pipeline.export.psd", label="PSD"),
+    OutputFormat("video", "pipeline.export.moving.video", label="Video"),
+    OutputFormat("webp", "pipeline.export.moving.webp", label="WebP"),
+    OutputFormat("glb", "pipeline.export.scenes.gltf", label="GLB"),
+    OutputFormat("usdz", "pipeline.export.scenes.usd", label="USDZ", package="usd-core", imported="pxr"),
+    OutputFormat("after-effects", "pipeline.export.scenes.after_effects", label="After Effects"),
+    OutputFormat("blender", "pipeline.export.scenes.blender", label="Blender"),
+    OutputFormat("stereo", "pipeline.export.moving.stereo", label="Stereo"),
+    OutputFormat("page", "pipeline.export.page", label="Page"),
+    OutputFormat("ora", "pipeline.export.scenes.open_raster", label="OpenRaster"),
+)
 
 #: `depth: auto` uses the first of these that has depth for the picture.
 DEPTH_SOURCES = (

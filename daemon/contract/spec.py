@@ -13,7 +13,9 @@ Mode = Literal["photo-realistic", "painterly"]
 DepthKind = Literal["disparity", "distance"]
 DepthQuality = Literal["fast", "best"]
 Choice = Literal["auto", "model"]
+MeshKind = Literal["flat", "relief"]
 SplitMethod = Literal["natural", "equal", "quantile"]
+MotionName = Literal["sway", "orbit", "push-in", "pan", "tilt"]
 if TYPE_CHECKING:
     # Type checkers cannot compute the words.
     DepthChoice = str
@@ -54,6 +56,22 @@ class JobSpec(BaseModel):
         description="how a depth model works: fast (one pass) or best (the average of several, finer passes; much slower)",
     )
     formats: tuple[Format, ...] = Field(("psd",), description="what to make besides the PNG layers; [] for nothing")
+    motion: MotionName = Field(
+        "sway",
+        description="formats that move: sway (to one side and the other), orbit (around), push-in, pan or tilt (across or down "
+        "the picture)",
+    )
+    seconds: float = Field(6.0, ge=1.0, le=60.0, description="formats that move: length of the loop, in seconds")
+    fps: int = Field(30, ge=5, le=60, strict=True, description="formats that move: frames per second")
+    amount: float = Field(
+        1.0, gt=0.0, le=1.0, description="formats that move, and stereo: how far the camera goes; 1 is as far as it may"
+    )
+    size: int = Field(
+        1920, ge=160, le=3840, strict=True, description="formats that move: longer side of the frames in pixels, at most"
+    )
+    mesh: MeshKind = Field(
+        "flat", description="glb and usdz: what layers are drawn on: flat (planes) or relief (gently shaped by their depth)"
+    )
     split: SplitMethod | tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = Field(
         "natural",
         description="natural, equal, quantile, or num_layers − 1 rising thresholds between 0 (far) and 1 (near)",

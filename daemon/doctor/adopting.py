@@ -96,7 +96,7 @@ def _accepted(fs: FileSystem, outbox: Outbox, status: Status) -> Accepted:
     if status.source is None:
         raise UnfitError("its status.json names no picture")
     folder, image = outbox.job(status.job_id, b"source"), to_bytes(status.source.image)
-    if classify(image, in_inbox=True).role != "image" or b"/" in image or b"\0" in image:
+    if classify(image, in_inbox=True).role not in ("image", "raw") or b"/" in image or b"\0" in image:
         raise UnfitError("its status.json names a file that is not a picture")
     if not _is(fs, folder, "directory"):
         raise UnfitError("it has no source folder")

@@ -35,7 +35,9 @@ from daemon.errors import Refusal
 from daemon.fs import FileSystem
 from daemon.journal.lock import is_running
 from daemon.outbox import Health
+from daemon.platform.encoder import find_ffmpeg
 from daemon.platform.mounts import mount_of
+from daemon.platform.packages import unwritable
 from daemon.platform.sandbox import missing
 from daemon.platform.service import Manager, manager
 from daemon.settings import Settings
@@ -89,6 +91,8 @@ def gather(settings: Settings, fs: FileSystem) -> Facts:
             clock=_clock(fs, paths.inbox_bytes, writable=writable),
             service=_service(fs, manager()),
             not_prevented=missing(),
+            unwritable=unwritable(),
+            h264=sys.platform == "darwin" or find_ffmpeg(settings.worker.ffmpeg) is not None,
             settings={
                 "digest": settings.digest,
                 "device": settings.worker.device,

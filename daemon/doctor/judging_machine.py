@@ -1,11 +1,28 @@
-"""Turns facts about the machine into findings: weights, device, sandbox."""
+"""Turns facts about the machine into findings: formats, weights, device, sandbox."""
 
 from collections.abc import Iterator
 from typing import cast
 
 from daemon.contract.commands import as_code, command
 from daemon.doctor.model import Facts, Finding
+from daemon.platform.packages import how_to_install
 from daemon.settings.layout import set_up_again
+
+
+def formats(facts: Facts) -> Iterator[Finding]:
+    """Yield the findings about formats that this machine cannot write."""
+    for each in facts.unwritable:
+        sentence = f"The format {each.word} cannot be written, because the package {each.package} is not installed."
+        hint = f"If you want this format, install the package: {how_to_install(each.package)}"
+        yield Finding(area="program", grade="note", sentence=sentence, hint=hint)
+
+
+def videos(facts: Facts) -> Iterator[Finding]:
+    """Yield the finding about the encoder of videos."""
+    if not facts.h264:
+        sentence = "Videos are written as VP9, which not every program plays, because no ffmpeg was found that could write H.264."
+        hint = "If you want H.264, install ffmpeg, or name one in the settings (worker.ffmpeg). Then restart the daemon."
+        yield Finding(area="program", grade="note", sentence=sentence, hint=hint)
 
 
 def weights(facts: Facts) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from daemon.contract.commands import as_code
 from daemon.contract.names import to_text
 from daemon.intake.model import Control, Entry, Late, Ready, Waiting
 from daemon.intake.names import key_of
-from daemon.intake.pairs import Family, Match, match, sort_out
+from daemon.intake.pairs import Family, Match, choose_raws, match, sort_out
 from daemon.intake.settle import SETTLED, Pace, SettleState, Track, is_empty_too_long, name_text, settle_state
 
 
@@ -79,6 +79,8 @@ def judge(members: Sequence[Track], context: Context) -> Verdict:
     """The verdict on a family of files in one folder."""
     verdict = Verdict()
     family = sort_out(members, in_inbox=not context.name)
+    listed = context.control.images if context.control is not None and context.control.kind == "batch" else None
+    choose_raws(family, listed=None if listed is None else lambda raw: _named(raw, listed))
     for track, reason in family.refused:
         _refuse(track, reason, context, verdict)
     verdict.waiting += [Waiting(context.name, t.entry.name, reason, False) for t, reason in family.foreign]
@@ -230,7 +232,7 @@ def _judge_alone(track: Track, unused: str | None, family: Family, context: Cont
     """Judge a sidecar or depth picture that belongs to no picture here."""
     reason, base = unused, track.label.base
     if reason is None and any(base in (raw.label.key, raw.label.base) for raw in family.raws):
-        reason = "its picture is a camera raw file: export it as TIFF or HEIC"
+        reason = "its picture is a camera raw file, which needs a YAML file of its own"
     if reason is None and track.label.role == "sidecar" and (taken := context.recent.get(base)) is not None:
         reason = _after_its_picture(track, taken, context, verdict)
     if reason is None:

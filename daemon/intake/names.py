@@ -12,8 +12,8 @@ from typing import Literal
 Role = Literal["image", "sidecar", "depth", "raw", "companion", "twin", "download", "control", "other", "ignored"]
 
 IMAGE_EXTENSIONS = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".hif", ".avif", ".avifs",
-    ".psd", ".psb", ".bmp", ".gif",
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".jps", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".hif", ".avif",
+    ".avifs", ".jxl", ".psd", ".psb", ".bmp", ".gif",
 )  # fmt: skip
 SIDECAR_EXTENSIONS = (".yaml", ".yml")
 DEPTH_EXTENSIONS = (".depth.png", ".depth.tif", ".depth.tiff")
@@ -27,10 +27,13 @@ RAW_EXTENSIONS = (
 )  # fmt: skip
 # Pictures and drawings that a person may expect to work, by their endings.
 UNREAD_EXTENSIONS = {
-    ".jxl": "JPEG XL", ".jp2": "JPEG 2000", ".j2k": "JPEG 2000", ".jpf": "JPEG 2000", ".exr": "OpenEXR", ".hdr": "Radiance HDR",
-    ".tga": "TGA", ".dds": "DDS", ".qoi": "QOI", ".ico": "icon", ".icns": "icon", ".svg": "SVG", ".pdf": "PDF",
-    ".ai": "Illustrator", ".eps": "PostScript", ".xcf": "GIMP", ".kra": "Krita", ".afphoto": "Affinity",
-    ".procreate": "Procreate", ".heics": "HEIC sequence",
+    ".jp2": "JPEG 2000", ".j2k": "JPEG 2000", ".jpf": "JPEG 2000", ".jxr": "JPEG XR", ".exr": "OpenEXR",
+    ".hdr": "Radiance HDR", ".tga": "TGA", ".dds": "DDS", ".qoi": "QOI", ".ppm": "PPM", ".pgm": "PGM", ".pbm": "PBM",
+    ".pfm": "PFM", ".pcx": "PCX", ".sgi": "SGI", ".fits": "FITS", ".dcm": "DICOM", ".pict": "PICT", ".emf": "EMF", ".wmf": "WMF",
+    ".ico": "an icon", ".icns": "an icon", ".cur": "a cursor", ".svg": "SVG", ".pdf": "PDF", ".ai": "Illustrator",
+    ".eps": "PostScript", ".xcf": "a GIMP document", ".kra": "a Krita document", ".ora": "OpenRaster",
+    ".afphoto": "an Affinity document", ".afdesign": "an Affinity document", ".procreate": "a Procreate document",
+    ".sketch": "a Sketch document", ".heics": "a HEIC sequence",
 }  # fmt: skip
 # Endings of files that programs have not finished writing.
 UNFINISHED_EXTENSIONS = (
@@ -141,7 +144,7 @@ _BY_ROLE: tuple[tuple[Role, tuple[str, ...]], ...] = (
     ("raw", RAW_EXTENSIONS),
 )
 _ROLES = {extension: role for role, extensions in _BY_ROLE for extension in extensions}
-_FAMILY_EXTENSIONS = DEPTH_EXTENSIONS + IMAGE_EXTENSIONS + SIDECAR_EXTENSIONS
+_FAMILY_EXTENSIONS = DEPTH_EXTENSIONS + IMAGE_EXTENSIONS + RAW_EXTENSIONS + SIDECAR_EXTENSIONS
 
 
 def _hidden(key: str) -> Label:

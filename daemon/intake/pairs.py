@@ -4,7 +4,7 @@ A family consists of the files whose names are the same before their known exten
 verdict on it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from daemon.contract.registry import PICTURES_IN_WORDS
@@ -27,6 +27,7 @@ class Family:
     """The members of a family by role.
 
     Attributes:
+        raws: camera raw files, until `choose_raws` decides about them; then those that are not taken.
         twins: AppleDouble files, by the key of the file to which they belong.
         downloads: keys of files whose download is unfinished.
         refused: files that are never taken because of what they are on the disk (a link, for instance), with the reason.
@@ -82,7 +83,6 @@ def sort_out(members: Sequence[Track], *, in_inbox: bool) -> Family:
             family.refused.append((track, "a hard link: the file has another name elsewhere, refused"))
         elif role == "raw":
             family.raws.append(track)
-            family.foreign.append((track, "a camera raw file: export it as TIFF or HEIC"))
         elif role == "other":
             stray = stray_ending(track.entry.name, in_inbox=in_inbox)
             reason = f"its name ends in {stray}: rename it without that" if stray else _not_read(track)
@@ -90,6 +90,29 @@ def sort_out(members: Sequence[Track], *, in_inbox: bool) -> Family:
         else:
             {"image": family.images, "sidecar": family.sidecars, "depth": family.depths}[role].append(track)
     return family
+
+
+def choose_raws(family: Family, *, listed: Callable[[Track], bool] | None) -> None:
+    """Move camera raw files that somebody asked for to the pictures, and the others to the foreign files.
+
+    Cameras write a JPEG beside most raw files. So a raw file is only taken if a sidecar is for it and not for a picture, or if
+    the `images:` of a batch name it; otherwise every photo would be layered twice.
+
+    Args:
+        family: changed in place.
+        listed: whether `images:` names a file; None without such a list.
+    """
+    bases = {image.label.base for image in family.images}
+    for raw in family.raws:
+        named = {track.label.base for track in family.sidecars}
+        own = raw.label.key in named or (raw.label.base in named and raw.label.base not in bases)
+        if own or (listed is not None and listed(raw)):
+            family.images.append(raw)
+        else:
+            name = name_text(raw)
+            reason = f"a camera raw file, taken only with a YAML file of its own, {name}.yaml; better export it as TIFF or HEIC"
+            family.foreign.append((raw, reason))
+    family.raws = [raw for raw in family.raws if raw not in family.images]
 
 
 def _not_read(track: Track) -> str:
@@ -133,11 +156,18 @@ def _ranked(image: Track, tracks: list[Track], images: list[Track], endings: tup
     names = {i.label.key for i in images}
     ranks = []
     for base in (image.label.key, image.label.base):
+        if base != image.label.key and image.label.role == "raw" and _finished(images, base):
+            continue  # the short form is the finished picture's
         # If `a.jpg` exists, `a.jpg.yaml` is its full form, and not the short form for `a.jpg.png`.
         if base != image.label.key and base in names:
             continue
         ranks += [[t for t in tracks if t.label.base == base and t.label.key.endswith(end)] for end in endings]
     return [rank for rank in ranks if rank]
+
+
+def _finished(images: list[Track], base: str) -> list[Track]:
+    """The pictures with this stem that are no camera raw files."""
+    return [image for image in images if image.label.base == base and image.label.role != "raw"]
 
 
 def _clash(image: Track, rank: list[Track], images: list[Track], what: str) -> str | None:
@@ -147,6 +177,7 @@ def _clash(image: Track, rank: list[Track], images: list[Track], what: str) -> s
     base = rank[0].label.base
     full = base == image.label.key
     sharing = [i for i in images if base == (i.label.key if full else i.label.base)]
+    sharing = _finished(sharing, base) or sharing
     if len(sharing) > 1:
         names = " and ".join(sorted(name_text(i) for i in sharing))
         return f"ambiguous: {names} share the {what} {name_text(rank[0])}"

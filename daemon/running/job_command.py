@@ -5,6 +5,7 @@ import os
 from daemon.contract.messages import JobCommand, Limits, Warm
 from daemon.contract.records import Job
 from daemon.outbox import Outbox
+from daemon.platform.encoder import find_ffmpeg
 from daemon.platform.memory import total_memory
 from daemon.settings import Settings
 
@@ -40,7 +41,13 @@ def command(job: Job, outbox: Outbox, settings: Settings, *, attempt: str, seen:
         threads=threads(settings),
         memory=total_memory(),
         warm=warm,
+        ffmpeg=ffmpeg(job, settings),
     )
+
+
+def ffmpeg(job: Job, settings: Settings) -> str | None:
+    """The path of the ffmpeg that the job's worker may start; None if there is none, or the job makes no video."""
+    return find_ffmpeg(settings.worker.ffmpeg) if job.spec is not None and "video" in job.spec.formats else None
 
 
 def threads(settings: Settings) -> int:

@@ -25,7 +25,7 @@ from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
 from daemon.running.failures import FailureHandler
 from daemon.running.forecast import Forecast
-from daemon.running.job_command import command
+from daemon.running.job_command import command, ffmpeg
 from daemon.running.late_writes import Fingerprint, LateWrites
 from daemon.running.model_inventory import ModelInventory
 from daemon.running.pauses import Pauses
@@ -175,7 +175,9 @@ class JobRunner:
         warm = self.inventory.warm_for(job)
         # A further attempt gets a process that shares nothing with those before it.
         again = job.attempts > 0
-        attempt = (None if again else self.warm_workers.take(warm)) or self.outbox.new_attempt()
+        # A warm worker cannot start another program.
+        alone = again or ffmpeg(job, self.settings) is not None
+        attempt = (None if alone else self.warm_workers.take(warm)) or self.outbox.new_attempt()
         self._troubles.over(_START)
         self.ledger.record(Started(job=job.job_id, attempt=attempt))
         try:

@@ -68,6 +68,9 @@ class Worker(Group):
     spare: bool = Field(description="whether a warm worker and, on Linux, loaded libraries are kept ready for the next job")
     spare_seconds: float = Field(ge=10, le=604_800, description="after this time, a fresh warm worker replaces one that waits")
     sandbox: Literal["auto", "off"] = Field(description="auto: jobs have no network and limited access to files; off: no sandbox")
+    ffmpeg: str = Field(
+        min_length=1, description="what encodes videos as H.264 on Linux: auto (the ffmpeg on the PATH), off, or a program's path"
+    )
 
 
 class Limits(Group):

@@ -14,6 +14,9 @@ from daemon.sidecar.reading import Sidecar
 JobKind = Literal["pair", "preset", "batch"]
 
 _PAINTERLY_ONLY = ("style", "strength", "seed")
+_MOVING_ONLY = ("motion", "seconds", "fps", "amount", "size")
+_MOVING = frozenset({"video", "webp"})
+_SCENES = frozenset({"glb", "usdz"})
 
 
 def resolve(
@@ -66,14 +69,22 @@ def resolve(
 
 def without_effect(spec: JobSpec, preset: Sidecar | None, own: Sidecar | None) -> tuple[str, ...]:
     """Warnings for the job's status about fields that were given but have no effect on this job."""
-    if spec.mode == "painterly":
-        return ()
     layers = [layer for layer in (own, preset) if layer is not None]
-    needed = [name for name in _PAINTERLY_ONLY if not (name == "seed" and spec.fill == "model")]
-    given = [name for name in needed if any(name in layer.fields for layer in layers)]
-    if not given:
-        return ()
-    return (str(_at(layers, tuple(given), f"{', '.join(given)} has no effect without {as_code('mode: painterly')}")),)
+    idle = []
+    if spec.mode != "painterly":
+        needed = [name for name in _PAINTERLY_ONLY if not (name == "seed" and spec.fill == "model")]
+        idle.append((needed, f"has no effect without {as_code('mode: painterly')}"))
+    if not _MOVING.intersection(spec.formats):
+        needed = [name for name in _MOVING_ONLY if not (name == "amount" and "stereo" in spec.formats)]
+        idle.append((needed, f"has no effect without a format that moves, such as {as_code('formats: [video]')}"))
+    if not _SCENES.intersection(spec.formats):
+        idle.append((["mesh"], f"has no effect without a 3-D scene, such as {as_code('formats: [glb]')}"))
+    warnings = []
+    for needed, sentence in idle:
+        given = [name for name in needed if any(name in layer.fields for layer in layers)]
+        if given:
+            warnings.append(str(_at(layers, tuple(given), f"{', '.join(given)} {sentence}")))
+    return tuple(warnings)
 
 
 def _misplaced(preset: Sidecar | None, own: Sidecar | None, kind: JobKind) -> Iterator[Problem]:

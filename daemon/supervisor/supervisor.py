@@ -10,7 +10,7 @@ import selectors
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from loguru import logger
@@ -171,6 +171,8 @@ class Supervisor:
     def start(self, command: JobCommand, *, log: bytes, timeout_seconds: float, as_program: bool = False) -> Process:
         """Run a job, on the warm worker that was prepared for its attempt folder, or else on a new worker.
 
+        Only a new worker may start `command.ffmpeg`: the sandbox of a warm worker was closed before its job was known.
+
         Args:
             command: the job; `command.attempt` is the path of the attempt folder, which is created if it is missing.
             log: absolute path of job.log; an existing one is continued.
@@ -189,7 +191,7 @@ class Supervisor:
         if folder in self._warm_workers:
             _warm, attempt = self._warm_workers.pop(folder)
         else:
-            attempt = self._spawn(folder, command.warm, as_program=as_program)
+            attempt = self._spawn(folder, command.warm, as_program=as_program, ffmpeg=command.ffmpeg)
         self._jobs[command.job_id] = attempt
         attempt.log.open(log)
         attempt.give(command, timeout_seconds)
@@ -246,16 +248,17 @@ class Supervisor:
     def _all(self) -> list[Attempt]:
         return [*self._jobs.values(), *(spare for _warm, spare in self._warm_workers.values()), *self._dying]
 
-    def _spawn(self, folder: bytes, warm: Warm, *, as_program: bool = False) -> Attempt:
+    def _spawn(self, folder: bytes, warm: Warm, *, as_program: bool = False, ffmpeg: str | None = None) -> Attempt:
+        policy = replace(self._policy, run=(ffmpeg,)) if self._policy and ffmpeg else self._policy
         above, name = os.path.split(folder)
         # The worker gets the folders as descriptors, because strangers may swap one for a link before it has started.
         with self._fs.hold(above) as work, _made(work, name) as own, _made(own, b"tmp") as tmp:
             environment = shared_environment(os.environ, threads=self._rules.threads)
             at = Surroundings(environment, own_environment(os.path.join(folder, b"tmp")), tmp.fd, own.fd)
             kind = None if as_program else self.templates.best_for(warm)
-            worker = self._forked(kind, warm, at) if kind else None
+            worker = self._forked(kind, warm, policy, at) if kind else None
             if worker is None:
-                kind, worker = None, self._started(warm, at)
+                kind, worker = None, self._started(warm, policy, at)
         return Attempt(
             worker,
             folder,
@@ -269,16 +272,16 @@ class Supervisor:
             forked_by=kind,
         )
 
-    def _forked(self, kind: Warm, warm: Warm, at: Surroundings) -> WorkerProcess | None:
+    def _forked(self, kind: Warm, warm: Warm, policy: SandboxPolicy | None, at: Surroundings) -> WorkerProcess | None:
         """A worker forked by the template of this kind. If that fails, drops the template and returns None."""
         try:
-            return WorkerProcess(forked_by(self.templates.use(kind), warm, self._policy, at), self._guardian)
+            return WorkerProcess(forked_by(self.templates.use(kind), warm, policy, at), self._guardian)
         except TemplateLost as lost:
             self.templates.drop(kind, str(lost))
             return None
 
-    def _started(self, warm: Warm, at: Surroundings) -> WorkerProcess:
-        return WorkerProcess(as_program([*self._argv, "--warm", warm], self._policy, at), self._guardian)
+    def _started(self, warm: Warm, policy: SandboxPolicy | None, at: Surroundings) -> WorkerProcess:
+        return WorkerProcess(as_program([*self._argv, "--warm", warm], policy, at), self._guardian)
 
     def _advance(self, attempt: Attempt) -> None:
         if not attempt.step():

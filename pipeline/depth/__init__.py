@@ -48,8 +48,9 @@ def choose(picture: decode.Photo, job: JobCommand, progress: Progress = lambda _
 
 
 def source_of(provenance: Depth) -> Source:
-    """The source that a depth map came from."""
-    return _BY_NAME[provenance.source]
+    """The source that a depth map came from, with words for what it did."""
+    found = _BY_NAME[provenance.source]
+    return replace(found, in_words="measured from the photo's two views") if provenance.method == "stereo" else found
 
 
 def _best(picture: decode.Photo, job: JobCommand, progress: Progress) -> DepthMap:

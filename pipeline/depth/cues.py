@@ -49,12 +49,14 @@ def read(rgb: NDArray[np.uint8], *, fetch: str | None, wanted: int | None = None
     numbers = finding.find(rgb)
     count = int(numbers.max())
     values, cuts = _standing(ground(rgb, numbers.shape), numbers) if count else (ground(rgb, ground_shape(rgb.shape)), ())
+    note = _in_words(count, len(cuts), wanted, is_asked_for=fetch is None)
     return DepthMap(
         values=values,
         valid=None,
         provenance=Depth(source="heuristic", polarity="disparity", valid=1.0, figures=count),
-        warnings=(_in_words(count, len(cuts), wanted, fetch),),
+        warnings=(f"{note} For real layers run: {command('models', 'fetch', fetch)}" if fetch else note,),
         cuts=cuts,
+        note=note,
     )
 
 
@@ -107,19 +109,19 @@ def _foot(figure: NDArray[np.bool_]) -> float:
     return float(rows[int(0.98 * (rows.size - 1))] + 0.5) / len(figure)
 
 
-def _in_words(count: int, cuts: int, wanted: int | None, fetch: str | None) -> str:
-    """What the job's status and the page say about the estimate."""
+def _in_words(count: int, cuts: int, wanted: int | None, *, is_asked_for: bool) -> str:
+    """What the job's status and the pages say about the estimate."""
     if not count:
         how = "lower in the picture counts as nearer"
     else:
         how = f"{'one figure was' if count == 1 else f'{count} figures were'} seen, before one background"
-    why = "because none is installed" if fetch else "as asked for"
+    why = "as asked for" if is_asked_for else "because none is installed"
     sentence = f"The depth was estimated without a model ({how}), {why}."
     if cuts and wanted is not None and cuts + 1 < wanted:
         empty = wanted - cuts - 1
         are_empty = "1 layer is empty" if empty == 1 else f"{empty} layers are empty"
         sentence += f" The estimate tells {cuts + 1} depths apart, not the {wanted} that were asked for, so {are_empty}."
-    return f"{sentence} For real layers run: {command('models', 'fetch', fetch)}" if fetch else sentence
+    return sentence
 
 
 def ramp(rows: int, columns: int) -> Disparity:
@@ -155,4 +157,4 @@ def _guess(picture: Photo, job: JobCommand, _progress: Progress) -> DepthMap:
     return read(picture.rgb, fetch=fetch, wanted=wanted)
 
 
-SOURCE = Source(in_words="estimated without a model", read=_guess, find=_guess, is_estimated_without_model=True)
+SOURCE = Source(in_words="estimated without a model", read=_guess, find=_guess)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.contract.manifest import Depth
+from pipeline.layers.distances import Distances
 
 Disparity = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -23,6 +24,9 @@ class DepthMap:
         warnings: sentences for people.
         cuts: disparities that lie between things which the source knows to be separate, the most important first. The natural
             split cuts only there, so that no thing is cut in two. If there are none, the split finds its own cuts.
+        distances: what the values mean in space; None if the source only knows what is nearer than what.
+        note: a sentence for the top of the preview page; None for none. It has no command in it: the page may be sent to people
+            on whose machines the command would not work.
     """
 
     values: Disparity
@@ -30,6 +34,8 @@ class DepthMap:
     provenance: Depth
     warnings: tuple[str, ...] = ()
     cuts: tuple[float, ...] = ()
+    distances: Distances | None = None
+    note: str | None = None
 
 
 def normalised(raw: NDArray[Any], valid: Mask, *, outliers: float = 0.0) -> Disparity:
@@ -44,17 +50,22 @@ def normalised(raw: NDArray[Any], valid: Mask, *, outliers: float = 0.0) -> Disp
     Returns:
         float32 (h, w), 0 where invalid; 0 everywhere if all valid values are equal or there are none.
     """
+    return stretched(raw, valid, outliers=outliers)[0]
+
+
+def stretched(raw: NDArray[Any], valid: Mask, *, outliers: float = 0.0) -> tuple[Disparity, float, float]:
+    """The same as `normalised`, and the raw disparities that became 0 and 1; both are 0 if nothing is valid."""
     values = np.zeros(raw.shape, np.float32)
     readings = raw[valid].astype(np.float64)
     if readings.size == 0:
-        return values
+        return values, 0.0, 0.0
     if outliers > 0.0:
         far, near = (float(each) for each in np.quantile(readings, (outliers, 1.0 - outliers)))
     else:
         far, near = float(readings.min()), float(readings.max())
     if near > far:
         values[valid] = np.clip((readings - far) / (near - far), 0.0, 1.0)
-    return values
+    return values, far, near
 
 
 def inverse(distance: NDArray[Any], valid: Mask) -> NDArray[np.float64]:

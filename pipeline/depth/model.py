@@ -16,9 +16,10 @@ from daemon.contract.spec import DepthQuality
 from daemon.errors import ModelFailed
 from pipeline import devices
 from pipeline.depth import tiled_averaging
-from pipeline.depth.depth_map import DepthMap, inverse, normalised
+from pipeline.depth.depth_map import DepthMap, inverse, normalised, stretched
 from pipeline.depth.preparation import Preparation, prepare, prompt_of, read_preparation
 from pipeline.devices import Device
+from pipeline.layers.distances import Distances
 from pipeline.weights import Polarity, Weights
 from pipeline.weights.network import load, quiet
 
@@ -36,6 +37,9 @@ _NEVER_USED = dict.fromkeys(("dpt", "depth_anything", "prompt_depth_anything", "
 #: What a family's raw numbers mean, if it differs from what its authors publish: DepthPro is described as giving distances, but
 #: only the library's processor computes these, from the network's inverse depth.
 _RAW: dict[str, Polarity] = {"depth_pro": "disparity"}
+#: Families that return metres. Depth Anything returns them if `depth_estimation_type` says so. DepthPro's numbers are in
+#: proportion to 1/distance, and only its processor, which knows the lens, makes metres of them.
+_METRIC = ("glpn", "zoedepth", "prompt_depth_anything")
 
 
 def read(
@@ -94,8 +98,9 @@ def read(
         raw = predict(rgb)
     disparity, valid = to_disparity(raw, polarity, found.name)
     share = float(valid.mean())
+    values, far, near = stretched(disparity, valid, outliers=_CLIPPED)
     return DepthMap(
-        values=normalised(disparity, valid, outliers=_CLIPPED),
+        values=values,
         valid=None if share == 1.0 else valid,
         provenance=Depth(
             source="model",
@@ -109,7 +114,17 @@ def read(
             valid=share,
         ),
         warnings=remarks,
+        distances=_distances(network.config, polarity, far, near),
     )
+
+
+def _distances(config: Any, polarity: Polarity, far: float, near: float) -> Distances | None:  # noqa: ANN401
+    """What the network's disparities `far` and `near`, which became 0 and 1, mean in space."""
+    family = config.model_type
+    if near <= max(far, 0.0) or (polarity == "disparity" and family not in _RAW):
+        return None  # such a network's disparity has no zero
+    in_metres = family in _METRIC or getattr(config, "depth_estimation_type", "relative") == "metric"
+    return Distances(far, near, in_metres=in_metres and family not in _RAW)
 
 
 def to_disparity(raw: NDArray[np.float32], polarity: Polarity, name: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:

@@ -1,5 +1,7 @@
 """Reads the depth that the phone stored in the photo: an auxiliary picture of a HEIC or JPEG file.
 
+If there is none, the second view of a stereo photo gives the depth (`pipeline.depth.stereo`).
+
 If a model that makes such depth finer is installed (`prompt: photo` in the list of models), `auto` uses it. `depth: photo`
 always uses the depth as it is stored.
 
@@ -20,12 +22,13 @@ from daemon.contract.manifest import Depth
 from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.names import to_text
 from daemon.errors import DepthMissing, DepthUnreadable, JobError, is_passing
-from pipeline.depth import learned
-from pipeline.depth.depth_map import DepthMap, inverse, normalised
+from pipeline.depth import learned, stereo
+from pipeline.depth.depth_map import DepthMap, inverse, stretched
 from pipeline.depth.source import PassedOver, Progress, Source, path_of
 from pipeline.image import decode
 from pipeline.image.auxiliary import beside
 from pipeline.image.auxiliary.pictures import DISPARITY, INVERSE_Z, DepthImage, Z
+from pipeline.layers.distances import Distances
 
 FARTHEST = 16.0
 """The largest distance in a prompt, as a multiple of the smallest. A phone's lidar measures from 0.3 to 5 m, about this ratio."""
@@ -37,17 +40,20 @@ _ABSURD = 1e9  # a larger number is damage; it could overflow
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """The depth in a photo, upright, in its own unit, as `physical` returns it."""
+    """The depth in a photo, upright, in its own unit, as `physical` returns it; in 1/m if `in_metres`."""
 
     disparity: NDArray[np.float64]
     polarity: Literal["disparity", "distance"]
     warnings: tuple[str, ...]
+    in_metres: bool
 
     def depth_map(self) -> DepthMap:
         """The stored depth, stretched to 0…1 and otherwise unchanged."""
         everywhere = np.ones(self.disparity.shape, bool)
         provenance = Depth(source="photo", polarity=self.polarity, valid=1.0)
-        return DepthMap(normalised(self.disparity, everywhere), None, provenance, self.warnings)
+        values, far, near = stretched(self.disparity, everywhere)
+        distances = Distances(far, near, in_metres=True) if self.in_metres and near > max(far, 0.0) else None
+        return DepthMap(values, None, provenance, self.warnings, distances=distances)
 
     def distance(self) -> NDArray[np.float32]:
         """Distances for a model that makes them finer, float32 (h, w); in metres if the stored bounds are a phone's.
@@ -90,7 +96,9 @@ def read(path: bytes, *, photo: decode.Photo, limits: Limits) -> Stored | None:
     stored = found[0]
     if not beside.same_shape(stored.samples.shape[:2], photo.rgb.shape[:2]) or stored.samples.ndim != 2:
         raise DepthUnreadable(f"The depth stored in {name} has another shape than the photo.")
-    return Stored(*physical(stored))
+    disparity, polarity, remarks = physical(stored)
+    # Without bounds, only the order is known, and a warning says so.
+    return Stored(disparity, polarity, remarks, in_metres=not remarks)
 
 
 def physical(stored: DepthImage) -> tuple[NDArray[np.float64], Any, tuple[str, ...]]:
@@ -124,24 +132,28 @@ def _bound(value: Any) -> float | None:  # noqa: ANN401  whatever the container'
 
 def _asked_for(picture: decode.Photo, job: JobCommand, _progress: Progress) -> DepthMap:
     stored = read(path_of(job, job.image), photo=picture, limits=job.limits)
-    if stored is None:
+    found = stored.depth_map() if stored else stereo.read(path_of(job, job.image), photo=picture, limits=job.limits)
+    if found is None:
         raise DepthMissing(
-            f"{as_code('depth: photo')} was asked for, but {job.image} holds no depth.",
+            f"{as_code('depth: photo')} was asked for, but {job.image} holds neither depth nor a second view.",
             hint="Phones store depth in HEIC and JPEG portraits, and many programs remove it; "
             f"use {as_code('depth: auto')} instead.",
         )
-    return stored.depth_map()
+    return found
 
 
 def _find(picture: decode.Photo, job: JobCommand, progress: Progress) -> DepthMap | None:
     try:
         stored = read(path_of(job, job.image), photo=picture, limits=job.limits)
+        if stored is None:
+            return stereo.read(path_of(job, job.image), photo=picture, limits=job.limits)
     except DepthUnreadable as reason:
         raise PassedOver(f"{reason.message} Another source was used.") from reason
-    if stored is None:
-        return None
     made_finer = learned.finer(picture, stored.distance(), job, progress)
-    return stored.depth_map() if made_finer is None else replace(made_finer, warnings=(*stored.warnings, *made_finer.warnings))
+    if made_finer is None:
+        return stored.depth_map()
+    distances = made_finer.distances if stored.in_metres else None
+    return replace(made_finer, warnings=(*stored.warnings, *made_finer.warnings), distances=distances)
 
 
 SOURCE = Source(in_words="stored in the photo", read=_asked_for, find=_find)

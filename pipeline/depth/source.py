@@ -30,15 +30,12 @@ class Source:
         find: the same for `auto`; returns None if this source has no depth for the picture. If its depth is unusable, raises a
             JobError, or `PassedOver` if nobody chose the source.
         packages: the installed packages that the source uses besides numpy, OpenCV and Pillow, for the manifest.
-        is_estimated_without_model: whether the depth is only an estimate. The preview page then shows the job's first depth
-            warning.
     """
 
     in_words: str
     read: Callable[[Photo, JobCommand, Progress], DepthMap]
     find: Callable[[Photo, JobCommand, Progress], DepthMap | None] = nothing
     packages: tuple[str, ...] = ()
-    is_estimated_without_model: bool = False
 
 
 def path_of(job: JobCommand, name: str) -> bytes:

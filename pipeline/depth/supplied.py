@@ -17,10 +17,12 @@ from daemon.contract.names import to_text
 from daemon.contract.spec import DepthKind
 from daemon.errors import DepthMissing, DepthUnreadable, ImageTooLarge, ImageType, ImageUnreadable, SourceMissing
 from pipeline.depth import zeros
-from pipeline.depth.depth_map import DepthMap, Mask, inverse, normalised
+from pipeline.depth.depth_map import DepthMap, Mask, inverse, stretched
 from pipeline.depth.source import Progress, Source, path_of
 from pipeline.image import decode
 from pipeline.image.auxiliary.beside import same_shape
+from pipeline.image.turning import upright
+from pipeline.layers.distances import Distances
 
 # Stray zeros (clipped noise, a resampled edge) are below this fraction; a background painted with 0 is far above it.
 _MANY_ZEROS = 0.01
@@ -65,12 +67,14 @@ def read(path: bytes, kind: DepthKind, *, photo: decode.Photo, limits: Limits) -
             raw = np.where(empty, raw[valid].min(), raw)
         valid |= empty
     share = float(valid.mean())
-    values = normalised(inverse(raw, valid) if kind == "distance" else raw, valid)
+    values, far, near = stretched(inverse(raw, valid) if kind == "distance" else raw, valid)
     return DepthMap(
         values=values,
         valid=None if share == 1.0 else valid,
         provenance=Depth(source="file", polarity=kind, valid=share),
         warnings=_remarks(name, kind, float(empty.mean()), at_the_end, values, fractions=raw.dtype.kind == "f"),
+        # Of a disparity nobody knows where its zero is; of distances only the unit is unknown.
+        distances=Distances(far, near, in_metres=False) if kind == "distance" and near > far else None,
     )
 
 
@@ -95,7 +99,7 @@ def _turned(name: str, plane: NDArray[Any], photo: decode.Photo) -> NDArray[Any]
     if same_shape(plane.shape, frame):
         return plane
     if photo.orientation >= 5 and same_shape(plane.shape[::-1], frame):
-        return decode.upright(plane, photo.orientation)
+        return upright(plane, photo.orientation)
     (dh, dw), (ph, pw) = plane.shape, frame
     raise DepthUnreadable(
         f"{name} is {dw} × {dh} pixels, the photo {pw} × {ph}: their proportions differ by more than 1 %.",

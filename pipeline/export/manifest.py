@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from importlib.metadata import distribution
 
 from daemon import __version__
-from daemon.contract.manifest import Layer, Manifest
+from daemon.contract.manifest import Camera, Layer, Manifest
+from pipeline.export import camera
 
 # Decimals of depths and fractions: finer than any depth source resolves, but short enough to read.
 _DECIMALS = 6
@@ -42,6 +43,7 @@ def describe_layers(
     coverage: Sequence[float],
     bboxes: Sequence[tuple[int, int, int, int] | None],
     sha256: Sequence[str],
+    planes: Sequence[camera.Plane],
 ) -> tuple[Layer, ...]:
     """The manifest's entries for layers given back to front.
 
@@ -50,12 +52,13 @@ def describe_layers(
         coverage: fraction of the picture in which each layer is the one that is visible, 0 to 1.
         bboxes: x, y, width, height of the visible part of each layer; None if it is empty.
         sha256: of each layer's file, hexadecimal.
+        planes: where each layer stands before the camera.
 
     Raises:
         ValueError: the sequences differ in length.
     """
     count = len(sha256)
-    columns = zip(layer_names(count), layer_files(count), depth_ranges, coverage, bboxes, sha256, strict=True)
+    columns = zip(layer_names(count), layer_files(count), depth_ranges, coverage, bboxes, sha256, planes, strict=True)
     return tuple(
         Layer(
             index=index,
@@ -65,9 +68,34 @@ def describe_layers(
             coverage=round(float(share), _DECIMALS),
             bbox=bbox,
             sha256=digest,
+            distance=_digits(plane.distance),
+            scale=_digits(plane.scale),
+            travel=round(plane.travel, _DECIMALS),
         )
-        for index, (name, file, (far, near), share, bbox, digest) in enumerate(columns, 1)
+        for index, (name, file, (far, near), share, bbox, digest, plane) in enumerate(columns, 1)
     )
+
+
+def describe_camera(seen: camera.Camera) -> Camera:
+    """The manifest's entry for the camera."""
+    across, down = seen.fov
+    return Camera(
+        width=seen.width,
+        height=seen.height,
+        fov=_digits(across),
+        fov_vertical=_digits(down),
+        focal_length=_digits(seen.focal_length),
+        lens=seen.lens,
+        unit=seen.unit,
+        pivot=_digits(seen.pivot),
+        reach=(_digits(seen.reach[0]), _digits(seen.reach[1])),
+        push=_digits(seen.push),
+    )
+
+
+def _digits(value: float) -> float:
+    """The number with eight significant digits: far finer than a pixel, and the same wherever it is computed."""
+    return float(f"{value:.8g}")
 
 
 def versions(*packages: str) -> dict[str, str]:

@@ -6,10 +6,12 @@
   const [view, stage, scene, wipe, wipeAt, histogram] = ["view", "stage", "scene", "wipe", "wipe-at", "histogram"].map($);
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   const count = data.layers.length;
+  const framed = parent !== window; // shown by the page of all jobs, which has its own way back
 
   // Seen from the upper left, as exploded drawings are: far planes rise to the left, near ones come down to the right.
   const REST = { yaw: 32, pitch: -16 };
   const PERSPECTIVE = 1800; // px, as in the style
+  const THUMB = 56 / 39; // a layer's small picture, width by height, as in the style
   const IDLE_AFTER = 2600; // ms without a hand on it until it drifts by itself
   const state = {
     view: "parallax", on: data.layers.map(() => true), drifting: !calm.matches, lastTouch: -Infinity,
@@ -27,6 +29,9 @@
   const percent = (share) => (share > 0 && share < 0.01 ? "< 1" : String(Math.round(share * 100))) + " %";
   const picture = (src) => Object.assign(make("img"), { src, alt: "", draggable: false });
 
+  $("back").hidden = framed || !location.pathname.endsWith("/result/preview.html");
+  $("back").hash = `at=${location.pathname.split("/").at(-3)}`;
+  for (const node of document.querySelectorAll(".framed")) node.hidden = !framed;
   for (const [name, value] of Object.entries({ w: data.width, h: data.height, zoom: data.zoom, tint: 0.28 / count }))
     document.body.style.setProperty(`--${name}`, value);
   document.body.classList.toggle("many", count > 6);
@@ -37,6 +42,7 @@
     wipeAt.setAttribute("aria-label", "How much of the photo is shown, against the painting");
     $("size").textContent = `Painting · ${$("size").textContent}`;
   }
+  wipe.querySelector("img").src = document.querySelector(".glow").src; // once, because the picture may be in the address itself
   if (data.note) Object.assign($("note"), { textContent: data.note, hidden: false });
 
   const planes = data.layers.map((layer) => {
@@ -55,7 +61,7 @@
     row.setAttribute("role", "switch");
     row.style.setProperty("--mark", layer.colour);
     const thumb = make("span", "thumb");
-    thumb.append(picture(layer.src));
+    thumb.append(cropped(picture(layer.src), layer.box));
     const name = make("span", "name");
     name.append(make("bdi", "", layer.name));
     const [far, near] = layer.range.map((value) => value.toFixed(2));
@@ -65,16 +71,35 @@
     for (const event of ["pointerleave", "blur"]) row.addEventListener(event, () => light(-1));
     return row;
   });
-  for (const row of [...rows].reverse()) $("layers").appendChild(make("li")).append(row);
+  for (let index = count - 1; index >= 0; index--) {
+    const { file, name } = data.layers[index];
+    const item = $("layers").appendChild(make("li"));
+    item.append(rows[index]);
+    if (file) item.append(Object.assign(opening(make("a", "file", "PNG"), file), { ariaLabel: `${name} as PNG` }));
+  }
 
   for (const [label, value] of data.facts) {
     const shown = make("dd");
     shown.append(make("bdi", "", value));
     $("facts").append(make("dt", "", label), shown);
   }
-  for (const [label, target] of data.links) $("links").append(Object.assign(make("a", "", label), { href: target }));
+  for (const [label, target] of data.links) $("links").append(opening(make("a", "", label), target));
 
   const bars = drawHistogram();
+
+  /** A link to a file. In the frame of the page of all jobs, it must not replace this page. */
+  function opening(link, href) {
+    return Object.assign(link, { href, target: framed ? "_blank" : "" });
+  }
+
+  /** Shows only the part of a picture in `box`: left, top, width and height, as fractions of the picture. */
+  function cropped(image, [left, top, width, height]) {
+    const side = data.width / data.height / THUMB;
+    const scale = 0.94 * Math.min(1 / width, side / height); // the picture's width, in widths of the frame
+    const place = { width: scale, height: scale / side, left: 0.5 - (left + width / 2) * scale, top: 0.5 - (top + height / 2) * scale / side };
+    for (const [name, value] of Object.entries(place)) image.style[name] = `${(value * 100).toFixed(3)}%`;
+    return image;
+  }
 
   function drawHistogram() {
     const shape = (tag, attributes) => {
@@ -117,7 +142,7 @@
     document.body.classList.toggle("exploded", name === "exploded");
     wipe.hidden = name !== "wipe";
     $("depth").hidden = name !== "depth";
-    if (name === "wipe") aim(0, 0); // photo and layers in register
+    if (still()) aim(0, 0);
     wake();
     for (const tab of document.querySelectorAll("[data-view]")) tab.setAttribute("aria-pressed", String(tab.dataset.view === name));
   }
@@ -128,6 +153,7 @@
     wake();
   }
 
+  const still = () => state.view === "wipe" || state.view === "depth"; // there, photo and layers stay in register
   const clamp = (value) => Math.max(-1, Math.min(1, value));
   function aim(x, y) {
     state.aim = { x: clamp(x), y: clamp(y) };
@@ -151,10 +177,12 @@
       state.turn.pitch = Math.max(-50, Math.min(50, drag.turn.pitch - (event.clientY - drag.y) * 0.2));
       state.lastTouch = performance.now();
       wake();
+    } else if (still()) {
+      return;
     } else if (drag && event.pointerType !== "mouse") {
       const box = stage.getBoundingClientRect();
       aim(drag.from.x - ((event.clientX - drag.x) / box.width) * 2.4, drag.from.y - ((event.clientY - drag.y) / box.height) * 2.4);
-    } else if (event.pointerType === "mouse" && view.contains(event.target) && state.view !== "wipe" && !calm.matches) {
+    } else if (event.pointerType === "mouse" && view.contains(event.target) && !calm.matches) {
       const box = view.getBoundingClientRect();
       aim(((event.clientX - box.left) / box.width) * 2 - 1, ((event.clientY - box.top) / box.height) * 2 - 1);
     }
@@ -167,7 +195,7 @@
     // How it is held becomes the middle little by little, so that a new grip is not a lasting slant.
     state.tilt.beta += (event.beta - state.tilt.beta) * 0.01;
     state.tilt.gamma += (event.gamma - state.tilt.gamma) * 0.01;
-    if (!drag) aim((event.gamma - state.tilt.gamma) / 18, (event.beta - state.tilt.beta) / 18);
+    if (!drag && !still()) aim((event.gamma - state.tilt.gamma) / 18, (event.beta - state.tilt.beta) / 18);
   });
   const permission = window.DeviceOrientationEvent?.requestPermission;
   if (permission && matchMedia("(pointer: coarse)").matches) {
@@ -185,18 +213,21 @@
 
   const STEP = 0.25;
   const ARROWS = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] };
+  const ASKS = { n: "next", p: "previous" }; // what the page of all jobs is asked for
   const switchTo = (name) => show(state.view === name ? "parallax" : name);
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || $("help").open) return;
     const typed = event.target instanceof Element ? event.target : document.body;
     const arrow = ARROWS[event.key];
-    if (arrow && typed !== wipeAt) aim(state.aim.x + arrow[0], state.aim.y + arrow[1]);
+    if (arrow && typed === stage && !still()) aim(state.aim.x + arrow[0], state.aim.y + arrow[1]);
     else if (/^[1-9]$/.test(event.key) && Number(event.key) <= count) toggle(Number(event.key) - 1);
     else if (event.key === "0") reset();
     else if (event.key === "e" || event.key === "E") switchTo("exploded");
     else if (event.key === "b" || event.key === "B") switchTo("wipe");
     else if (event.key === "d" || event.key === "D") switchTo("depth");
     else if (event.key === "?") $("help").showModal();
+    else if (framed && event.key.toLowerCase() in ASKS) parent.postMessage(ASKS[event.key.toLowerCase()], "*");
+    else if (event.key === "Escape" && framed && state.view === "parallax") parent.postMessage("close", "*");
     else if (event.key === "Escape") show("parallax");
     else if (event.key === " " && !typed.closest("button, input, a")) drift(!state.drifting);
     else return;
@@ -267,14 +298,14 @@
     const passed = Math.max(0, Math.min(64, now - before));
     before = now;
     const ease = (rate) => (calm.matches ? 1 : 1 - Math.exp(-passed * rate));
-    const idle = state.drifting && !drag && now - state.lastTouch > IDLE_AFTER;
+    const idle = state.drifting && !still() && !drag && now - state.lastTouch > IDLE_AFTER;
     const goal = idle ? { x: 0.8 * Math.sin(now / 2300), y: 0.5 * Math.sin(now / 3100) } : state.aim;
     const pace = ease(idle ? 0.0014 : 0.008);
     for (const axis of ["x", "y"]) state.at[axis] = approach(state.at[axis], goal[axis], pace);
     const wanted = state.view === "exploded" ? 1 : 0;
     state.explode = approach(state.explode, wanted, ease(0.0065));
     draw();
-    running = state.drifting || state.explode !== wanted || state.at.x !== goal.x || state.at.y !== goal.y;
+    running = (state.drifting && !still()) || state.explode !== wanted || state.at.x !== goal.x || state.at.y !== goal.y;
     if (running) requestAnimationFrame(frame);
   }
 

@@ -1,8 +1,8 @@
 """Writes the preview page: `preview.html`, which opens from disk in any browser, and its pictures in `preview/`.
 
-The page is one file with its style and script inside; it loads nothing from the network. It receives its content as data, so
-that no name, however hostile, is ever read as markup. Its appearance is defined in `preview.html`, `.css` and `.js` next to
-this file.
+The page has its style and script inside, and `standalone` puts the pictures inside, too. It loads nothing from the network. It
+receives its content as data, so that no name, however hostile, is ever read as markup. Its appearance is defined in
+`preview.html`, `.css` and `.js` next to this file.
 """
 
 import base64
@@ -13,8 +13,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from urllib.parse import quote
 
@@ -35,9 +35,6 @@ _MAX_PIXELS = 1600 * 1200  # sharp on a laptop's screen, light on a phone's grap
 _MAX_SIDE = 4096  # what every phone takes as one texture; WebP itself ends at 16,383
 _BINS = 128  # bins of the depth histogram, each about two screen pixels wide
 _QUALITY, _ALPHA_QUALITY, _EFFORT = 84, 90, 1  # WebP; effort 1 of 6: a third of the default's time, 15 % more bytes
-# The depth that does not move: a third of the movement is behind it and two thirds are in front. So everything moves a little,
-# near things move most, and little of the border needs cropping.
-_PIVOT = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -48,13 +45,17 @@ class PreviewLayer:
         name: its name.
         depth_range: (far, near) disparity, 0 to 1.
         coverage: fraction of the picture in which it is the visible layer, 0 to 1.
-        shift: how far it moves at the largest deflection, −1 to 1, as a fraction of `max_parallax`.
+        travel: how far it moves at the largest deflection, as `pipeline.export.camera.Plane` says.
+        box: left, top, width and height of its visible part, as fractions of the picture; the whole picture if it is empty.
+        file: the layer's PNG file next to the page; None for no link.
     """
 
     name: str
     depth_range: tuple[float, float]
     coverage: float
-    shift: float
+    travel: float
+    box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,6 @@ class PreviewPage:
         title: the name of the job or the picture.
         layers: the descriptions of the layers, back to front, one for each picture.
         thresholds: the disparities between the layers, rising, 0 to 1.
-        max_parallax: how far the nearest layer may move against the farthest, as a fraction of the longer side.
         facts: (label, value) pairs for the fine print, in order.
         links: (label, file next to the page) pairs to offer.
         note: a sentence that viewers must not miss, such as that the depth was estimated without a model; None for none.
@@ -75,7 +75,6 @@ class PreviewPage:
     title: str
     layers: tuple[PreviewLayer, ...]
     thresholds: tuple[float, ...]
-    max_parallax: float
     facts: tuple[tuple[str, str], ...] = ()
     links: tuple[tuple[str, str], ...] = ()
     note: str | None = None
@@ -133,9 +132,34 @@ def write(
         with open(os.path.join(folder, FOLDER_NAME, name), "wb") as file:
             file.write(data)
     height, width = photo.shape[:2]
+    addresses = {name: f"{FOLDER_NAME}/{name}" for name in pictures}
     with open(os.path.join(folder, PAGE_NAME), "wb") as file:
-        file.write(_document(page, _histogram(disparity), size or (width, height)).encode())
-    return (PAGE_NAME, *(f"{FOLDER_NAME}/{name}" for name in pictures))
+        file.write(_document(page, addresses, _histogram(disparity), size or (width, height)).encode())
+    return (PAGE_NAME, *addresses.values())
+
+
+def standalone(
+    photo: Pixels,
+    layers: Sequence[Pixels],
+    disparity: npt.NDArray[np.float32],
+    page: PreviewPage,
+    icc: bytes | None = None,
+    size: tuple[int, int] | None = None,
+) -> bytes:
+    """The page as one HTML file that holds its pictures: at most `MAX_BYTES` of them, a third more as text.
+
+    The arguments are those of `write`. The page links to no other file, because it is meant to be sent alone.
+
+    Raises:
+        ValueError: `layers` and `page.layers` differ in length.
+    """
+    if len(layers) != len(page.layers):
+        raise ValueError(f"{len(layers)} layers, but {len(page.layers)} descriptions of them")
+    pictures = _pictures(photo, layers, disparity, icc)
+    addresses = {name: f"data:image/webp;base64,{base64.b64encode(data).decode()}" for name, data in pictures.items()}
+    alone = replace(page, links=(), layers=tuple(replace(layer, file=None) for layer in page.layers))
+    height, width = photo.shape[:2]
+    return _document(alone, addresses, _histogram(disparity), size or (width, height)).encode()
 
 
 def shrink(picture: Pixels, size: tuple[int, int]) -> Pixels:
@@ -195,7 +219,8 @@ def _histogram(disparity: npt.NDArray[np.float32]) -> list[float]:
     return [round(float(value), 4) for value in np.sqrt(counts / max(1, counts.max()))]
 
 
-def _document(page: PreviewPage, histogram: list[float], size: tuple[int, int]) -> str:
+def _document(page: PreviewPage, addresses: Mapping[str, str], histogram: list[float], size: tuple[int, int]) -> str:
+    """The page's markup. `addresses` says where each of its pictures is: a relative path or a data URL."""
     templates = files("pipeline.export")
     style, script, frame = (templates.joinpath(f"preview.{kind}").read_text("utf-8") for kind in ("css", "js", "html"))
     parts = {
@@ -203,28 +228,30 @@ def _document(page: PreviewPage, histogram: list[float], size: tuple[int, int]) 
         "STYLE": style,
         "SCRIPT": script,
         "SCRIPT_HASH": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        "DATA": _inert_json(_data(page, histogram, size)),
+        "PHOTO": addresses["photo.webp"],
+        "DEPTH": addresses["depth.webp"],
+        "DATA": _inert_json(_data(page, addresses, histogram, size)),
     }
     # In one pass over the frame, so that a name that looks like a placeholder is not replaced as well.
     return re.sub(r"\{\{([A-Z_]+)\}\}", lambda found: parts[found[1]], frame)
 
 
-def _data(page: PreviewPage, histogram: list[float], size: tuple[int, int]) -> dict[str, object]:
-    shifts = [layer.shift for layer in page.layers]
-    pivot = min(shifts) + (max(shifts) - min(shifts)) * _PIVOT
+def _data(page: PreviewPage, addresses: Mapping[str, str], histogram: list[float], size: tuple[int, int]) -> dict[str, object]:
     colours = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in layer_colours(len(page.layers))]
     return {
         "title": _encodable(page.title),
         "width": size[0],
         "height": size[1],
-        "zoom": round(1 + 2 * page.max_parallax * max(abs(shift - pivot) for shift in shifts), 5),
+        "zoom": round(1 + 2 * max(abs(layer.travel) for layer in page.layers), 5),
         "layers": [
             {
                 "name": _encodable(layer.name),
-                "src": f"{FOLDER_NAME}/layer_{number}.webp",
+                "src": addresses[f"layer_{number}.webp"],
+                "file": quote(layer.file) if layer.file else None,
+                "box": [round(float(bound), 5) for bound in layer.box],
                 "range": [round(float(bound), 4) for bound in layer.depth_range],
                 "coverage": round(float(layer.coverage), 4),
-                "travel": round((layer.shift - pivot) * page.max_parallax, 6),
+                "travel": round(layer.travel, 6),
                 "colour": colour,
             }
             for number, (layer, colour) in enumerate(zip(page.layers, colours, strict=True), 1)

@@ -5,6 +5,7 @@ writes, so that the manifest and the daemon's check refer to the same bytes.
 """
 
 import hashlib
+import importlib.util
 import io
 import os
 import threading
@@ -16,15 +17,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.contract.registry import FORMATS
 from daemon.contract.status import KINDS, Kind, Output
-from daemon.errors import Internal
+from daemon.errors import FormatUnavailable, Internal
 from pipeline.export import contact_sheet, preview
 from pipeline.export.format import Pictures, Progress, load
-from pipeline.export.manifest import layer_files, layer_names
-from pipeline.export.preview import PreviewLayer, PreviewPage
+from pipeline.export.manifest import layer_files
+from pipeline.export.page_content import page_of, photo_of
 from pipeline.image import png
-from pipeline.layers.layering import shifts
-from pipeline.layers.plates.fill import MAX_PARALLAX
 
 #: The time for the page per layer (the composite counts as one more), relative to the PNG file of one layer; measured on photos
 #: of 12 and 48 megapixels with four and five layers.
@@ -34,6 +34,10 @@ _FULL_COST = 3.0
 #: How many pixels of depth are rounded at a time: they fit in a core's cache.
 _DEPTH_STRIP = 1 << 16
 _FORMATS = load()
+
+
+class _Stopped(Exception):
+    """Raised in a task whose files are no longer wanted, because the job was cancelled or another task failed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +94,28 @@ def write_pictures(
     return tuple(sorted(outputs, key=lambda output: KINDS.index(output.kind)))
 
 
+def check_formats(formats: Sequence[str]) -> None:
+    """Raise FormatUnavailable if this machine cannot write one of these formats."""
+    for each in FORMATS:
+        if each.word in formats and each.imported and importlib.util.find_spec(each.imported) is None:
+            raise FormatUnavailable(
+                f"This machine cannot write the format {each.word}, because the package {each.package} is not installed."
+            )
+
+
 def packages_of(formats: Sequence[str]) -> set[str]:
     """The installed packages that these formats use, besides those that every job uses."""
     return {package for word in formats for package in _FORMATS[word].packages}
+
+
+def programs_of(formats: Sequence[str], pictures: Pictures) -> dict[str, str]:
+    """The versions of the programs besides packages that write these formats."""
+    return {name: version for word in formats for name, version in _FORMATS[word].programs(pictures).items()}
+
+
+def remarks_of(formats: Sequence[str], pictures: Pictures) -> tuple[str, ...]:
+    """Warnings about how this machine writes these formats."""
+    return tuple(remark for word in formats for remark in _FORMATS[word].remarks(pictures))
 
 
 def write(folder: Path, tasks: Sequence[Task], *, threads: int, progress: Progress) -> list[Output]:
@@ -105,12 +128,16 @@ def write(folder: Path, tasks: Sequence[Task], *, threads: int, progress: Progre
         progress: called with the rising fraction of the cost that is done. Any thread may call it, but only one at a time.
 
     Raises:
-        Exception: the error of the first task that failed; tasks that have not begun are then skipped.
+        Exception: the error of the first task that failed; tasks that have not begun are then skipped, and those that have begun
+            end when they next report progress.
     """
     done, lock = [0.0] * len(tasks), threading.Lock()
     whole = sum(task.cost for task in tasks)
+    stopped = threading.Event()
 
     def report(number: int, share: float) -> None:
+        if stopped.is_set():
+            raise _Stopped
         with lock:
             # A layered file that becomes too large for a PSD starts again.
             if share * tasks[number].cost > done[number]:
@@ -127,6 +154,7 @@ def write(folder: Path, tasks: Sequence[Task], *, threads: int, progress: Progre
         try:
             return [output for future in running for output in future.result()]
         except BaseException:
+            stopped.set()
             pool.shutdown(cancel_futures=True)
             raise
 
@@ -177,14 +205,10 @@ def page_tasks(pictures: Pictures, formats: Sequence[tuple[str, str]]) -> list[T
     `formats` holds the title and the file name of each layered file that the page links to.
     """
     photo, layers = pictures.photo, pictures.layers
-    page = _page(pictures, formats)
+    page = page_of(pictures, formats)
 
     def pages(folder: Path, progress: Progress) -> list[Output]:
-        seen = photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha])
-        before, painting = seen, None
-        if pictures.painted_from is not None:
-            before = pictures.painted_from if photo.alpha is None else np.dstack([pictures.painted_from, photo.alpha])
-            painting = seen
+        before, painting = photo_of(pictures)
         small = preview.reduced(before, layers.rgba, layers.disparity)
         progress(0.4)
         size = photo.rgb.shape[1], photo.rgb.shape[0]
@@ -215,36 +239,3 @@ def _found(folder: Path, name: str, kind: Kind) -> Output:
 
 def _output(name: str, kind: Kind, size: int, sha256: str) -> Output:
     return Output(path=f"result/{name}", kind=kind, bytes=size, sha256=sha256)
-
-
-def _page(pictures: Pictures, formats: Sequence[tuple[str, str]]) -> PreviewPage:
-    layers, depth = pictures.layers, pictures.depth
-    height, width = layers.labels.shape
-    count = len(layers.rgba)
-    facts = [("Size", f"{width} × {height}"), ("Depth", pictures.depth_in_words)]
-    if depth.model:
-        facts.append(("Model", f"{depth.model} ({depth.licence or 'licence unknown'})"))
-    facts.append(("Split", layers.method))
-    if pictures.painter:
-        facts.append(("Painting", pictures.painter))
-    links = [
-        *formats,
-        ("Contact sheet", "contact_sheet.jpg"),
-        ("Depth map", "depth_map.png"),
-        ("Manifest", "layer_manifest.json"),
-    ]
-    return PreviewPage(
-        title=pictures.title,
-        layers=tuple(
-            PreviewLayer(name, (float(far), float(near)), share, shift / MAX_PARALLAX)
-            for name, (far, near), share, shift in zip(
-                layer_names(count), layers.depth_ranges, layers.coverage, shifts(layers), strict=True
-            )
-        ),
-        thresholds=tuple(map(float, layers.thresholds)),
-        max_parallax=MAX_PARALLAX,
-        facts=tuple(facts),
-        links=tuple(links),
-        painted=pictures.painted_from is not None,
-        note=pictures.note,
-    )

@@ -1,14 +1,14 @@
 """Reads pictures: checks limits before any pixel is loaded, decodes, turns upright, and returns 8-bit RGB and alpha.
 
-Each family of formats has a decoder of its own: `pillow_file`, `tiff_file`, `heif_file`, `photoshop`.
+Each family of formats has a decoder of its own: `pillow_file`, `tiff_file`, `heif_file`, `photoshop`, `raw_file`,
+`jxl_file`.
 """
 
 import os
 import warnings as python_warnings
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -18,18 +18,18 @@ from daemon.contract.registry import PICTURES_IN_WORDS
 from daemon.errors import ImageType, ImageUnreadable
 from pipeline.image import formats
 from pipeline.image.colour import convert
-from pipeline.image.decoders import photoshop, pillow_file, tiff_file
+from pipeline.image.decoders import jxl_file, photoshop, pillow_file, raw_file, tiff_file
 from pipeline.image.decoders.decoded import Decoded
 from pipeline.image.source_file import TRUNCATED, check_limits, damage_reported, display_name, open_source
+from pipeline.image.stereo import side_by_side
+from pipeline.image.turning import upright
 
 # Pillow's own guard against decompression bombs has a fixed limit (89 million pixels) and warns first. Here the configured
 # limit is checked on every path between reading the header and loading pixels, so that guard is off.
 Image.MAX_IMAGE_PIXELS = None
 
-_FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # OpenCV's flip codes; 5 to 8 are transposed first
-
 Pixels = NDArray[np.uint8]
-Samples = TypeVar("Samples", bound=np.generic)
+_WITH_AN = ("A", "Open", "SVG", "SGI")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +42,13 @@ class Photo:
         icc: the embedded RGB profile; None means sRGB.
         profile: the profile's description, "sRGB" if there is none.
         bits: bits per channel in the file; `rgb` has 8, rounded.
-        format: "JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF", "BMP", "GIF" or "PSD".
+        format: "JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF", "BMP", "GIF", "PSD",
+            "JXL" or "RAW" (the JPEG in a camera raw file).
         orientation: the EXIF orientation in the file, 1 to 8. It has already been applied (for HEIC through the container's own
             rotation, whatever EXIF says). It is kept so that a depth picture of the unrotated photo can be turned as well.
         warnings: sentences for people about what was ignored.
         dpi: pixels per inch across and down, upright; None if the file does not say.
+        right_view: uint8 (H, W), what the right eye sees, if the file holds a stereo pair side by side; `rgb` is the left view.
     """
 
     rgb: Pixels
@@ -58,13 +60,15 @@ class Photo:
     orientation: int = 1
     warnings: tuple[str, ...] = ()
     dpi: tuple[float, float] | None = None
+    right_view: Pixels | None = None
 
 
 def read(path: bytes, *, limits: Limits) -> Photo:
     """Read a picture.
 
-    Formats: JPEG (including the multi-picture kind of phones), PNG, WebP, TIFF, HEIC, AVIF, BMP, GIF and Photoshop documents. If
-    the file has several frames or pages, the first is used, with a warning.
+    Formats: JPEG (including the multi-picture kind of phones), PNG, WebP, TIFF, HEIC, AVIF, BMP, GIF, JPEG XL,
+    Photoshop documents, and the full-size JPEG in camera raw files. If
+    the file has several frames or pages, the first is used, with a warning; so is the left view of a stereo pair side by side.
 
     Args:
         path: of the picture; links are not followed.
@@ -91,16 +95,19 @@ def read(path: bytes, *, limits: Limits) -> Photo:
         colours = convert.from_declared(samples, decoded.bits, decoded.space)
     else:
         colours = convert.to_rgb(_8_bits(samples, decoded.bits), decoded.mode, decoded.icc)
+    rgb, alpha = upright(colours.rgb, decoded.turn), None if alpha is None else upright(alpha, decoded.turn)
+    pair = side_by_side.split(display_name(path), rgb, decoded.views)
     return Photo(
-        rgb=upright(colours.rgb, decoded.turn),
-        alpha=None if alpha is None else upright(alpha, decoded.turn),
+        rgb=rgb if pair.left is None else np.ascontiguousarray(rgb[:, pair.left]),
+        alpha=alpha if alpha is None or pair.left is None else np.ascontiguousarray(alpha[:, pair.left]),
         icc=colours.icc,
         profile=colours.profile,
         bits=decoded.bits,
         format=decoded.format,
         orientation=decoded.orientation,
         dpi=decoded.dpi[::-1] if decoded.dpi and decoded.orientation >= 5 else decoded.dpi,
-        warnings=(*decoded.warnings, *_rounded(path, decoded.bits), *colours.warnings),
+        warnings=(*decoded.warnings, *_rounded(path, decoded.bits), *colours.warnings, *pair.remarks),
+        right_view=pair.right,
     )
 
 
@@ -133,26 +140,6 @@ def read_samples(path: bytes, *, limits: Limits) -> tuple[NDArray[Any], str]:
     return upright(decoded.pixels, decoded.turn), mode
 
 
-def upright(pixels: NDArray[Samples], orientation: int) -> NDArray[Samples]:
-    """Apply an EXIF orientation (CIPA DC-008, 4.6.4 A).
-
-    Args:
-        pixels: (H, W) or (H, W, C), any dtype.
-        orientation: 1 to 8; anything else means 1.
-
-    Returns:
-        The same array for 1, otherwise a C-contiguous copy; (W, H, …) for 5 to 8.
-    """
-    if orientation not in range(2, 9):
-        return pixels
-    turned: NDArray[Any] = pixels.view(np.uint8) if pixels.dtype == np.bool_ else pixels
-    if orientation >= 5:
-        turned = cv2.transpose(turned)
-    if orientation in _FLIPS:
-        turned = cv2.flip(turned, _FLIPS[orientation])
-    return turned.view(pixels.dtype)
-
-
 def decode(path: bytes, *, limits: Limits, numbers: bool = False) -> Decoded:
     """Open, check and decode a file: the common part of `read` and `read_samples`.
 
@@ -181,6 +168,10 @@ def _decode(kind: str, path: bytes, file: BinaryIO, limits: Limits, *, numbers: 
         return tiff_file.decode(path, file, limits, numbers=numbers)
     if kind == formats.PHOTOSHOP:
         return photoshop.decode(path, file, limits)
+    if kind == formats.JPEG_XL:
+        return jxl_file.decode(path, file, limits)
+    if kind == formats.RAW:
+        return raw_file.decode(path, file, limits)
     if kind == "HEIC":
         from pipeline.image.decoders import heif_file  # loads pi-heif
 
@@ -190,7 +181,11 @@ def _decode(kind: str, path: bytes, file: BinaryIO, limits: Limits, *, numbers: 
 
 def _not_read(path: bytes, kind: str | None) -> ImageType:
     """The error for a file that is not one of the supported pictures."""
+    name = display_name(path)
     if kind is None:
-        return ImageType(f"{display_name(path)} isn't a readable picture ({PICTURES_IN_WORDS}).")
-    what = f"is a {kind}, which is not read" if kind in formats.OTHER_PICTURES else f"is a {kind}, not a picture"
-    return ImageType(f"{display_name(path)} {what}.", hint=formats.OTHER_PICTURES.get(kind))
+        return ImageType(f"{name} is not a picture of a known kind. Pictures can be {PICTURES_IN_WORDS}.")
+    article = "an" if kind.startswith(_WITH_AN) else "a"
+    if kind in formats.OTHER_PICTURES:
+        return ImageType(f"{name} is {article} {kind}, which is not read.", hint=formats.OTHER_PICTURES[kind])
+    hint = formats.OTHER_FILES.get(kind, f"Drop a picture instead: {PICTURES_IN_WORDS}.")
+    return ImageType(f"{name} is {article} {kind}, not a picture.", hint=hint)

@@ -4,12 +4,15 @@ Nothing here decodes. `PICTURES` lists the types that are decoded.
 """
 
 import os
+import re
 import struct
 from typing import BinaryIO
 
 HEAD_BYTES = 4096  # enough for every signature here, and to recognise text
 
 PHOTOSHOP = "Photoshop document"
+RAW = "camera raw file"
+JPEG_XL = "JPEG XL picture"
 # (offset, signature, what people call it); the first match wins. Sources: the specifications of the formats.
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8\xff", "JPEG"),
@@ -18,8 +21,12 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"GIF8", "GIF"),
     (0, b"8BPS", PHOTOSHOP),
     (0, b"%PDF", "PDF"),
+    (38, b"application/x-krita", "Krita document"),
+    (38, b"image/openraster", "OpenRaster picture"),
     (0, b"PK\x03\x04", "ZIP archive or office document"),
     (0, b"\x1f\x8b", "gzip archive"),
+    (0, b"7z\xbc\xaf\x27\x1c", "7-Zip archive"),
+    (0, b"Rar!\x1a\x07", "RAR archive"),
     (0, b"qoif", "QOI picture"),
     (0, b"\0\0\1\0", "Windows icon"),
     (0, b"icns", "Mac icon"),
@@ -27,39 +34,86 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"DDS ", "DDS texture"),
     (0, b"#?RADIANCE", "Radiance HDR picture"),
     (0, b"%!PS", "PostScript drawing"),
+    (0, b"\xc5\xd0\xd3\xc6", "PostScript drawing"),
+    (0, b"\x00\xffKA", "Affinity document"),
+    (0, b"II\xbc\x01", "JPEG XR picture"),
+    (0, b"\x01\xda", "SGI picture"),
+    (0, b"\x0a\x05\x01", "PCX picture"),
+    (0, b"SIMPLE  =", "FITS picture"),
+    (128, b"DICM", "DICOM picture"),
+    (522, b"\x00\x11\x02\xff", "PICT drawing"),
+    (40, b" EMF", "Windows drawing"),
+    (0, b"\xd7\xcd\xc6\x9a", "Windows drawing"),
     (0, b"\xff\x4f\xff\x51", "JPEG 2000 picture"),
-    (0, b"\xff\x0a", "JPEG XL picture"),
-    (0, b"\x00\x00\x00\x0cJXL ", "JPEG XL picture"),
+    (0, b"\xff\x0a", JPEG_XL),
+    (0, b"\x00\x00\x00\x0cJXL ", JPEG_XL),
     (0, b"\x00\x00\x00\x0cjP  ", "JPEG 2000 picture"),
     (0, b"\x76\x2f\x31\x01", "OpenEXR picture"),
-    (0, b"FUJIFILMCCD-RAW", "camera raw file"),
-    (0, b"IIRO", "camera raw file"),
-    (0, b"IIU\x00", "camera raw file"),
-    (8, b"CR\x02\x00", "camera raw file"),
+    (0, b"FUJIFILMCCD-RAW", RAW),
+    (0, b"IIRO", RAW),  # Olympus
+    (0, b"IIRS", RAW),
+    (0, b"MMOR", RAW),
+    (0, b"IIU\x00", RAW),  # Panasonic
+    (8, b"CR\x02\x00", RAW),
+    (6, b"HEAPCCDR", RAW),  # Canon's CRW
+    (0, b"FOVb", RAW),  # Sigma
+    (0, b"\x00MRM", RAW),  # Minolta
     (0, b"II*\x00", "TIFF"),
     (0, b"MM\x00*", "TIFF"),
     (0, b"II+\x00", "TIFF"),
     (0, b"MM\x00+", "TIFF"),
     (8, b"AVI ", "video"),
+    (8, b"WAVE", "sound file"),
+    (0, b"ID3", "sound file"),
+    (0, b"{\\rtf", "text document"),
+    (0, b"bplist00", "property list"),
+    (0, b"\xcf\xfa\xed\xfe", "program"),
+    (0, b"\xca\xfe\xba\xbe", "program"),
+    (0, b"\x7fELF", "program"),
+    (0, b"MZ", "program"),
     (0, b"\x1a\x45\xdf\xa3", "video"),
     (0, b"book\0\0\0\0mark", "Finder alias of another file"),
     (0, b"\x00\x05\x16\x07", "resource fork of another file (AppleDouble)"),
 )
 _BRANDS: dict[bytes, str] = {
     b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"heim": "HEIC", b"heis": "HEIC", b"hevc": "HEIC",
-    b"hevx": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC", b"crx ": "camera raw file",
+    b"hevx": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC", b"crx ": RAW,
 }  # fmt: skip
-PICTURES = frozenset({"JPEG", "PNG", "WebP", "TIFF", "HEIC", "AVIF", "BMP", "GIF", PHOTOSHOP})
+PICTURES = frozenset({"JPEG", "PNG", "WebP", "TIFF", "HEIC", "AVIF", "BMP", "GIF", PHOTOSHOP, RAW, JPEG_XL})
+SEQUENCE = "HEIC sequence"
+_STILL, _MOVING = frozenset([b"heic", b"heix", b"heim", b"heis", b"mif1"]), frozenset([b"hevc", b"hevx", b"msf1"])
+_NETPBM = re.compile(rb"P([1-7Ff])[ \t\r\n]")
 _EXPORT = "Open it in {} and export it as PNG or TIFF, then drop that."
 #: Pictures that other programs can open, and what to do with them.
 OTHER_PICTURES = {
     **dict.fromkeys(
-        ("JPEG XL picture", "JPEG 2000 picture", "Mac icon", "Windows icon", "PDF"), _EXPORT.format("Preview or another viewer")
+        (JPEG_XL, "JPEG 2000 picture", "Mac icon", "Windows icon", "Windows cursor", "PDF"),
+        _EXPORT.format("Preview or another viewer"),
     ),
-    **dict.fromkeys(("OpenEXR picture", "Radiance HDR picture", "DDS texture", "QOI picture"), _EXPORT.format("an image editor")),
-    **dict.fromkeys(("SVG drawing", "PostScript drawing"), _EXPORT.format("the program that drew it")),
+    **dict.fromkeys(
+        (
+            "OpenEXR picture", "Radiance HDR picture", "DDS texture", "QOI picture", "JPEG XR picture", "SGI picture",
+            "PCX picture", "Netpbm picture", "FITS picture", "DICOM picture", "Targa picture",
+        ),
+        _EXPORT.format("an image editor"),
+    ),
+    **dict.fromkeys(
+        ("SVG drawing", "PostScript drawing", "PICT drawing", "Windows drawing"), _EXPORT.format("the program that drew it")
+    ),
     "GIMP document": _EXPORT.format("GIMP"),
-    "camera raw file": "Develop it in a photo program, export it as TIFF or HEIC, and drop that.",
+    "Krita document": _EXPORT.format("Krita"),
+    "OpenRaster picture": _EXPORT.format("the program that painted it"),
+    "Affinity document": _EXPORT.format("Affinity"),
+    SEQUENCE: "Export one of its pictures as PNG or TIFF, and drop that.",
+    RAW: "Develop it in a photo program, export it as TIFF or HEIC, and drop that.",
+}  # fmt: skip
+_UNPACK = "Take the pictures out of it, and drop those."
+#: Files that are no pictures, and what somebody who drops them may want.
+OTHER_FILES = {
+    **dict.fromkeys(("ZIP archive or office document", "gzip archive", "7-Zip archive", "RAR archive"), _UNPACK),
+    "video": "Export a still picture from it, and drop that.",
+    "Finder alias of another file": "Drop the original instead: choose File, Show Original in Finder.",
+    "resource fork of another file (AppleDouble)": "Drop the file that it belongs to, whose name does not begin with “._”.",
 }
 #: Sizes of a BMP's second header (BITMAPCOREHEADER to BITMAPV5HEADER); without it, text that begins with "BM" would be a BMP.
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
@@ -78,11 +132,13 @@ def sniff(head: bytes) -> str | None:
         return _brand(head)
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
         return "BMP"
+    if _NETPBM.match(head):
+        return "Netpbm picture"
     for offset, signature, name in _SIGNATURES:
         if head.startswith(signature, offset):
             return name
     if not head or b"\0" in head:
-        return None
+        return _without_signature(head)
     text = head.decode("utf-8", "ignore")
     if len(text.encode()) < len(head) - 3:  # a character that is cut in two at the end loses up to three bytes
         return None
@@ -94,12 +150,24 @@ def sniff(head: bytes) -> str | None:
     return "text file"
 
 
+def _without_signature(head: bytes) -> str | None:
+    """Names two formats whose first bytes are only numbers, if these make sense."""
+    if len(head) < 18:
+        return None
+    kind, width, height, bits = head[2], *struct.unpack_from("<HH", head, 12), head[16]
+    if head[1] <= 1 and kind in (1, 2, 3, 9, 10, 11) and width and height and bits in (8, 15, 16, 24, 32):
+        return "Targa picture"
+    return "Windows cursor" if head.startswith(b"\0\0\2\0") and 0 < head[4] < 32 and head[5] == 0 else None
+
+
 def _brand(head: bytes) -> str:
     """The type of an ISO base media file: the first known brand, starting with the major one (ISO 14496-12, 4.3)."""
     size = min(max(int.from_bytes(head[:4], "big"), 16), len(head))
     brands = [head[8:12], *(head[i : i + 4] for i in range(16, size, 4))]
     if brands[0] in (b"mif1", b"msf1") and b"avif" in brands:
         return "AVIF"
+    if _MOVING.intersection(brands) and not _STILL.intersection(brands):
+        return SEQUENCE
     return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), "video")
 
 
@@ -125,7 +193,7 @@ def is_cut_off(file: BinaryIO) -> bool:
         return int.from_bytes(head[2:6], "little") > size
     if kind == "WebP":
         return int.from_bytes(head[4:8], "little") + 8 > size
-    if kind in ("HEIC", "AVIF"):
+    if kind in ("HEIC", "AVIF") or (kind == JPEG_XL and head.startswith(b"\0")):
         return _boxes_run_past(file, size)
     if kind == "TIFF" and len(head) >= 8:
         return _directory_runs_past(head, size)

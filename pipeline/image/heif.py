@@ -4,6 +4,8 @@ libheif turns and mirrors the main picture and each auxiliary picture as that pi
 orientation only repeats these properties and must not be applied again (ISO/IEC 23008-12, A.2.1).
 """
 
+import io
+import struct
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -11,7 +13,12 @@ import pi_heif
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.image import boxes
 from pipeline.image.auxiliary.pictures import DepthImage, matte_shown
+from pipeline.image.turning import UNDO, upright
+
+Crop = tuple[tuple[slice, slice], int]
+"""Rows and columns of the stored picture, and the orientation in which it is shown."""
 
 
 def parse(file: BinaryIO) -> pi_heif.HeifFile:
@@ -22,6 +29,40 @@ def parse(file: BinaryIO) -> pi_heif.HeifFile:
     """
     # hdr_to_16bit=False keeps 10 and 12 bits as they are, so that rounding to 8 bits is exact.
     return pi_heif.open_heif(file, convert_hdr_to_8bit=False, hdr_to_16bit=False)
+
+
+def parse_uncropped(file: BinaryIO) -> tuple[pi_heif.HeifFile, Crop | None]:
+    """The same, and the crop that `cropped` must still apply to the main picture, if libheif would refuse to.
+
+    libheif 1.23.0 allows a decoder only little more memory than the cropped picture needs, although the whole one is decoded
+    first. So it refuses crops of less than about the whole (strukturag/libheif#1856). In a copy of such a file, the crop is the
+    whole picture.
+    """
+    found = boxes.placed_properties(file)
+    kinds = [kind for kind, _, _ in found]
+    size = next((data[4:12] for kind, data, _ in found if kind == b"ispe"), b"")
+    file.seek(0)
+    if b"clap" not in kinds or len(size) < 8:
+        return parse(file), None
+    before = kinds[: kinds.index(b"clap")]
+    width, height = struct.unpack(">II", size)
+    _, aperture, at = found[kinds.index(b"clap")]
+    part = boxes.clean_aperture(aperture, width, height)
+    # What turns a picture comes after its crop (ISO/IEC 23000-22, 7.3.6.7). Otherwise the crop is libheif's own affair.
+    if part is None or b"irot" in before or b"imir" in before:
+        return parse(file), None
+    data = bytearray(file.read())
+    data[at : at + 32] = struct.pack(">IIIIiIiI", width, 1, height, 1, 0, 1, 0, 1)
+    turn = boxes.orientation([(kind, data) for kind, data, _ in found])
+    return parse(io.BytesIO(bytes(data))), (part, turn)
+
+
+def cropped(samples: NDArray[Any], crop: Crop | None) -> NDArray[Any]:
+    """Apply a crop to a picture that libheif has turned upright."""
+    if crop is None:
+        return samples
+    (rows, columns), turn = crop
+    return np.ascontiguousarray(upright(upright(samples, UNDO[turn])[rows, columns], turn))
 
 
 def main_samples(heif: pi_heif.HeifFile) -> tuple[NDArray[Any], str]:
@@ -55,16 +96,15 @@ def mattes(heif: pi_heif.HeifFile) -> dict[str, NDArray[np.uint8]]:
     return found
 
 
-def exif_orientation(heif: pi_heif.HeifFile) -> int:
-    """The EXIF orientation of the main picture, 1 to 8; 1 if it is missing or unreadable."""
+def exif_of(heif: pi_heif.HeifFile) -> dict[int, Any]:
+    """The EXIF tags of the main picture; empty if they are missing or unreadable."""
     raw = heif[heif.primary_index].info.get("exif")
     exif = Image.Exif()
     try:
         exif.load(raw or b"")
+        return dict(exif.items())
     except Exception:  # noqa: BLE001  hostile EXIF fails in many ways; libheif has turned the picture already
-        return 1
-    value = exif.get(0x0112, 1)
-    return value if value in range(1, 9) else 1
+        return {}
 
 
 def _bits(image: Any) -> int:  # noqa: ANN401  pi-heif has no types

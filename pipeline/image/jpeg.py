@@ -15,12 +15,15 @@ SOI, EOI = b"\xff\xd8", b"\xff\xd9"
 _SOS, _EOI, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
 _METADATA = frozenset([_APP1, _APP2])
 _FRAMES = frozenset([*range(0xC0, 0xD0), 0xF7]) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15, and JPEG-LS
+_ORDINARY = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
 _ALONE = frozenset([0x01, *range(0xD0, 0xD8)])  # markers without a length
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _EXTENDED_HEAD = 32 + 4 + 4  # the GUID, the length of the whole, the position of this part
 _XMP_NOTE = ("http://ns.adobe.com/xmp/note/",)
 _MPF = b"MPF\0"
+_DISPARITY = 0x020002  # type of the views of a stereo picture (CIPA DC-007, 5.2.3.3.1)
+_APP3, _JPS = 0xE3, b"_JPSJPS_"
 _IMAGE_COUNT, _ENTRIES, _ENTRY_BYTES = 0xB001, 0xB002, 16  # CIPA DC-007, 5.2.3
 #: A phone writes fewer than ten pictures into one file.
 MAX_PICTURES = 64
@@ -82,6 +85,23 @@ def frame(file: BinaryIO) -> tuple[int, int] | None:
     return None if found is None else (found.marker, found.data[0])
 
 
+def shape(file: BinaryIO, at: int) -> tuple[int, int, int, bool] | None:
+    """Width, height and number of channels of the JPEG that begins at `at`, and whether it is of an ordinary kind with 8 bits.
+
+    None if there is no JPEG there.
+    """
+    found = next((each for each in header_segments(file, at, _FRAMES) if len(each.data) >= 6), None)
+    if found is None:
+        return None
+    bits, height, width, channels = struct.unpack_from(">BHHB", found.data)
+    return width, height, channels, found.marker in _ORDINARY and bits == 8
+
+
+def has_exif(file: BinaryIO) -> bool:
+    """Whether a JPEG has EXIF data. The file's position changes."""
+    return any(each.marker == _APP1 and each.data.startswith(b"Exif\0") for each in header_segments(file))
+
+
 def xmp_groups(segments: list[Segment]) -> list[xmp.Group]:
     """The properties in a picture's XMP, the standard packet's before those of its extension.
 
@@ -123,6 +143,40 @@ def _extension(segments: list[Segment], guid: bytes) -> bytes:
 
 def other_pictures(segments: list[Segment]) -> list[tuple[int, int]]:
     """Position and size of the further pictures that the index of a multi-picture file lists; empty if there is no index."""
+    return [(at, size) for _, at, size in _entries(segments)[1:]]
+
+
+def second_view(segments: list[Segment]) -> tuple[int, int] | None:
+    """Position and size of the view beside the first one in a stereo picture, whose views follow each other from left to right.
+
+    None if the index does not say that the file's pictures are such views.
+    """
+    entries = _entries(segments)
+    if len(entries) < 2 or {kind for kind, _, _ in entries[:2]} != {_DISPARITY}:
+        return None
+    return entries[1][1:]
+
+
+def side_by_side(file: BinaryIO) -> str | None:
+    """What a JPEG's stereo descriptor (JPS, J. Siragusa and D. C. Swift, 1997) says about the arrangement of its views.
+
+    Returns:
+        "left first" or "right first" for two views side by side, "other" for another arrangement; None if there is no descriptor
+        or the picture is not stereo.
+    """
+    for each in header_segments(file, wanted=frozenset([_APP3])):
+        if each.data.startswith(_JPS) and len(each.data) >= 14:
+            _, flags, layout, kind = each.data[10:14]
+            if kind != 1:
+                return None
+            if layout != 2 or flags & 3:  # views squeezed to half their height or width
+                return "other"
+            return "left first" if flags & 4 else "right first"
+    return None
+
+
+def _entries(segments: list[Segment]) -> list[tuple[int, int, int]]:
+    """Type, position and size of all pictures in the index of a multi-picture file; empty if there is none."""
     for each in segments:
         if each.marker == _APP2 and each.data.startswith(_MPF):
             try:
@@ -132,8 +186,8 @@ def other_pictures(segments: list[Segment]) -> list[tuple[int, int]]:
     return []
 
 
-def _index(data: bytes, base: int) -> list[tuple[int, int]]:
-    """The entries of the index after the first; their offsets count from `base`, where the TIFF header is."""
+def _index(data: bytes, base: int) -> list[tuple[int, int, int]]:
+    """The entries of the index; their offsets count from `base`, where the TIFF header is."""
     order = "<" if data[:4] == b"II*\0" else ">"
     (directory,) = struct.unpack_from(order + "I", data, 4)
     (count,) = struct.unpack_from(order + "H", data, directory)
@@ -144,9 +198,9 @@ def _index(data: bytes, base: int) -> list[tuple[int, int]]:
     _, pictures = tags.get(_IMAGE_COUNT, (0, 0))
     length, entries = tags.get(_ENTRIES, (0, 0))
     found = []
-    for number in range(1, min(pictures, length // _ENTRY_BYTES, MAX_PICTURES)):
-        _, size, offset = struct.unpack_from(order + "III", data, entries + _ENTRY_BYTES * number)
-        found.append((base + offset, size))
+    for number in range(min(pictures, length // _ENTRY_BYTES, MAX_PICTURES)):
+        attributes, size, offset = struct.unpack_from(order + "III", data, entries + _ENTRY_BYTES * number)
+        found.append((attributes & 0xFFFFFF, base + offset, size))
     return found
 
 

@@ -103,8 +103,8 @@ def main(events_fd: int, warm: "Warm", policy: str | None = None) -> NoReturn:
     Args:
         events_fd: the inherited descriptor of the pipe for events.
         warm: what to import before the job is known.
-        policy: this worker's sandbox, from `daemon.platform.sandbox`: JSON with `read`, `devices` and `own`. The worker enters
-            the sandbox before it imports anything risky; if that fails, it does no job. None: no sandbox.
+        policy: this worker's sandbox, from `daemon.platform.sandbox`: JSON with `read`, `devices`, `run` and `own`. The worker
+            enters the sandbox before it imports anything risky; if that fails, it does no job. None: no sandbox.
     """
     faulthandler.enable()
     os.umask(0o022)  # everybody who can enter the outbox can read results
@@ -154,7 +154,7 @@ def _enter_sandbox(policy: str) -> None:
     from pipeline.worker import sandbox
 
     wanted = json.loads(policy)
-    sandbox.enter(wanted["read"], wanted["devices"], wanted["own"])
+    sandbox.enter(wanted["read"], wanted["devices"], wanted["own"], wanted.get("run", ()))
 
 
 def _run_worker(channel: Channel, commands_fd: int, warm: "Warm") -> int:

@@ -102,6 +102,9 @@ _NOT_ASKED = {"fcntl": (8, 15, 1024), "ioctl": (0x8901, 0x8902)}
 _MACHINES = {"x86_64": (0xC000003E, 56, 435), "aarch64": (0xC00000B7, 220, 435)}
 #: A thread shares its creator's process. Anything else that clone makes is a process, and a worker is one process.
 _CLONE_THREAD = 0x00010000
+_NEW_PROCESSES = ("fork", "vfork")
+#: Flags of clone for new namespaces (CLONE_NEWNS and its like), and for a child of this process's parent (CLONE_PARENT).
+_CLONE_ELSEWHERE = 0x7E020000 | 0x00008000
 #: Numbers with this bit are the x32 calls of an x86_64 kernel, a second way to call everything above.
 _X32_BIT = 0x40000000
 #: Classic BPF (<linux/bpf_common.h>): load a word of seccomp_data, jumps, return.
@@ -131,7 +134,7 @@ def has_seccomp() -> bool:
     return sys.platform == "linux" and platform.machine() in _MACHINES and _libc().prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
 
 
-def enter(read: Sequence[str], devices: Sequence[str], own: int) -> None:
+def enter(read: Sequence[str], devices: Sequence[str], own: int, run: Sequence[str] = ()) -> None:
     """Put this process, its later threads and its children into the sandbox for good. Call this while there is only one thread.
 
     Args:
@@ -139,6 +142,7 @@ def enter(read: Sequence[str], devices: Sequence[str], own: int) -> None:
         devices: devices that may be used.
         own: descriptor of the only folder in which files may be created, changed and removed; closed here. It is not a path,
             because anybody who can write to the outbox can put a link in the folder's place at any moment.
+        run: programs that may be started. They are in this sandbox, too, and in the same process group.
 
     Raises:
         OSError: the kernel refused something that it claims to support.
@@ -148,11 +152,12 @@ def enter(read: Sequence[str], devices: Sequence[str], own: int) -> None:
     version = landlock_version()
     try:
         if version:
-            _restrict_files(version, [*((path, READ) for path in read), *((path, DEVICE) for path in devices)], own)
+            rights = ((read, READ), (devices, DEVICE), (run, READ_FILE | EXECUTE))
+            _restrict_files(version, [(path, right) for paths, right in rights for path in paths], own)
     finally:
         os.close(own)
     if has_seccomp():
-        _filter_calls()
+        _filter_calls(processes=bool(run))
 
 
 def _drop_capabilities() -> None:
@@ -205,15 +210,16 @@ def _allow(ruleset: int, fd: int, rights: int) -> None:
     _check(_libc().syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, rule, 0), "landlock_add_rule")
 
 
-def _filter_calls() -> None:
-    program = b"".join(struct.pack("=HBBI", *step) for step in call_filter(platform.machine(), os.getpid()))
+def _filter_calls(*, processes: bool) -> None:
+    steps = call_filter(platform.machine(), os.getpid(), processes=processes)
+    program = b"".join(struct.pack("=HBBI", *step) for step in steps)
     held = ctypes.create_string_buffer(program, len(program))
     # struct sock_fprog: the number of steps, padding, their address.
     fprog = struct.pack("@HP", len(program) // 8, ctypes.addressof(held))
     _check(_libc().prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, fprog, 0, 0), "prctl(PR_SET_SECCOMP)")
 
 
-def call_filter(machine: str, own: int = 0) -> list[_Step]:
+def call_filter(machine: str, own: int = 0, *, processes: bool = False) -> list[_Step]:
     """The seccomp filter for `x86_64` or `aarch64` as steps of classic BPF: (code, jump if true, jump if false, operand).
 
     A call that uses another kind of machine's call numbers ends the process. New processes are refused with EPERM; new threads
@@ -222,19 +228,22 @@ def call_filter(machine: str, own: int = 0) -> list[_Step]:
     Args:
         machine: as in `platform.machine`.
         own: the id of this process, which may name itself in calls about processes.
+        processes: whether new processes are allowed, but in no new namespaces, and as nobody else's children.
     """
     audit, clone, clone3 = _MACHINES[machine]
     steps: list[_Step] = [(_LOAD, 0, 0, _MACHINE), (_EQUAL, 1, 0, audit), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, _NUMBER)]
     if machine == "x86_64":
         steps += [(_AT_LEAST, 0, 1, _X32_BIT), (_RETURN, 0, 0, _KILL)]
     steps += [(_EQUAL, 0, 1, clone3), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
-    for number in sorted(_REFUSED[machine].values()):
+    allowed = _NEW_PROCESSES if processes else ()
+    for number in sorted(number for name, number in _REFUSED[machine].items() if name not in allowed):
         steps += [(_EQUAL, 0, 1, number), _REFUSE]
     for name, number in _OF_A_PROCESS[machine].items():
         steps += _if_called(number, _about_itself(name, own))
     for name, number in _OF_A_DESCRIPTOR[machine].items():
         steps += _if_called(number, _is_none_of(1, _NOT_ASKED[name]))
-    steps += _if_called(clone, [_load(0), (_ANY_BIT, 1, 0, _CLONE_THREAD), _REFUSE])
+    kinds = [(_ANY_BIT, 0, 1, _CLONE_ELSEWHERE)] if processes else [(_ANY_BIT, 1, 0, _CLONE_THREAD)]
+    steps += _if_called(clone, [_load(0), *kinds, _REFUSE])
     return [*steps, _ALLOW]
 
 

@@ -9,8 +9,9 @@ import typer
 from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_of, too_large
 from daemon.contract.names import to_text
 from daemon.contract.registry import PICTURES_IN_WORDS
-from daemon.errors import JobError
+from daemon.errors import FormatUnavailable, JobError
 from daemon.intake.names import BATCH_NAME, PRESET_NAME, classify, key_of
+from daemon.platform.packages import how_to_install, unwritable
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, JobKind, parse, render, resolve
 
@@ -43,14 +44,17 @@ def _check(path: Path, settings: Settings) -> tuple[bool, str]:
     role = classify(name, in_inbox=False).role
     if role in ("sidecar", "control"):
         return _check_yaml(name, data, settings)
-    if role in ("image", "depth") and (large := too_large(path, settings)) is not None:
+    if role in ("image", "raw", "depth") and (large := too_large(path, settings)) is not None:
         return False, f"{large.code}: {large.message}\n{large.info().hint}"
     if role == "image":
         return True, "a picture, judging by its name; the worker checks its content when it is dropped"
     if role == "depth":
         return True, "a depth picture by its name; drop it beside its photo"
     if role == "raw":
-        return False, "camera raw files are not supported; export it as TIFF or HEIC"
+        return True, (
+            f"a camera raw file: if it gets a YAML file of its own ({path.name}.yaml), the preview in it is layered, if "
+            "that has the full size; better export it as TIFF or HEIC"
+        )
     return False, f"neither a supported picture ({PICTURES_IN_WORDS}) nor a YAML file"
 
 
@@ -69,4 +73,10 @@ def _check_yaml(name: bytes, data: bytes, settings: Settings) -> tuple[bool, str
         )
     except JobError as error:
         return False, f"{error.code}: {error.message}\n{error.info().hint}"
+    for each in unwritable(spec.formats):
+        cannot = FormatUnavailable(
+            f"This machine cannot write the format {each.word}, because the package {each.package} is not installed.",
+            hint=f"Install it: {how_to_install(each.package)}",
+        )
+        return False, f"{cannot.code}: {cannot.message}\n{cannot.info().hint}"
     return True, render(spec).decode().rstrip()

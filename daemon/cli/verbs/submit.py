@@ -18,7 +18,7 @@ from daemon.cli.common import Home, Json, err, fs, out, print_error, print_json,
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.waiting_for_jobs import NO_DAEMON_SECONDS, Dropped, wait_for
 from daemon.contract.commands import command
-from daemon.contract.spec import DepthChoice
+from daemon.contract.spec import DepthChoice, MotionName
 from daemon.errors import JobError
 from daemon.fs import make_folders, write_new
 from daemon.intake.names import DEPTH_EXTENSIONS, IMAGE_EXTENSIONS, classify, key_of
@@ -52,6 +52,12 @@ def submit(
     depth_quality: Annotated[
         str | None, typer.Option(help="For depth models: fast, or best, which averages several passes.")
     ] = None,
+    motion: Annotated[str | None, typer.Option(help=f"For formats that move: {choice(get_args(MotionName))}.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="For formats that move: length of the loop.")] = None,
+    fps: Annotated[int | None, typer.Option(help="For formats that move: frames per second.")] = None,
+    amount: Annotated[float | None, typer.Option(help="For formats that move: how far, above 0 to 1.")] = None,
+    size: Annotated[int | None, typer.Option(help="For formats that move: longer side in pixels, at most.")] = None,
+    mesh: Annotated[str | None, typer.Option(help="For glb and usdz: flat planes, or relief, shaped by their depth.")] = None,
     split: Annotated[str | None, typer.Option(help="Where to cut the depth: natural, equal or quantile.")] = None,
     matting: Annotated[str | None, typer.Option(help="How borders get soft: auto, or model (a matting model).")] = None,
     fill: Annotated[str | None, typer.Option(help="How hidden parts are filled: auto, or model (paints large ones).")] = None,
@@ -73,7 +79,8 @@ def submit(
     settings = settings_in_use(home)
     given: dict[str, object] = {
         "mode": mode, "num_layers": num_layers, "style": style, "strength": strength, "seed": seed, "depth": depth,
-        "depth_kind": depth_kind, "depth_quality": depth_quality, "split": split, "matting": matting, "fill": fill,
+        "depth_kind": depth_kind, "depth_quality": depth_quality, "motion": motion, "seconds": seconds,
+        "fps": fps, "amount": amount, "size": size, "mesh": mesh, "split": split, "matting": matting, "fill": fill,
         "priority": priority, "timeout_seconds": timeout_seconds,
     }  # fmt: skip
     if job_id and len(images) > 1:
@@ -117,7 +124,7 @@ def _check(image: Path, options: dict[str, object], settings: Settings) -> None:
     if not image.is_file():
         print_error(f"{image}: no such file", "Check the name and the folder.")
         raise typer.Exit(2)
-    if classify(os.fsencode(image.name), in_inbox=True).role != "image":
+    if classify(os.fsencode(image.name), in_inbox=True).role not in ("image", "raw"):
         print_error(
             f"{image}: the name isn't a picture's",
             f"Pictures end in {', '.join(IMAGE_EXTENSIONS[:-1])} or {IMAGE_EXTENSIONS[-1]}.",

@@ -45,6 +45,7 @@ function endedCard(job) {
   const words = make("div", "words", title, make("p", "meta", about(job)), linksOf(job));
   if (job.warnings) words.append(notes(job.warnings));
   const card = make("li", `card ${job.state}`, well(job), words);
+  card.id = `card-${job.id}`;
   if (job.estimated) card.append(Object.assign(make("p", "badge", "Estimated depth"), { title: ESTIMATED }));
   return card;
 }
@@ -70,6 +71,7 @@ function linksOf(job) {
     if (!href) continue;
     const made = links.appendChild(link(label, href, label));
     made.setAttribute("aria-label", `${label} of ${nameOf(job)}`);
+    if (label === "Preview") made.dataset.view = job.id;
   }
   return links;
 }
@@ -82,8 +84,8 @@ function notes(warnings) {
 function well(job) {
   if (job.state === "completed" && job.thumb) return shot(job);
   if (job.error && job.state !== "cancelled") {
-    const box = make("div", "well", ...job.error.map((sentence) => make("p", "", said(sentence))));
-    box.title = unmarked(job.error.join("\n"));
+    const box = make("div", "well told", ...job.error.map((sentence) => make("p", "", said(sentence))));
+    box.tabIndex = 0; // a long text scrolls
     return box;
   }
   return make("div", "well", job.state === "completed" ? stack() : job.state === "failed" ? "Failed" : "Cancelled");
@@ -93,6 +95,7 @@ function shot(job) {
   const frame = job.files?.preview ? link("", job.files.preview, "shot") : make("div");
   frame.className = "well shot";
   if (job.files?.preview) {
+    frame.dataset.view = job.id;
     frame.tabIndex = -1; // the text link below leads to the same page
     frame.setAttribute("aria-hidden", "true");
   }

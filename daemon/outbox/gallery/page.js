@@ -5,10 +5,10 @@ const UNFINISHED = "Unfinished"; // the running jobs, while no daemon is known t
 const LAST_HEARD = "as of the last report"; // beside what may be out of date
 const ROWS = 4; // rows of the queue and of the waiting list before they are expanded
 
-const $ = (id) => document.getElementById(id);
 const state = {
   live: null, chunks: new Map(), stamps: new Map(), epoch: null, next: -1, allowed: AUTOMATIC,
-  filter: "all", words: [], limit: STEP, unfolded: new Set(),
+  filter: "all", words: [], limit: STEP, unfolded: new Set(), folded: new Set(),
+  shown: [], open: null, sought: null, top: null,
   opened: Date.now(), heard: null, heardAt: 0,
 };
 
@@ -44,7 +44,7 @@ function render() {
   const all = jobs();
   const hits = all.filter(matches);
   const shows = FILTERS.find(([key]) => key === state.filter)[2];
-  const shown = hits.filter(shows);
+  const shown = state.shown = hits.filter(shows);
   const ended = shown.filter((job) => job.state !== "processing" && job.state !== "pending");
   renderHealth();
   renderModel(all);
@@ -55,6 +55,8 @@ function render() {
   renderHistory(ended);
   $("older").hidden = state.next < 0 || state.stamps.size < state.allowed || ended.length > state.limit;
   renderEmpty(all, shown);
+  renderViewer();
+  settle(ended);
   set($("found"), state.words.length || state.filter !== "all" ? `${count(shown.length, "job")} shown` : "");
 }
 const STATES = { starting: "Starting", running: "Running", paused: "Paused", offline: "Offline", stopped: "Stopped", refused: "Refused to start" };
@@ -168,11 +170,13 @@ function renderNow(running) {
 
 /** A list that shows its first rows, and all known ones when it is expanded. */
 function renderRows(section, items, total, said = "") {
-  const unfolded = state.unfolded.has(section.id);
+  const unfolded = state.unfolded.has(section.id), folded = state.folded.has(section.id);
   section.hidden = items.length === 0;
+  section.classList.toggle("folded", folded);
+  section.querySelector(".fold").setAttribute("aria-expanded", String(!folded));
   set(section.querySelector("h2 .quiet"), total.toLocaleString() + said);
   arrange(section.querySelector(".rows"), unfolded ? items : items.slice(0, ROWS));
-  const button = section.querySelector("button");
+  const button = section.querySelector(".all");
   button.hidden = items.length <= ROWS;
   button.setAttribute("aria-expanded", String(unfolded));
   set(button, unfolded ? "Show fewer" : items.length < total ? `Show the first ${items.length}` : `Show all ${items.length}`);
@@ -257,20 +261,27 @@ function renderEmpty(all, shown) {
 function choose(key) {
   state.filter = key;
   state.limit = STEP;
+  remember(true);
   render();
 }
 
 $("search").addEventListener("input", ({ target }) => {
   state.words = plain(target.value).split(/\s+/).filter(Boolean);
   state.limit = STEP;
+  remember();
   render();
 });
 $("search").addEventListener("keydown", (event) => {
   if (event.key === "Escape" && event.target.value === "") event.target.blur();
 });
 for (const name of ["queue", "waiting"]) {
-  $(name).querySelector("button").addEventListener("click", () => {
+  $(name).querySelector(".all").addEventListener("click", () => {
     if (!state.unfolded.delete(name)) state.unfolded.add(name);
+    render();
+  });
+  $(name).querySelector(".fold").addEventListener("click", () => {
+    if (!state.folded.delete(name)) state.folded.add(name);
+    remember();
     render();
   });
 }
@@ -287,5 +298,5 @@ new IntersectionObserver((seen) => {
   render();
 }, { rootMargin: "1200px" }).observe($("tail"));
 
-render();
+recall();
 round();

@@ -9,7 +9,7 @@ from daemon.contract.registry import FORMATS
 from daemon.outbox.gallery.cards import inert
 from daemon.outbox.status_files import SILENT_SECONDS
 
-_SCRIPTS = ("words.js", "feed.js", "cards.js", "page.js")
+_SCRIPTS = ("words.js", "feed.js", "cards.js", "viewer.js", "address.js", "page.js")
 
 
 def render(start: str) -> str:

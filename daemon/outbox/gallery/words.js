@@ -1,5 +1,6 @@
 // Building elements and formatting times and numbers. Names and sentences are only ever inserted as text.
 
+const $ = (id) => document.getElementById(id);
 const make = (tag, className, ...children) => {
   const node = document.createElement(tag);
   if (className) node.className = className;

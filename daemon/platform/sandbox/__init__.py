@@ -32,10 +32,12 @@ class SandboxPolicy:
         read: what it may read. On Linux, paths that do not exist when the worker starts stay closed to it.
         devices: what it may use (graphics cards, /dev/null). On Linux, missing devices stay closed too, even if a driver creates
             them later on demand.
+        run: the programs that it may start, inside its own sandbox; usually none. On macOS, none can be allowed.
     """
 
     read: tuple[str, ...]
     devices: tuple[str, ...]
+    run: tuple[str, ...] = ()
 
 
 def policy(*data: bytes) -> SandboxPolicy:

@@ -19,6 +19,8 @@ class Policy(Protocol):
     def read(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
     def devices(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def run(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
 #: Libraries, and what they read when they are loaded: the loader's cache, the time zone, fonts, the processors. This includes all
@@ -32,6 +34,11 @@ SYSTEM = (
 DEVICES = (
     "/dev/null", "/dev/zero", "/dev/dri", "/dev/kfd", "/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools",
     *(f"/dev/nvidia{number}" for number in range(16)),
+)  # fmt: skip
+
+#: The kernel starts a program through one of these.
+_LOADERS = (
+    "/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", "/lib/ld-musl-x86_64.so.1", "/lib/ld-musl-aarch64.so.1",
 )  # fmt: skip
 
 #: With this flag, landlock_create_ruleset(2) returns the version of the interface. All versions cover files; TCP is covered
@@ -48,8 +55,10 @@ def command(argv: Sequence[str], policy: Policy, own: int) -> list[str]:
 
 
 def rules(policy: Policy) -> dict[str, list[str]]:
-    """What a worker in this sandbox may read and use, as far as it exists now."""
-    return {name: list(filter(os.path.exists, paths)) for name, paths in (("read", policy.read), ("devices", policy.devices))}
+    """What a worker in this sandbox may read, use and start, as far as it exists now."""
+    run = (*policy.run, *_LOADERS) if policy.run else ()
+    listed = (("read", policy.read), ("devices", policy.devices), ("run", tuple(map(os.path.realpath, run))))
+    return {name: list(filter(os.path.exists, paths)) for name, paths in listed}
 
 
 def missing(version: int | None = None, seccomp: bool | None = None) -> tuple[str, ...]:

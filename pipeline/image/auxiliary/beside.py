@@ -14,6 +14,7 @@ from pipeline.image import decode
 from pipeline.image.auxiliary import jpeg_beside
 from pipeline.image.auxiliary.pictures import DepthImage
 from pipeline.image.source_file import check_limits, open_source
+from pipeline.image.turning import upright
 
 # The shapes of a picture and its depth count as equal if their proportions differ by at most 1 %, or if one side differs by less
 # than a pixel, because sides are whole pixels.
@@ -88,4 +89,4 @@ def _turned(samples: NDArray[Any], photo: decode.Photo) -> NDArray[Any]:
     frame = photo.rgb.shape[:2]
     if photo.orientation >= 5 and not same_shape(samples.shape[::-1], frame) and same_shape(samples.shape, frame):
         return samples
-    return decode.upright(samples, photo.orientation)
+    return upright(samples, photo.orientation)

@@ -105,6 +105,18 @@ def to_8_bits(samples: NDArray[np.uint16], bits: int = 16) -> Pixels:
     return _uint8(cv2.convertScaleAbs(samples, alpha=255.0 / ((1 << bits) - 1)))
 
 
+def to_srgb(rgb: Pixels, icc: bytes | None) -> Pixels:
+    """Convert RGB, uint8 (H, W, 3), from its profile to sRGB; without a profile it is sRGB already, and the same array.
+
+    Raises:
+        PIL.ImageCms.PyCMSError, OSError: the profile is none that `to_rgb` passes on.
+    """
+    if icc is None:
+        return rgb
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+    return _uint8(np.asarray(_through(Image.fromarray(rgb), profile)))
+
+
 def _through(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
     """Convert the picture to sRGB: relative colorimetric with black point compensation, Photoshop's default."""
     converted = ImageCms.profileToProfile(

@@ -6,17 +6,16 @@ what is damaged declares nothing.
 """
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from PIL import Image
 
+from pipeline.image.boxes import clean_aperture, main_properties
 from pipeline.image.colour.cicp import ADOBE_RGB, HLG_NUMBER, PQ_NUMBER, Curve, Space, png_space, space_of
 from pipeline.image.colour.icc import cicp_of
 
-_MAX_CHUNKS, _MAX_BOXES = 1000, 5000
-_MAX_META = 1 << 24  # bytes of a meta box; real ones have some kilobytes
+_MAX_CHUNKS = 1000
 _EXIF_IFD, _INTEROP_IFD, _COLOUR_SPACE, _INTEROP_INDEX = 0x8769, 0xA005, 0xA001, 0x0001
 _ADOBE_BY_EXIF = 2
 _NOT_KNOWN = "declares colours by {} of H.273, which is not known; it was taken as sRGB there"
@@ -64,7 +63,7 @@ def _of_file(kind: str, file: BinaryIO, image: Image.Image | None, icc: bytes | 
         numbers = cicp_of(icc)
         if numbers is None or numbers[1] not in (PQ_NUMBER, HLG_NUMBER):
             return Declared(icc=icc)
-        return Declared(_numbered(*numbers)[0])
+        return Declared(numbered(*numbers)[0])
     if kind in ("AVIF", "HEIF"):
         space, remark = in_boxes(file)
     elif kind == "JPEG" and image is not None:
@@ -83,7 +82,7 @@ def in_png(file: BinaryIO) -> tuple[Found, bool]:
         length, kind = struct.unpack(">I4s", head)
         data = file.read(min(length, 32))
         if kind == b"cICP" and len(data) == 4:
-            return _numbered(data[0], data[1], narrow=data[3] == 0), True
+            return numbered(data[0], data[1], narrow=data[3] == 0), True
         if kind == b"gAMA" and len(data) == 4:
             gamma = int.from_bytes(data, "big") / 100_000
         elif kind == b"cHRM" and len(data) == 32:
@@ -100,7 +99,7 @@ def in_boxes(file: BinaryIO) -> Found:
     for kind, data in main_properties(file):
         if kind == b"colr" and data[:4] == b"nclx" and len(data) >= 11:
             primaries, transfer = struct.unpack_from(">HH", data, 4)
-            return _numbered(primaries, transfer)  # the decoder deals with the range
+            return numbered(primaries, transfer)  # the decoder deals with the range
     return None, None
 
 
@@ -123,88 +122,15 @@ def bits_of(file: BinaryIO) -> int:
 
 
 def visible_part(file: BinaryIO, width: int, height: int) -> tuple[slice, slice] | None:
-    """The rows and columns that an AVIF's clean aperture leaves (`clap`, ISO/IEC 14496-12, 12.1.4); None for the whole picture.
+    """The rows and columns that an AVIF's clean aperture leaves, of a decoded picture before it is turned; None for all of them.
 
-    Args:
-        file: the file; its position changes.
-        width: of the decoded picture, before it is turned.
-        height: the same.
+    The file's position changes.
     """
     data = next((data for kind, data in main_properties(file) if kind == b"clap"), b"")
-    if len(data) < 32:
-        return None
-    wide, wide_by, high, high_by, right, right_by, down, down_by = struct.unpack(">IIIIiIiI", data[:32])
-    if 0 in (wide_by, high_by, right_by, down_by):
-        return None
-    columns, rows = round(wide / wide_by), round(high / high_by)
-    left, top = round((width - columns) / 2 + right / right_by), round((height - rows) / 2 + down / down_by)
-    if not (0 <= left < left + columns <= width and 0 <= top < top + rows <= height):
-        return None
-    return slice(top, top + rows), slice(left, left + columns)
+    return clean_aperture(data, width, height)
 
 
-def main_properties(file: BinaryIO) -> list[tuple[bytes, bytes]]:
-    """The properties of the main picture of a HEIC or AVIF file, in their order: type and content of each; empty if damaged."""
-    try:
-        return _properties(_top_level(file, b"meta"))
-    except (struct.error, IndexError):
-        return []
-
-
-def _numbered(primaries: int, transfer: int, *, narrow: bool = False) -> Found:
+def numbered(primaries: int, transfer: int, *, narrow: bool = False) -> Found:
+    """The space that numbers of H.273 mean."""
     space, unknown = space_of(primaries, transfer, narrow=narrow)
     return (None if space.is_srgb else space), (_NOT_KNOWN.format(unknown) if unknown else None)
-
-
-def _top_level(file: BinaryIO, wanted: bytes) -> bytes:
-    """The content of the file's first box of this type; empty if there is none."""
-    at = 0
-    for _ in range(_MAX_BOXES):
-        file.seek(at)
-        head = file.read(16)
-        size, skip = int.from_bytes(head[:4], "big"), 8
-        if size == 1 and len(head) == 16:
-            size, skip = int.from_bytes(head[8:], "big"), 16
-        if head[4:8] == wanted:
-            file.seek(at + skip)
-            return file.read(min(max(size - skip, 0), _MAX_META))
-        if size < 8:
-            break
-        at += size
-    return b""
-
-
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Type and content of each box."""
-    at = 0
-    for _ in range(_MAX_BOXES):
-        if len(data) < at + 8:
-            return
-        size, kind = struct.unpack_from(">I4s", data, at)
-        if size < 8:
-            return
-        yield kind, data[at + 8 : at + size]
-        at += size
-
-
-def _properties(meta: bytes) -> list[tuple[bytes, bytes]]:
-    """The properties of the primary item (ISO/IEC 23008-12, 9.3)."""
-    inside = dict(_boxes(meta[4:]))
-    pitm, iprp = inside.get(b"pitm", b""), dict(_boxes(inside.get(b"iprp", b"")))
-    if not pitm or b"ipco" not in iprp or b"ipma" not in iprp:
-        return []
-    primary = struct.unpack_from(">H" if pitm[0] == 0 else ">I", pitm, 4)[0]
-    listed, table = list(_boxes(iprp[b"ipco"])), iprp[b"ipma"]
-    item_form, wide = (">H" if table[0] == 0 else ">I"), bool(table[3] & 1)
-    at = 8
-    for _ in range(min(struct.unpack_from(">I", table, 4)[0], _MAX_BOXES)):
-        (item,) = struct.unpack_from(item_form, table, at)
-        at += struct.calcsize(item_form)
-        count = table[at]
-        at += 1
-        if item == primary:
-            numbers = struct.unpack_from(f">{count}{'H' if wide else 'B'}", table, at)
-            places = [(number & (0x7FFF if wide else 0x7F)) - 1 for number in numbers]
-            return [listed[place] for place in places if 0 <= place < len(listed)]
-        at += count * (2 if wide else 1)
-    return []

@@ -1,6 +1,7 @@
 """Defines what the decoder of each format returns, and how Pillow's pictures become that."""
 
 import warnings as python_warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from pipeline.image.colour import convert
 from pipeline.image.colour.cicp import Space
 from pipeline.image.source_file import display_name
 
-_ORIENTATION = 0x0112
+ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 274, 282, 283, 296
 MAX_DPI = 30_000.0  # what fits in 16 bits in a Photoshop file
 
 
@@ -31,6 +32,7 @@ class Decoded:
     warnings: tuple[str, ...] = ()
     space: Space | None = None  # what the numbers are, if `icc` does not say it
     dpi: tuple[float, float] | None = None  # across and down, before it is turned
+    views: str | None = None  # how the file says that a stereo pair is arranged in the picture, as `jpeg.side_by_side` returns it
 
 
 def samples_of(image: Image.Image) -> tuple[NDArray[Any], convert.Mode, bool]:
@@ -61,8 +63,18 @@ def left_out(path: bytes, frames: int, word: str) -> tuple[str, ...]:
 
 
 def dpi_of(image: Image.Image) -> tuple[float, float] | None:
-    """Pixels per inch across and down, as Pillow found them; None if there are none or they mean nothing."""
-    return usable_dpi(image.info.get("dpi"))
+    """Pixels per inch across and down, as Pillow found them or as EXIF says; None if there are none or they mean nothing."""
+    try:
+        return usable_dpi(image.info["dpi"]) if "dpi" in image.info else dpi_in(image.getexif())
+    except Exception:  # noqa: BLE001  hostile EXIF fails in many ways, and `orientation_of` has warned
+        return None
+
+
+def dpi_in(exif: Mapping[int, Any]) -> tuple[float, float] | None:
+    """Pixels per inch across and down, as EXIF data says; without a unit, inches are meant (CIPA DC-008, 4.6.4)."""
+    unit = {2: 1.0, 3: 2.54}.get(exif.get(_RESOLUTION_UNIT, 2))
+    found = usable_dpi((exif.get(_X_RESOLUTION), exif.get(_Y_RESOLUTION)))
+    return None if found is None or unit is None else usable_dpi([each * unit for each in found])
 
 
 def usable_dpi(found: Any) -> tuple[float, float] | None:  # noqa: ANN401  whatever a file holds
@@ -77,7 +89,7 @@ def usable_dpi(found: Any) -> tuple[float, float] | None:  # noqa: ANN401  whate
 def orientation_of(image: Image.Image) -> int:
     """The orientation in EXIF or XMP, 1 to 8. If it cannot be read: 1, with a Python warning."""
     try:
-        value = image.getexif().get(_ORIENTATION, 1)
+        value = image.getexif().get(ORIENTATION, 1)
     except Exception as reason:  # noqa: BLE001  hostile EXIF fails in many ways
         python_warnings.warn(f"The EXIF data is damaged; the picture was taken as upright ({reason}).", stacklevel=2)
         return 1

@@ -58,7 +58,7 @@ def decode(path: bytes, file: BinaryIO, limits: Limits) -> Decoded:
     if resources.get(_VERSION_INFO, b"\0\0\0\0\1")[4:5] == b"\0":
         raise ImageType(
             f"{display_name(path)} is a Photoshop document without a merged picture.",
-            hint="Save it again with “Maximize Compatibility” (Photoshop, Settings, File Handling), or as PNG or TIFF.",
+            hint="Save it again with “Maximize Compatibility” (Photoshop, Settings, File Handling) and drop it again.",
         )
     mode, colours = _COLOURS[head.mode]
     has_alpha = _merged_alpha(file, is_big=head.is_big) and head.channels > colours

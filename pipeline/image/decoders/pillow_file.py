@@ -63,7 +63,10 @@ def decode(path: bytes, file: BinaryIO, limits: Limits) -> Decoded:
             bits = bits if deep else 8
             part = declared.visible_part(file, image.width, image.height)
             pixels = pixels if part is None else np.ascontiguousarray(pixels[part])
-    return Decoded(pixels, mode, has_alpha, said.icc, bits, form, orientation, orientation, remarks, said.space, dpi_of(image))
+        views = jpeg.side_by_side(file) if form == "JPEG" else None
+    return Decoded(
+        pixels, mode, has_alpha, said.icc, bits, form, orientation, orientation, remarks, said.space, dpi_of(image), views
+    )
 
 
 def _has_end(file: BinaryIO) -> bool:

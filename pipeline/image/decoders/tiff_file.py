@@ -9,6 +9,7 @@ from PIL import Image, TiffImagePlugin
 from daemon.contract.messages import Limits
 from daemon.errors import ImageType
 from pipeline.image.colour import convert
+from pipeline.image.decoders import raw_file
 from pipeline.image.decoders.decoded import Decoded, left_out, orientation_of, samples_of, usable_dpi
 from pipeline.image.source_file import check_limits, display_name
 from pipeline.image.tiff import directory as tiff_directory
@@ -28,8 +29,9 @@ def decode(path: bytes, file: BinaryIO, limits: Limits, *, numbers: bool) -> Dec
     kind = tiff_directory.kind_of(directory)
     check_limits(path, limits, pixels=(kind.width, kind.height))
     # Camera raw files are TIFFs whose first picture is a thumbnail; silently using that as the photo would be a loss.
-    if _DNG_VERSION in directory or int(directory.get(_NEW_SUBFILE_TYPE, 0)) & 1:
-        raise ImageType(f"{display_name(path)} is a camera raw file, not a finished picture.")
+    is_mosaic = kind.photometric in (tiff_support.MOSAIC, tiff_support.LINEAR_RAW)
+    if _DNG_VERSION in directory or is_mosaic or int(directory.get(_NEW_SUBFILE_TYPE, 0)) & 1:
+        return raw_file.decode(path, file, limits)
     why = tiff_support.refusal(kind, numbers=numbers)
     if why is not None:
         raise ImageType(f"{display_name(path)} {why}.", hint=_SAVE_PLAINLY)

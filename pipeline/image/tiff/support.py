@@ -11,6 +11,7 @@ from pipeline.image.tiff.directory import (
     LAB,
     MIN_IS_BLACK,
     MIN_IS_WHITE,
+    PALETTE,
     PREMULTIPLIED,
     RGB,
     SIGNED,
@@ -19,7 +20,8 @@ from pipeline.image.tiff.directory import (
     Kind,
 )
 
-_MEANINGS = {4: "a transparency mask", 9: "ICC Lab", 10: "ITU Lab", 32803: "a camera's colour mosaic", 34892: "linear raw"}
+MOSAIC, LINEAR_RAW = 32803, 34892  # what a camera's sensor measured
+_MEANINGS = {4: "a transparency mask", 9: "ICC Lab", 10: "ITU Lab"}
 _JPEG = 7
 _FAX = (2, 3, 4)
 _LOSSLESS = (1, 5, 8, 32946, 32773, 34925, 50000)  # none, LZW, deflate (new, old number), PackBits, LZMA, Zstandard
@@ -67,7 +69,8 @@ def _deep_refusal(this: Kind, *, numbers: bool) -> str | None:
     if this.reversed_bits:
         return f"is a TIFF with {this.bits} bits per channel in bytes that are turned around (FillOrder 2), which is not read"
     if this.photometric not in (MIN_IS_WHITE, MIN_IS_BLACK, RGB, CMYK):
-        return f"is a palette, YCbCr or Lab TIFF with {this.bits} bits per channel, which is not read"
+        what = {PALETTE: "palette", YCBCR: "YCbCr"}.get(this.photometric or 0, "Lab")
+        return f"is a {what} TIFF with {this.bits} bits per channel, which is not read"
     if this.photometric == MIN_IS_WHITE and (this.sample_format != UNSIGNED or this.has_alpha):
         return "is a TIFF in which white is 0, with a sign, floating point or transparency, which is not read"
     if this.photometric == CMYK and this.has_alpha:

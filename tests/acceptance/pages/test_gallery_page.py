@@ -607,3 +607,110 @@ def test_a_long_command_stays_on_the_page(home: Home, open_page: Open, width: in
     filled(page, 1)
     assert page.locator("#model").is_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def address(page: Page) -> str:
+    return page.evaluate("decodeURIComponent(location.hash)")
+
+
+def test_filter_and_search_are_in_the_address_and_back_returns_to_them(home: Home, open_page: Open) -> None:
+    home.ended("wedding-1")
+    home.ended("wedding-2", "failed", error=ErrorInfo(code="image_corrupt", message="It ends early.", hint="Drop it again."))
+    home.ended("beach")
+    home.tell()
+    page = open_page()
+    page.wait_for_selector(".card")
+    page.fill("#search", "wedding")
+    page.click("[data-filter=failed]")
+    assert address(page) == "#show=failed&find=wedding"
+    page.wait_for_function("() => document.querySelectorAll('.card').length === 1")
+    page.go_back()
+    page.wait_for_function("() => document.querySelectorAll('.card').length === 2")
+    assert address(page) == "#find=wedding"
+    page.go_forward()
+    page.reload()
+    page.wait_for_function("() => document.querySelectorAll('.card').length === 1")
+    assert page.input_value("#search") == "wedding"
+    assert page.get_attribute("[data-filter=failed]", "aria-pressed") == "true"
+
+
+def test_back_from_a_folder_leads_to_the_same_place_of_a_long_list(home: Home, open_page: Open) -> None:
+    home.many(300)
+    page = open_page()
+    page.wait_for_selector(".card")
+    page.evaluate("scrollTo(0, 3000)")
+    page.wait_for_function("() => history.state?.top > 2900")
+    top = page.evaluate("scrollY")
+    page.goto((home.root / "index.html").as_uri() + "#show=failed")
+    page.wait_for_function(
+        "() => document.querySelectorAll('.card.failed').length > 3 && !document.querySelector('.card.completed')"
+    )
+    page.goto("about:blank")
+    page.go_back()
+    page.go_back()
+    page.wait_for_function(f"() => Math.abs(scrollY - {top}) < 2")
+
+
+def test_a_preview_opens_in_place_with_the_next_job_and_a_way_back(home: Home, open_page: Open) -> None:
+    for number in (2, 1, 0):  # the last to end comes first
+        home.ended(f"picture-{number}", minutes=number)
+    home.ended("broken", "failed", minutes=1.5, error=ErrorInfo(code="image_corrupt", message="It ends early.", hint="Again."))
+    home.tell()
+    preview = home.root / ".pattern" / "result" / "preview.html"
+    preview.write_text("<script>onkeydown = ({ key }) => parent.postMessage({ n: 'next', Escape: 'close' }[key], '*')</script>")
+    page = open_page()
+    page.click("#card-picture-0 a[data-role=Preview]")
+    inside = page.frame_locator("#viewer iframe")
+    inside.locator("script").wait_for(state="attached")
+    assert (page.text_content("#place"), address(page)) == ("1 of 3", "#job=picture-0")
+    assert page.is_disabled("#previous")
+    page.click("#next")
+    assert (page.text_content("#place"), address(page)) == ("2 of 3", "#job=picture-1")
+    [shown] = [frame for frame in page.frames if frame.parent_frame]
+    shown.wait_for_url("**/picture-1/result/preview.html")
+    inside.locator("body").press("n")
+    page.wait_for_function("() => document.querySelector('#place').textContent === '3 of 3'")
+    assert page.is_disabled("#next")
+    page.go_back()
+    page.wait_for_function("() => !document.querySelector('#viewer').open")
+    assert address(page) == ""
+    assert page.evaluate("document.activeElement.closest('.card').id") == "card-picture-2"
+
+
+def test_all_jobs_leads_from_a_preview_to_its_card(home: Home, open_page: Open) -> None:
+    home.many(150)
+    page = open_page()
+    page.goto((home.root / "index.html").as_uri() + "#at=job-00020")
+    page.wait_for_function("() => document.activeElement.closest('.card')?.id === 'card-job-00020'")
+    assert page.evaluate("document.activeElement.getBoundingClientRect().bottom <= innerHeight")
+    assert address(page) == ""
+
+
+def test_the_waiting_list_folds_to_one_line_and_stays_folded(home: Home, open_page: Open) -> None:
+    home.tell(waiting=tuple(Waiting(path=f"{k}.jpg", reason=f"waiting for {k}.yaml") for k in range(9)), waiting_total=9)
+    page = open_page()
+    page.wait_for_selector("#waiting li")
+    tall = page.locator("#waiting").bounding_box()["height"]
+    page.click("#waiting .fold")
+    low = page.locator("#waiting").bounding_box()["height"]
+    assert low < 40 < tall
+    page.reload()
+    page.wait_for_selector("#waiting:not([hidden])")
+    assert page.locator("#waiting").bounding_box()["height"] == low
+    assert page.get_attribute("#waiting .fold", "aria-expanded") == "false"
+    assert "9" in page.text_content("#waiting-title")
+
+
+def test_failed_cards_keep_one_height_and_show_their_whole_text(home: Home, open_page: Open) -> None:
+    short = ErrorInfo(code="image_corrupt", message="It ends early.", hint="Drop it again.")
+    long = ErrorInfo(code="internal", message="This goes on. " * 40, hint=f"Then run {command('retry', 'ID')}")
+    home.ended("short", "failed", error=short)
+    home.ended("long", "failed", error=long)
+    home.tell()
+    page = open_page()
+    page.wait_for_selector(".card.failed")
+    heights = page.eval_on_selector_all(".card.failed .well", "nodes => nodes.map(node => node.getBoundingClientRect().height)")
+    assert len(heights) == 2
+    assert max(heights) - min(heights) < 1
+    page.locator("#card-long .well code").scroll_into_view_if_needed()
+    assert page.locator("#card-long .well code").is_visible()

@@ -30,10 +30,18 @@ def make(
         layer[: height * k // count] = 0
         layers.append(layer)
     disparity = np.broadcast_to(np.linspace(0, 1, height, dtype=np.float32)[:, None], (height, width)).copy()
-    told = tuple(PreviewLayer(f"{name} {k + 1}", (k / count, (k + 1) / count), 1 / count, k / (count - 1)) for k in range(count))
+    told = tuple(
+        PreviewLayer(
+            f"{name} {k + 1}", (k / count, (k + 1) / count), 1 / count, (k / (count - 1) - 1 / 3) * 0.03,
+            (0.0, k / count, 1.0, 1 - k / count),
+            f"Layer {k + 1}.png",
+        )
+        for k in range(count)
+    )  # fmt: skip
     thresholds = tuple(k / count for k in range(1, count))
-    page = PreviewPage(title, told, thresholds, 0.03, facts=((name, name),), links=((name, "layers.psd"),), note=name)
+    page = PreviewPage(title, told, thresholds, facts=((name, name),), links=((name, "layers.psd"),), note=name)
     preview.write(str(folder), photo, layers, disparity, page)
+    (folder / "page.html").write_bytes(preview.standalone(photo, layers, disparity, page))
     return folder / "preview.html"
 
 
@@ -95,6 +103,7 @@ def test_every_picture_loads_from_disk_and_nothing_complains(open_page: Open) ->
 
 def test_looking_from_the_right_moves_near_layers_left_and_further_than_far_ones(open_page: Open) -> None:
     page = open_page()
+    page.focus("#stage")
     for _ in range(4):
         page.keyboard.press("ArrowRight")
         page.keyboard.press("ArrowUp")
@@ -124,6 +133,7 @@ def test_layers_follow_the_pointer(open_page: Open) -> None:
 
 def test_no_border_of_a_layer_ever_comes_into_view(open_page: Open) -> None:
     page = open_page()
+    page.focus("#stage")
     for across, down in ((1, 1), (-1, -1)):
         for _ in range(9):
             page.keyboard.press("ArrowRight" if across > 0 else "ArrowLeft")
@@ -209,6 +219,7 @@ def test_number_keys_and_switches_turn_layers_off_and_on(open_page: Open) -> Non
 
 def test_before_and_after_is_wiped_by_hand_and_by_keyboard_in_register(open_page: Open) -> None:
     page = open_page()
+    page.focus("#stage")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("b")
     drawn(page)
@@ -340,3 +351,52 @@ def test_everything_is_reached_by_tab_with_a_name_and_a_ring(open_page: Open) ->
     assert all(names)
     assert len(set(names)) == len(names)
     assert {style for _, style in seen} == {"solid"}
+
+
+@pytest.mark.parametrize("view", ["b", "d"])
+def test_photo_and_layers_never_drift_apart_while_they_are_compared(open_page: Open, view: str) -> None:
+    page = open_page(clock=True, reduced_motion="no-preference")
+    page.clock.run_for(6000)
+    assert travel(page)[-1] != 0.0
+    page.keyboard.press(view)
+    page.clock.run_for(9000)
+    at_rest = travel(page)
+    assert at_rest == [0.0] * COUNT
+    page.mouse.move(300, 300)
+    page.clock.run_for(3000)
+    assert travel(page) == at_rest
+
+
+def test_arrow_keys_scroll_the_page_unless_the_picture_has_the_focus(open_page: Open) -> None:
+    page = open_page(viewport={"width": 390, "height": 500})
+    page.keyboard.press("ArrowDown")
+    page.wait_for_function("() => scrollY > 0")
+    assert set(travel(page)) == {0.0}
+    page.focus("#stage")
+    page.keyboard.press("ArrowDown")
+    drawn(page)
+    assert travel(page, 1)[-1] != 0.0
+
+
+def test_a_layer_s_small_picture_shows_its_visible_part_and_its_file_is_one_click_away(open_page: Open) -> None:
+    page = open_page()
+    # The nearest layer fills the lowest quarter of the picture.
+    frame, image = (page.locator(f"#layers li:first-child {each}").bounding_box() for each in (".thumb", ".thumb img"))
+    left, top = image["x"], image["y"] + image["height"] * 0.75
+    assert left >= frame["x"] - 0.5
+    assert top >= frame["y"] - 0.5
+    assert left + image["width"] <= frame["x"] + frame["width"] + 0.5
+    assert top + image["height"] * 0.25 <= frame["y"] + frame["height"] + 0.5
+    assert image["width"] > 0.9 * frame["width"]
+    assert page.get_by_role("link", name="Layer 4 as PNG").get_attribute("href") == "Layer%204.png"
+
+
+def test_the_page_in_one_file_shows_the_same_without_any_other_file(open_page: Open, garden: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "sent.html"
+    alone.write_bytes((garden.parent / "page.html").read_bytes())
+    page = open_page(alone)
+    page.wait_for_load_state("load")
+    widths = page.eval_on_selector_all("img", "nodes => nodes.map(node => node.naturalWidth)")
+    assert widths == [240] * (3 + 2 * COUNT)
+    assert page.locator("a:visible").count() == 0
+    assert open_page(garden).locator("a:visible").count() > COUNT

@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -36,7 +37,12 @@ KEPT_BY = {
     "leave the session": PROCESSES,
     "fork": PROCESSES,
     "start a program": PROCESSES,
+    "start the program of a video": PROCESSES,
 }
+#: The same for a worker that may start one program: only Landlock knows which.
+WITH_A_PROGRAM = KEPT_BY | {"start a program": FILES}
+#: Stands for ffmpeg.
+PROGRAM = os.path.realpath(shutil.which("cat") or "")
 #: Stands for the daemon of a plain user: without the rights of root, which alone would keep a worker away. It may be traced
 #: also where a kernel (Yama) lets only parents trace: prctl(2), PR_SET_PTRACER. Says where a byte of its memory is.
 DAEMON = """
@@ -56,14 +62,16 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox of 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
     """What a hostile worker could do with and without the sandbox, from its own reports."""
-    ways = {"open": (False, False), "started": (True, False), "forked": (True, True)}
+    ways = {"open": (False, False, None), "started": (True, False, None), "forked": (True, True, None)}
+    if FILES not in missing():
+        ways["video"] = (True, True, PROGRAM)
     return {
-        way: attack_results(tmp_path_factory.mktemp("siege"), sandboxed=sandboxed, forked=forked)
-        for way, (sandboxed, forked) in ways.items()
+        way: attack_results(tmp_path_factory.mktemp("siege"), sandboxed=sandboxed, forked=forked, program=program)
+        for way, (sandboxed, forked, program) in ways.items()
     }
 
 
-def attack_results(folder, *, sandboxed: bool, forked: bool) -> dict[str, str]:
+def attack_results(folder, *, sandboxed: bool, forked: bool, program: str | None) -> dict[str, str]:
     outbox, inbox, home = folder / "outbox", folder / "inbox", folder / "home" / ".ssh"
     for each in (outbox / "source", inbox, home):
         each.mkdir(parents=True)
@@ -85,6 +93,7 @@ def attack_results(folder, *, sandboxed: bool, forked: bool) -> dict[str, str]:
             "daemon": daemon.pid,
             "address": int(daemon.stdout.readline()),
             "segment": segment,
+            "program": PROGRAM,
             "tcp": tcp.getsockname()[1],
             "udp": udp.getsockname()[1],
         }
@@ -96,7 +105,7 @@ def attack_results(folder, *, sandboxed: bool, forked: bool) -> dict[str, str]:
             policy=policy,
             forked=forked,
         )
-        supervised.start(job=command(str(outbox)))
+        supervised.start(job=command(str(outbox)).model_copy(update={"ffmpeg": program}))
         outcome = supervised.end()
         ctypes.CDLL(None).shmctl(segment, 0, None)
         assert isinstance(outcome, Completed), outcome
@@ -113,6 +122,17 @@ def test_a_hostile_worker_is_refused(seen, name, way):
     if hole in missing():
         pytest.skip(f"this kernel cannot keep a worker from {hole}")
     assert seen[way][name] in ("EACCES", "EPERM")
+
+
+@pytest.mark.skipif(FILES in missing(), reason="this kernel cannot tell one program from another")
+def test_the_worker_of_a_video_may_start_its_program_and_nothing_else(seen):
+    came = seen["video"]
+    assert {name: came[name] for name in ("fork", "start the program of a video", *MAY)} == dict.fromkeys(
+        ("fork", "start the program of a video", *MAY), "done"
+    )
+    rest = [name for name in came if name not in (*MAY, "fork", "start the program of a video")]
+    kept = {name: came[name] for name in rest if WITH_A_PROGRAM.get(name, FILES) not in missing()}
+    assert set(kept.values()) <= {"EACCES", "EPERM"}, kept
 
 
 @pytest.mark.parametrize("way", ["started", "forked"])

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from pictures import SAMPLES
 
+from daemon.contract.commands import has_marks
 from pipeline.depth import cues
 
 SCENES = ("icl_livingroom_b1", "icl_livingroom_b3", "icl_livingroom_b5", "tum_desk")
@@ -28,6 +29,8 @@ def test_the_guess_has_the_pictures_proportions_and_says_it_is_one(size):
     assert abs(columns - min(size[1] * rows / size[0], 1024)) <= 1
     assert (reading.provenance.source, reading.provenance.model) == ("heuristic", None)
     assert "multiplane models fetch some-model" in reading.warnings[0]
+    assert reading.warnings[0].startswith(reading.note)
+    assert not has_marks(reading.note)  # the preview page may be sent to somebody for whom no command of ours works
 
 
 @pytest.mark.skipif(not (SAMPLES / "tum_desk_depth.png").exists(), reason=f"no pictures with true depth in {SAMPLES}")

@@ -1,4 +1,4 @@
-"""The depth that phones store in JPEG, in each carrier: the numbers that another reader finds, near is bright, and upright."""
+"""The depth that phones store, in each carrier: the numbers that another reader finds, near is bright, and upright."""
 
 import io
 import os
@@ -14,8 +14,8 @@ from daemon.errors import DepthUnreadable, JobError
 from pipeline.depth import photo
 from pipeline.image import decode, jpeg
 from pipeline.image.auxiliary import beside
-from tests import phone_files
-from tests.phone_files import slope
+from tests.carriers import heic_files, phone_files
+from tests.carriers.phone_files import slope
 from tests.unit.pictures import landscape, stored
 
 LIMITS = Limits(max_bytes=10**7, max_pixels=10**6)
@@ -45,6 +45,10 @@ CARRIERS = {
     ),
     "GDepth": lambda rgb, depth, turn: phone_files.gdepth(rgb, 255 - depth, 0.4, 2.0, orientation=turn),
     "Dynamic Depth": lambda rgb, depth, turn: phone_files.dynamic_depth(rgb, 255 - depth, 0.4, 2.0, orientation=turn),
+    "iPhone, distance": lambda rgb, depth, turn: phone_files.iphone(
+        rgb, phone_files.apple("depth", 255 - depth, 0.4, 2.0), orientation=turn
+    ),
+    "HEIC": lambda rgb, depth, turn: heic_files.portrait(rgb, depth, 0.5, 2.5, heic_files.TURNS[turn]),
 }
 
 

@@ -12,7 +12,7 @@ from pipeline.depth import photo
 from pipeline.image import decode, heif
 from pipeline.image.auxiliary import beside
 from pipeline.image.auxiliary.pictures import DepthImage
-from tests import phone_files
+from tests.carriers import phone_files
 
 LIMITS = Limits(max_bytes=10**8, max_pixels=10**8)
 PUG = SAMPLES / "iphone_pug_original.heic"
@@ -61,9 +61,9 @@ def test_without_usable_bounds_the_order_counts_and_a_warning_says_so(about):
 
 def test_distances_for_a_prompt_end_where_a_phones_lidar_does():
     disparity = np.array([[-1.0, 0.0, 0.125, 0.5, 2.0]])
-    prompt = photo.Stored(disparity, "disparity", ()).distance()
+    prompt = photo.Stored(disparity, "disparity", (), in_metres=True).distance()
     assert (prompt.dtype, prompt.tolist()) == (np.float32, [[8.0, 8.0, 8.0, 2.0, 0.5]])
-    assert (photo.Stored(np.zeros((2, 2)), "disparity", ()).distance() == 1.0).all()
+    assert (photo.Stored(np.zeros((2, 2)), "disparity", (), in_metres=True).distance() == 1.0).all()
 
 
 def test_photos_of_other_formats_hold_none(tmp_path):

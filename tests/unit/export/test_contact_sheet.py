@@ -14,8 +14,11 @@ RED, BLUE = (220, 30, 40), (30, 60, 210)
 
 
 def page(count: int, title: str = "A garden") -> PreviewPage:
-    layers = tuple(PreviewLayer(f"Layer {k + 1}", (k / count, (k + 1) / count), 1 / count, k / (count - 1)) for k in range(count))
-    return PreviewPage(title, layers, tuple(k / count for k in range(1, count)), 0.03)
+    layers = tuple(
+        PreviewLayer(f"Layer {k + 1}", (k / count, (k + 1) / count), 1 / count, (k / (count - 1) - 1 / 3) * 0.03)
+        for k in range(count)
+    )
+    return PreviewPage(title, layers, tuple(k / count for k in range(1, count)))
 
 
 def sheet(width: int, height: int, count: int, title: str = "A garden", icc: bytes | None = None) -> bytes:

@@ -6,6 +6,8 @@ import pytest
 
 from daemon.contract.manifest import Depth, Manifest, Recomposition, Split
 from pipeline.export import manifest
+from pipeline.export.camera import camera_before
+from pipeline.layers.distances import Distances
 
 
 def test_layers_are_named_back_to_front_and_each_once() -> None:
@@ -28,11 +30,14 @@ def test_a_stack_of_one_is_refused() -> None:
 
 
 def example() -> Manifest:
-    layers = manifest.describe_layers([(0.0, 1 / 3), (1 / 3, 1.0)], [0.75, 0.25], [(0, 0, 8, 6), None], ["a" * 64, "b" * 64])
+    ranges = [(0.0, 1 / 3), (1 / 3, 1.0)]
+    camera = camera_before((8, 6), (0.0, 0.03), ranges, (True, True), Distances(0.1, 0.7, in_metres=True))
+    layers = manifest.describe_layers(ranges, [0.75, 0.25], [(0, 0, 8, 6), None], ["a" * 64, "b" * 64], camera.planes)
     return Manifest(
         width=8,
         height=6,
         layers=layers,
+        camera=manifest.describe_camera(camera),
         split=Split(method="natural", thresholds=(1 / 3,)),
         depth=Depth(source="file", polarity="disparity"),
         recomposition=Recomposition(max_error=1, raised_alpha=0),
@@ -58,11 +63,13 @@ def test_depths_are_rounded_and_an_empty_layer_has_no_box() -> None:
     assert far.depth_range == (0.0, 0.333333)
     assert near.bbox is None
     assert [layer.index for layer in (far, near)] == [1, 2]
+    assert (far.distance, near.distance) == (5.0, 2.0)
+    assert (far.travel, near.travel) == (-0.01, 0.02)
 
 
 def test_uneven_descriptions_are_refused() -> None:
     with pytest.raises(ValueError, match="argument"):
-        manifest.describe_layers([(0.0, 1.0)], [0.5, 0.5], [None, None], ["a", "b"])
+        manifest.describe_layers([(0.0, 1.0)], [0.5, 0.5], [None, None], ["a", "b"], [])
 
 
 def test_versions_name_the_product_and_the_packages_in_order() -> None:

@@ -54,6 +54,26 @@ def test_what_is_done_counts_although_an_earlier_file_takes_longer(tmp_path):
     assert [output.path for output in outputs] == ["result/slow", "result/quick"], "in the order of the tasks"
 
 
+def test_a_file_in_the_making_is_given_up_when_another_failed(tmp_path):
+    begun, ended = threading.Event(), threading.Event()
+
+    def fails(_folder, _progress):
+        assert begun.wait(20)
+        raise OSError("the disk is full")
+
+    def endless(_folder, progress):
+        begun.set()
+        try:
+            while True:
+                progress(0.5)
+        finally:
+            ended.set()
+
+    with pytest.raises(OSError, match="full"):
+        write(tmp_path, [Task(1.0, fails), Task(1.0, endless)], threads=2, progress=lambda _: None)
+    assert ended.is_set()
+
+
 def test_a_file_that_is_begun_anew_takes_nothing_back(tmp_path):
     def begun_anew(_folder, progress):
         for share in (0.5, 0.75, 0.25, 0.5, 1.0):

@@ -45,7 +45,10 @@ def read(tmp_path):
         (b"\0\0\0\x20ftypisom\0\0\0\0isomiso2avc1mp41" + bytes(50), "video"),
         (b"\0\0\0\x18ftypcrx \0\0\0\0crx isom" + bytes(50), "camera raw"),
         (b"\0\x05\x16\x07\0\x02\0\0" + bytes(50), "AppleDouble"),
-        (bytes(200), "isn't a readable picture (JPEG, PNG, WebP, TIFF, HEIC, AVIF, PSD, BMP or GIF)"),
+        (
+            bytes(200),
+            "is not a picture of a known kind. Pictures can be JPEG, PNG, WebP, TIFF, HEIC, AVIF, JPEG XL, PSD, BMP or GIF.",
+        ),
     ],
 )
 def test_what_is_no_picture_of_the_list_is_named(read, data, what):

@@ -77,7 +77,6 @@ def test_kinds_of_jpeg_that_are_not_read_are_named(read, marker, bits, said):
 @pytest.mark.parametrize(
     ("head", "said"),
     [
-        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL picture, which is not read"),
         (b"\xff\x4f\xff\x51\0\0", "JPEG 2000 picture, which is not read"),
         (b"gimp xcf v011\0", "GIMP document, which is not read"),
         (b"%!PS-Adobe-3.0 EPSF\0", "PostScript drawing, which is not read"),

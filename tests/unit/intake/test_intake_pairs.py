@@ -81,11 +81,23 @@ def test_a_phones_companions_are_left_alone_and_make_nothing_ambiguous(companion
 
 def test_a_camera_raw_waits_with_advice_and_makes_nothing_ambiguous():
     scene = Scene()
-    for name in ("a.nef", "a.jpg", "a.yaml", "b.CR3", "b.yaml"):
+    for name in ("a.nef", "a.jpg", "a.yaml", "b.CR3"):
         scene.put(name)
     assert scene.settle() == [b"a.jpg"]
-    for name in ("a.nef", "b.CR3", "b.yaml"):
-        assert "export it as TIFF or HEIC" in scene.reason(name)
+    for name in ("a.nef", "b.CR3"):
+        assert f"taken only with a YAML file of its own, {name}.yaml; better export it as TIFF or HEIC" in scene.reason(name)
+
+
+@pytest.mark.parametrize("sidecar", ["b.yaml", "b.CR3.yaml"])
+def test_a_camera_raw_with_a_sidecar_of_its_own_is_taken(sidecar):
+    assert pair_of(b"b.CR3", sidecar.encode()) == (b"b.CR3", sidecar.encode())
+
+
+def test_a_camera_raw_is_taken_beside_its_jpeg_only_if_a_full_name_asks_for_it():
+    scene = Scene()
+    for name in ("a.nef", "a.jpg", "a.yaml", "a.nef.yaml"):
+        scene.put(name)
+    assert sorted(scene.settle()) == [b"a.jpg", b"a.nef"]
 
 
 @pytest.mark.parametrize(

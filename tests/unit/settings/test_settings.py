@@ -107,7 +107,7 @@ def test_a_variable_is_written_as_in_the_file(tmp_path, name, value, found):
         ("QUEUE__MAX_PENDIN", "1", 'there is no setting of this name; did you mean "MULTIPLANE_QUEUE__MAX_PENDING"?'),
         ("QUEUE", "{max_pending: 1}", "there is no setting of this name"),
         ("NONSENSE", "1", "there is no setting of this name"),
-        ("DEFAULTS__ID", "x", 'there is no setting of this name; did you mean "MULTIPLANE_DEFAULTS__SEED"?'),
+        ("DEFAULTS__ID", "x", 'there is no setting of this name; did you mean "MULTIPLANE_DEFAULTS__SIZE"?'),
         ("QUEUE__MAX_PENDING", "0", 'queue.max_pending must be a whole number from 1 to 1000000, not "0"'),
         ("QUEUE__MAX_PENDING", "", "queue.max_pending must be a whole number from 1 to 1000000, not nothing"),
         ("QUEUE__MAX_PENDING", "many", 'queue.max_pending must be a whole number from 1 to 1000000, not "many"'),

@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 from daemon import sidecar
+from daemon.contract import registry
 from daemon.contract.commands import unmarked
 from daemon.contract.spec import JobSpec
 from daemon.errors import SpecInvalid, SpecUnreadable
 from daemon.sidecar import fields
+from daemon.sidecar.problems import choice
 
+FORMATS = choice([each.word for each in registry.FORMATS])
 DEFAULTS = JobSpec().model_dump(exclude={"id", "images"})
 
 
@@ -140,8 +143,17 @@ def test_scalars_follow_the_core_rules_and_the_field(text, field, meaning):
         ("seed: 1:30", 'line 1: seed must be a whole number from 0 to 9223372036854775807, not "1:30"'),
         ("seed: -1", "line 1: seed must be a whole number from 0 to 9223372036854775807, not -1"),
         ("timeout_seconds: 0", "line 1: timeout_seconds must be a number of seconds above 0, not 0"),
-        ("formats: psd", 'line 1: formats must be a list of formats (psd) such as [psd], or [] for none, not "psd"'),
-        ("formats: [pds]", 'line 1: formats must be a list of formats (psd) such as [psd], or [] for none; did you mean "psd"?'),
+        ("formats: psd", f'line 1: formats must be a list of formats ({FORMATS}) such as [psd], or [] for none, not "psd"'),
+        (
+            "formats: [pds]",
+            f'line 1: formats must be a list of formats ({FORMATS}) such as [psd], or [] for none; did you mean "psd"?',
+        ),
+        ("motion: swing", 'line 1: motion must be sway, orbit, push-in, pan or tilt, not "swing"'),
+        ("motion: push_in", 'line 1: motion must be sway, orbit, push-in, pan or tilt, not "push_in"; did you mean "push-in"?'),
+        ("seconds: 61", "line 1: seconds must be a number of seconds from 1 to 60, not 61"),
+        ("fps: 24.5", "line 1: fps must be a whole number from 5 to 60, not 24.5"),
+        ("amount: 0", "line 1: amount must be a number above 0 to 1, not 0"),
+        ("size: 4k", 'line 1: size must be a whole number of pixels from 160 to 3840, not "4k"'),
         (
             "split: eqal",
             "line 1: split must be natural, equal, quantile or a list of num_layers − 1 numbers between 0 and 1 such as "
@@ -304,6 +316,12 @@ def test_a_painterly_field_on_a_photo_is_worth_a_warning():
     assert sidecar.without_effect(JobSpec(), None, parse("num_layers: 3")) == ()
     assert "seed has no effect" in sidecar.without_effect(JobSpec(seed=7), None, parse("seed: 7"))[0]
     assert sidecar.without_effect(JobSpec(seed=7, fill="model"), None, parse("seed: 7\nfill: model")) == ()
+    (warning,) = sidecar.without_effect(JobSpec(), None, parse("motion: pan\nfps: 25"))
+    assert unmarked(warning) == (
+        "photo.jpg.yaml, line 1: motion, fps has no effect without a format that moves, such as `formats: [video]`"
+    )
+    assert sidecar.without_effect(JobSpec(formats=("webp",)), None, parse("motion: pan")) == ()
+    assert sidecar.without_effect(JobSpec(formats=("stereo",)), None, parse("amount: 0.5")) == ()
 
 
 @pytest.mark.parametrize("field", ["matting", "fill"])
@@ -317,7 +335,8 @@ def test_the_effective_spec_reads_like_a_sidecar_and_repeats_no_id():
     text = sidecar.render(JobSpec(split=(0.1, 0.2, 0.5), style="no", id="a", images=("*",))).decode()
     assert text.splitlines()[1:] == [
         "mode: photo-realistic", "num_layers: 4", "style: 'no'", "strength: 0.5", "seed: 42", "depth: auto",
-        "depth_kind: disparity", "depth_quality: fast", "formats: [psd]", "split: [0.1, 0.2, 0.5]",
+        "depth_kind: disparity", "depth_quality: fast", "formats: [psd]", "motion: sway", "seconds: 6", "fps: 30",
+        "amount: 1", "size: 1920", "mesh: flat", "split: [0.1, 0.2, 0.5]",
         "matting: auto", "fill: auto", "priority: 0", "timeout_seconds: 600",
     ]  # fmt: skip
 

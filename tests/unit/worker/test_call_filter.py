@@ -13,12 +13,12 @@ LIMITS = {"x86_64": {142, 144, 203, 302, 314}, "aarch64": {118, 119, 122, 261, 2
 SIGNALS = {"x86_64": {62, 129, 200, 234, 297}, "aarch64": {129, 130, 131, 138, 240}}
 
 
-def answered(machine: str, number: int, *arguments: int, audit: int | None = None) -> int:
+def answered(machine: str, number: int, *arguments: int, audit: int | None = None, processes: bool = False) -> int:
     """What the kernel would make of a call: the steps of seccomp(2)'s classic BPF over its seccomp_data."""
     data = {0: number, 4: audit or {"x86_64": X86_64, "aarch64": AARCH64}[machine]}
     for place, argument in enumerate((*arguments, 0, 0, 0)[:3]):
         data |= {16 + 8 * place: argument & 0xFFFFFFFF, 20 + 8 * place: argument >> 32}
-    steps, place, held = call_filter(machine, OWN), 0, 0
+    steps, place, held = call_filter(machine, OWN, processes=processes), 0, 0
     while True:
         code, if_true, if_false, operand = steps[place]
         place += 1
@@ -110,9 +110,23 @@ def test_a_descriptor_signals_nobody_and_holds_nobody_up(machine, fcntl, ioctl):
     assert {answered(machine, ioctl, 3, asked) for asked in (0x8901, 0x8902)} == {REFUSED}
 
 
+@pytest.mark.parametrize(("machine", "clone", "leaving"), [("x86_64", 56, (109, 112, 272)), ("aarch64", 220, (154, 157, 97))])
+def test_a_worker_that_may_start_a_program_gets_no_namespace_and_leaves_no_group(machine, clone, leaving):
+    new_user, new_net, of_its_parent, of_vfork = 0x10000000, 0x40000000, 0x8000, 0x4100
+    assert {answered(machine, clone, flags, processes=True) for flags in (PROCESS, THREAD, PROCESS | of_vfork)} == {ALLOWED}
+    assert {answered(machine, clone, PROCESS | flag, processes=True) for flag in (new_user, new_net, of_its_parent)} == {REFUSED}
+    assert {answered(machine, number, processes=True) for number in leaving} == {REFUSED}
+    if machine == "x86_64":
+        fork, vfork = 57, 58
+        assert [answered(machine, number, processes=may) for number in (fork, vfork) for may in (True, False)] == [
+            ALLOWED, REFUSED, ALLOWED, REFUSED,
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("processes", [False, True])
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-def test_every_jump_stays_inside_and_every_way_ends(machine):
-    steps = call_filter(machine, OWN)
+def test_every_jump_stays_inside_and_every_way_ends(machine, processes):
+    steps = call_filter(machine, OWN, processes=processes)
     for place, (code, if_true, if_false, _operand) in enumerate(steps):
         if code & 0x07 == 0x05:
             assert place + 1 + max(if_true, if_false) < len(steps)

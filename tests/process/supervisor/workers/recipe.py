@@ -216,6 +216,7 @@ def attacks(targets):
         "leave the session": os.setsid,
         "fork": fork,
         "start a program": lambda: subprocess.run(["true"], check=True),
+        "start the program of a video": lambda: subprocess.run([targets["program"]], stdin=subprocess.DEVNULL, check=True),
         "become a program": lambda: os.execv("/bin/true", ["true"]),
         "read its source": lambda: open(photo, "rb").close(),
         "see that a device is there": lambda: os.stat("/dev/ptmx"),

@@ -43,8 +43,11 @@ def extended_xmp(data, guid=b"0123456789ABCDEF0123456789ABCDEF", part=65_000):
     return [segment(0xE1, head + struct.pack(">II", len(data), at) + data[at : at + part]) for at in starts]
 
 
-def multi_picture(first, others, order=">"):
-    """A multi-picture file (CIPA DC-007): the first picture gets the index, the others follow it."""
+def multi_picture(first, others, order=">", kinds=(0x030000, 0)):
+    """A multi-picture file (CIPA DC-007): the first picture gets the index, the others follow it.
+
+    `kinds`: the types of the first picture and of the others.
+    """
     count = 1 + len(others)
     mark = b"MM\0*" if order == ">" else b"II*\0"
     directory = struct.pack(order + "IH", 8, 3)
@@ -55,9 +58,9 @@ def multi_picture(first, others, order=">"):
     size = len(b"MPF\0") + 4 + len(directory) + 16 * count
     whole = len(first) + size + 4
     base = 2 + 4 + len(b"MPF\0")  # the index is the first segment
-    entries, at = struct.pack(order + "IIIHH", 0x030000, whole, 0, 0, 0), whole
+    entries, at = struct.pack(order + "IIIHH", kinds[0], whole, 0, 0, 0), whole
     for other in others:
-        entries += struct.pack(order + "IIIHH", 0, len(other), at - base, 0, 0)
+        entries += struct.pack(order + "IIIHH", kinds[1], len(other), at - base, 0, 0)
         at += len(other)
     return with_segments(first, segment(0xE2, b"MPF\0" + mark + directory + entries)) + b"".join(others)
 
@@ -72,6 +75,20 @@ def apple(kind, samples, low=None, high=None, subtype=None, **options):
 def iphone(rgb, *others, orientation=1, order=">"):
     """An iPhone's portrait as JPEG."""
     return multi_picture(encoded(rgb, "JPEG", quality=95, exif=exif(orientation)), others, order)
+
+
+def stereo_mpo(left, right, *, orientation=1, quality=92, kind=0x020002):
+    """A stereo camera's picture (MPO): two views, which the index calls a disparity pair."""
+    first = encoded(left, "JPEG", quality=quality, exif=exif(orientation))
+    return multi_picture(first, [encoded(right, "JPEG", quality=quality)], kinds=(kind, kind))
+
+
+def stereo_jpeg(left, right, *, flags=4, layout=2, descriptor=True, quality=92):
+    """Two views in one JPEG, with a JPS descriptor. Flag 4: the left view is on the left."""
+    views = [left, right] if flags & 4 else [right, left]
+    data = encoded(np.concatenate(views, axis=1), "JPEG", quality=quality)
+    about = b"_JPSJPS_" + struct.pack(">HBBBB", 4, 0, flags, layout, 1) + struct.pack(">H", 0)
+    return with_segments(data, segment(0xE3, about)) if descriptor else data
 
 
 def gdepth(rgb, samples, near, far, form="RangeInverse", orientation=1, part=65_000, extended=True):

@@ -1,0 +1,26 @@
+"""Every kind of file that Finder shows and this program refuses is named, with what to do; none is called damaged."""
+
+import pytest
+
+from tests.carriers import refused
+
+
+@pytest.mark.parametrize("kind", refused.KINDS)
+def test_a_refused_kind_is_named_with_what_to_do(kind):
+    name, data = refused.KINDS[kind]
+    error = refused.told(name, data)
+    assert error.code == "image_type", error.message
+    assert error.message.startswith(f"{name} ")
+    assert error.message.endswith(".")
+    assert "damaged" not in error.message
+    assert " a A" not in error.message
+    assert " a O" not in error.message
+    hint = error.info().hint
+    assert hint.endswith(".")
+    assert any(word in hint for word in ("drop", "Drop"))
+
+
+def test_the_table_has_a_line_for_every_kind():
+    lines = refused.table().splitlines()
+    assert len(lines) == len(refused.KINDS) + 2
+    assert all(line.count("|") == 5 for line in lines)
