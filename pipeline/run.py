@@ -26,8 +26,8 @@ from pipeline.depth.depth_map import DepthMap
 from pipeline.export.format import Pictures
 from pipeline.export.manifest import describe_camera, describe_layers, encode, versions
 from pipeline.export.moving.motion import Motion
-from pipeline.export.result import check_formats, packages_of, remarks_of, write_pictures
-from pipeline.image import decode
+from pipeline.export.result import check_formats, packages_of, programs_of, remarks_of, write_pictures
+from pipeline.image import decode, lens
 from pipeline.image.auxiliary import beside
 from pipeline.image.source_file import digest
 from pipeline.layers.layering import Layers, layer_picture
@@ -253,8 +253,10 @@ def _export(
         source.in_words,
         depth_map.note,
         distances=depth_map.distances,
+        focal_35mm=lens.focal_35mm(os.path.join(os.fsencode(command.source), to_bytes(command.image)), photo.format),
         motion=Motion.of(command.spec),
         ffmpeg=command.ffmpeg,
+        mesh=command.spec.mesh,
     )
     if painted is not None and command.spec.strength > 0.0:
         from pipeline import painterly
@@ -287,7 +289,7 @@ def _export(
         colour_profile=photo.profile,
         source_bits=photo.bits,
         threads=command.threads,
-        versions=versions(*_packages(source.packages, painted, networks, command)),
+        versions=versions(*_packages(source.packages, painted, networks, command)) | programs_of(command.spec.formats, pictures),
     )
     data = encode(manifest)
     (folder / MANIFEST_NAME).write_bytes(data)

@@ -64,8 +64,8 @@ FORMATS = (
     OutputFormat("after-effects", "pipeline.export.scenes.after_effects", label="After Effects"),
     OutputFormat("blender", "pipeline.export.scenes.blender", label="Blender"),
     OutputFormat("stereo", "pipeline.export.moving.stereo", label="Stereo"),
-    OutputFormat("ora", "pipeline.export.scenes.open_raster", label="OpenRaster"),
     OutputFormat("page", "pipeline.export.page", label="Page"),
+    OutputFormat("ora", "pipeline.export.scenes.open_raster", label="OpenRaster"),
 )
 
 #: `depth: auto` uses the first of these that has depth for the picture.

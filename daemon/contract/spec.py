@@ -13,6 +13,7 @@ Mode = Literal["photo-realistic", "painterly"]
 DepthKind = Literal["disparity", "distance"]
 DepthQuality = Literal["fast", "best"]
 Choice = Literal["auto", "model"]
+MeshKind = Literal["flat", "relief"]
 SplitMethod = Literal["natural", "equal", "quantile"]
 MotionName = Literal["sway", "orbit", "push-in", "pan", "tilt"]
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ class JobSpec(BaseModel):
     )
     size: int = Field(
         1920, ge=160, le=3840, strict=True, description="formats that move: longer side of the frames in pixels, at most"
+    )
+    mesh: MeshKind = Field(
+        "flat", description="glb and usdz: what layers are drawn on: flat (planes) or relief (gently shaped by their depth)"
     )
     split: SplitMethod | tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = Field(
         "natural",

@@ -35,6 +35,7 @@ from daemon.errors import Refusal
 from daemon.fs import FileSystem
 from daemon.journal.lock import is_running
 from daemon.outbox import Health
+from daemon.platform.encoder import find_ffmpeg
 from daemon.platform.mounts import mount_of
 from daemon.platform.packages import unwritable
 from daemon.platform.sandbox import missing
@@ -91,6 +92,7 @@ def gather(settings: Settings, fs: FileSystem) -> Facts:
             service=_service(fs, manager()),
             not_prevented=missing(),
             unwritable=unwritable(),
+            h264=sys.platform == "darwin" or find_ffmpeg(settings.worker.ffmpeg) is not None,
             settings={
                 "digest": settings.digest,
                 "device": settings.worker.device,

@@ -8,7 +8,7 @@ from typing import cast
 
 from daemon.clock import local
 from daemon.contract.commands import as_code, command
-from daemon.doctor.judging_machine import device, formats, sandbox, weights
+from daemon.doctor.judging_machine import device, formats, sandbox, videos, weights
 from daemon.doctor.model import Facts, Finding, Folder, JournalFacts
 from daemon.journal.journal import RESERVE_BYTES
 from daemon.journal.segment import NEWER_HINT
@@ -45,6 +45,7 @@ def judge(facts: Facts) -> tuple[Finding, ...]:
         *_settings(facts),
         Finding(area="program", grade="ok", sentence=f"Python {facts.python}."),
         *formats(facts),
+        *videos(facts),
         *_folders(facts),
         *_permissions(facts),
         *_space(facts),

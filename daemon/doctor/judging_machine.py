@@ -17,6 +17,14 @@ def formats(facts: Facts) -> Iterator[Finding]:
         yield Finding(area="program", grade="note", sentence=sentence, hint=hint)
 
 
+def videos(facts: Facts) -> Iterator[Finding]:
+    """Yield the finding about the encoder of videos."""
+    if not facts.h264:
+        sentence = "Videos are written as VP9, which not every program plays, because no ffmpeg was found that could write H.264."
+        hint = "If you want H.264, install ffmpeg, or name one in the settings (worker.ffmpeg). Then restart the daemon."
+        yield Finding(area="program", grade="note", sentence=sentence, hint=hint)
+
+
 def weights(facts: Facts) -> Iterator[Finding]:
     """Yield the findings about the models and their weights."""
     if facts.models.failure or not isinstance(facts.models.value, list):

@@ -195,6 +195,7 @@ class Facts:
         verified: the answer of `models verify --json`.
         devices: which devices can run models.
         not_prevented: what the sandbox cannot keep workers from on this system, as ends of a sentence.
+        h264: whether videos can be H.264.
         unwritable: formats that cannot be written because a package is missing.
         settings: the settings that the checks need, by name.
     """
@@ -211,5 +212,6 @@ class Facts:
     verified: Answer
     devices: Answer
     not_prevented: tuple[str, ...] = ()
+    h264: bool = True
     unwritable: tuple[OutputFormat, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)

@@ -13,7 +13,18 @@ from typing import Literal, get_args
 
 from annotated_types import Ge, Gt, Le
 
-from daemon.contract.spec import Choice, DepthChoice, DepthKind, DepthQuality, Format, JobSpec, Mode, MotionName, SplitMethod
+from daemon.contract.spec import (
+    Choice,
+    DepthChoice,
+    DepthKind,
+    DepthQuality,
+    Format,
+    JobSpec,
+    MeshKind,
+    Mode,
+    MotionName,
+    SplitMethod,
+)
 from daemon.sidecar.problems import choice, did_you_mean, quoted
 from daemon.sidecar.yaml_subset import Entries, Items, Node, Scalar
 
@@ -88,6 +99,7 @@ FIELDS: dict[str, Field] = {
     "fps": Field("whole number", f"a whole number {_range('fps')}"),
     "amount": Field("number", f"a number {_range('amount')}"),
     "size": Field("whole number", f"a whole number of pixels {_range('size')}"),
+    "mesh": _one_of(MeshKind),
     "split": Field(
         "split",
         f"{', '.join(get_args(SplitMethod))} or a list of num_layers − 1 numbers between 0 and 1 such as [0.3, 0.6]",

@@ -16,6 +16,7 @@ JobKind = Literal["pair", "preset", "batch"]
 _PAINTERLY_ONLY = ("style", "strength", "seed")
 _MOVING_ONLY = ("motion", "seconds", "fps", "amount", "size")
 _MOVING = frozenset({"video", "webp"})
+_SCENES = frozenset({"glb", "usdz"})
 
 
 def resolve(
@@ -76,6 +77,8 @@ def without_effect(spec: JobSpec, preset: Sidecar | None, own: Sidecar | None) -
     if not _MOVING.intersection(spec.formats):
         needed = [name for name in _MOVING_ONLY if not (name == "amount" and "stereo" in spec.formats)]
         idle.append((needed, f"has no effect without a format that moves, such as {as_code('formats: [video]')}"))
+    if not _SCENES.intersection(spec.formats):
+        idle.append((["mesh"], f"has no effect without a 3-D scene, such as {as_code('formats: [glb]')}"))
     warnings = []
     for needed, sentence in idle:
         given = [name for name in needed if any(name in layer.fields for layer in layers)]

@@ -24,9 +24,9 @@ class DepthMap:
         warnings: sentences for people.
         cuts: disparities that lie between things which the source knows to be separate, the most important first. The natural
             split cuts only there, so that no thing is cut in two. If there are none, the split finds its own cuts.
+        distances: what the values mean in space; None if the source only knows what is nearer than what.
         note: a sentence for the top of the preview page; None for none. It has no command in it: the page may be sent to people
             on whose machines the command would not work.
-        distances: what the values mean in space; None if the source only knows what is nearer than what.
     """
 
     values: Disparity
@@ -34,8 +34,8 @@ class DepthMap:
     provenance: Depth
     warnings: tuple[str, ...] = ()
     cuts: tuple[float, ...] = ()
-    note: str | None = None
     distances: Distances | None = None
+    note: str | None = None
 
 
 def normalised(raw: NDArray[Any], valid: Mask, *, outliers: float = 0.0) -> Disparity:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from daemon.contract.manifest import Depth
 from daemon.contract.registry import FORMATS
+from daemon.contract.spec import MeshKind
 from pipeline.export.camera import Camera, camera_before
 from pipeline.export.moving.motion import DEFAULT, Motion
 from pipeline.image.decode import Photo
@@ -33,8 +34,10 @@ class Pictures:
         painted_from: the photo's colours, uint8 (H, W, 3), if `photo` is a painting of it; None otherwise.
         painter: what painted it, in words; None if `photo` is not a painting.
         distances: what the layers' disparities mean in space; None if the depth source does not know.
+        focal_35mm: the focal length of the photo's lens on 35-mm film, in millimetres; None if the photo does not say.
         motion: how the picture moves, in formats that move.
         ffmpeg: the path of an ffmpeg that this process may start; None if there is none.
+        mesh: what layers are drawn on in 3-D scenes: flat planes, or a relief of their depth.
     """
 
     title: str
@@ -46,8 +49,10 @@ class Pictures:
     painted_from: NDArray[np.uint8] | None = None
     painter: str | None = None
     distances: Distances | None = None
+    focal_35mm: float | None = None
     motion: Motion = DEFAULT
     ffmpeg: str | None = None
+    mesh: MeshKind = "flat"
 
     @property
     def camera(self) -> Camera:
@@ -55,7 +60,7 @@ class Pictures:
         layers = self.layers
         height, width = layers.labels.shape
         filled = [box is not None for box in layers.bboxes]
-        return camera_before((width, height), shifts(layers), layers.depth_ranges, filled, self.distances)
+        return camera_before((width, height), shifts(layers), layers.depth_ranges, filled, self.distances, self.focal_35mm)
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class Format:
         write: writes new files into the result folder and returns their names; the file that the preview page links to comes
             first. It calls its last argument with the fraction that is done, 0 to 1. The same pictures give the same bytes.
         packages: the installed packages that the format uses besides numpy, OpenCV and Pillow, for the manifest.
+        programs: returns the versions, by name, of the programs besides those packages that write the format.
         remarks: returns warnings for the job's status, about how this machine writes the format.
     """
 
@@ -77,6 +83,7 @@ class Format:
     file: Callable[[Pictures], str | None]
     write: Callable[[Path, Pictures, Progress], Sequence[str]]
     packages: tuple[str, ...] = ()
+    programs: Callable[[Pictures], dict[str, str]] = lambda _: {}
     remarks: Callable[[Pictures], tuple[str, ...]] = lambda _: ()
 
 

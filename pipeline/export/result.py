@@ -108,6 +108,11 @@ def packages_of(formats: Sequence[str]) -> set[str]:
     return {package for word in formats for package in _FORMATS[word].packages}
 
 
+def programs_of(formats: Sequence[str], pictures: Pictures) -> dict[str, str]:
+    """The versions of the programs besides packages that write these formats."""
+    return {name: version for word in formats for name, version in _FORMATS[word].programs(pictures).items()}
+
+
 def remarks_of(formats: Sequence[str], pictures: Pictures) -> tuple[str, ...]:
     """Warnings about how this machine writes these formats."""
     return tuple(remark for word in formats for remark in _FORMATS[word].remarks(pictures))

@@ -57,6 +57,7 @@ def submit(
     fps: Annotated[int | None, typer.Option(help="For formats that move: frames per second.")] = None,
     amount: Annotated[float | None, typer.Option(help="For formats that move: how far, above 0 to 1.")] = None,
     size: Annotated[int | None, typer.Option(help="For formats that move: longer side in pixels, at most.")] = None,
+    mesh: Annotated[str | None, typer.Option(help="For glb and usdz: flat planes, or relief, shaped by their depth.")] = None,
     split: Annotated[str | None, typer.Option(help="Where to cut the depth: natural, equal or quantile.")] = None,
     matting: Annotated[str | None, typer.Option(help="How borders get soft: auto, or model (a matting model).")] = None,
     fill: Annotated[str | None, typer.Option(help="How hidden parts are filled: auto, or model (paints large ones).")] = None,
@@ -79,7 +80,7 @@ def submit(
     given: dict[str, object] = {
         "mode": mode, "num_layers": num_layers, "style": style, "strength": strength, "seed": seed, "depth": depth,
         "depth_kind": depth_kind, "depth_quality": depth_quality, "motion": motion, "seconds": seconds,
-        "fps": fps, "amount": amount, "size": size, "split": split, "matting": matting, "fill": fill,
+        "fps": fps, "amount": amount, "size": size, "mesh": mesh, "split": split, "matting": matting, "fill": fill,
         "priority": priority, "timeout_seconds": timeout_seconds,
     }  # fmt: skip
     if job_id and len(images) > 1:

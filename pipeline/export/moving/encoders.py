@@ -4,10 +4,12 @@ H.264, which everything plays, comes from macOS (AVFoundation, through OpenCV) o
 names. Everywhere else, OpenCV's own encoder writes VP9. All files say which matrix turns their samples into colours.
 """
 
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.contract.bounds import MAX_OF_A_WORD
 from daemon.errors import Internal
 
 Pixels = NDArray[np.uint8]
@@ -22,6 +25,7 @@ Kind = Literal["avfoundation", "ffmpeg", "vp9"]
 
 _QUALITY = "17"  # libx264's crf: at 1080p, hardly anybody sees a difference from the frames themselves
 _PRESET = "faster"
+_VERSION = re.compile(r"ffmpeg version (\S+)")
 _SECONDS = 20.0
 """How long ffmpeg may take to list its encoders."""
 
@@ -30,7 +34,12 @@ def choose(ffmpeg: str | None) -> Kind:
     """What encodes on this machine. `ffmpeg`: the path of a program that the worker may start; None if there is none."""
     if sys.platform == "darwin" and cv2.CAP_AVFOUNDATION in cv2.videoio_registry.getWriterBackends():
         return "avfoundation"
-    return "ffmpeg" if ffmpeg is not None and _has_h264(ffmpeg) else "vp9"
+    return "ffmpeg" if ffmpeg is not None and _asked(ffmpeg)[1] else "vp9"
+
+
+def programs(ffmpeg: str | None) -> dict[str, str]:
+    """The version of the program that encodes, for the manifest; empty if none but the installed packages takes part."""
+    return {"ffmpeg": _asked(ffmpeg)[0]} if ffmpeg is not None and choose(ffmpeg) == "ffmpeg" else {}
 
 
 def encode(target: Path, frames: Iterable[Pixels], *, size: tuple[int, int], fps: int, kind: Kind, ffmpeg: str | None) -> None:
@@ -119,12 +128,13 @@ def _feed(process: "subprocess.Popen[bytes]", frame: Pixels) -> None:
         rest = rest[process.stdin.write(rest) or 0 :]
 
 
-def _has_h264(ffmpeg: str) -> bool:
+@cache
+def _asked(ffmpeg: str) -> tuple[str, bool]:
+    """The version that an ffmpeg says it has, and whether it encodes H.264."""
+    command = [ffmpeg, "-nostdin", "-encoders"]
     try:
-        listed = subprocess.run(
-            [ffmpeg, "-hide_banner", "-loglevel", "error", "-encoders"],
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False,
-        )  # fmt: skip
+        said = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return False
-    return b" libx264 " in listed.stdout
+        return "", False
+    version = _VERSION.match(said.stderr.decode(errors="replace"))
+    return (version[1][:MAX_OF_A_WORD] if version else "unknown"), b" libx264 " in said.stdout

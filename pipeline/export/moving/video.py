@@ -33,9 +33,13 @@ def _write(folder: Path, pictures: Pictures, progress: Progress) -> list[str]:
     return [_FILE]
 
 
+def _programs(pictures: Pictures) -> dict[str, str]:
+    return encoders.programs(pictures.ffmpeg)
+
+
 def _remarks(pictures: Pictures) -> tuple[str, ...]:
     return (NO_H264,) if encoders.choose(pictures.ffmpeg) == "vp9" else ()
 
 
 #: The cost was measured on photos of 12 megapixels with four layers.
-FORMAT = Format(title="Video", cost=10.0, file=lambda _: _FILE, write=_write, remarks=_remarks)
+FORMAT = Format(title="Video", cost=10.0, file=lambda _: _FILE, write=_write, remarks=_remarks, programs=_programs)

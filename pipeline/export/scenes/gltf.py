@@ -1,24 +1,30 @@
-"""Writes the layers as a 3-D scene in one binary glTF file, `scene.glb`: a textured plane per layer, and the camera.
+"""Writes the layers as a 3-D scene in one binary glTF file, `scene.glb`: a textured surface per layer, and the camera.
 
-Format: glTF 2.0 (ISO/IEC 12113), with the extension KHR_materials_unlit, so that planes show their colours whatever the light.
-The camera is at the origin and looks along −z; one unit is one metre. Each plane is a unit square, scaled to its size and
-centred on the camera's axis, because programs that draw transparent planes sort them by their centres. Written by hand: squares
-need nothing that a library would make shorter, and Khronos' own validator checks the file.
+Format: glTF 2.0 (ISO/IEC 12113), with the extension KHR_materials_unlit, so that surfaces show their colours whatever the light.
+The camera is at the origin and looks along −z; one unit is one metre. The origin of each surface is the middle of the layer's
+plane, because programs that draw transparent surfaces sort them by that. Written by hand: this needs nothing that a library would
+make shorter, and Khronos' own validator checks the file.
 """
 
 import json
+import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daemon import __version__
 from pipeline.export.camera import Camera
 from pipeline.export.format import Format, Pictures, Progress
+from pipeline.export.scenes.mesh import Mesh, mesh_of
 from pipeline.export.scenes.stage import Standing, standing, title_of
 from pipeline.export.scenes.texture import Texture, textures
+
+Surface = tuple[Mesh, Texture]
 
 _FILE = "scene.glb"
 _MAX_SIDE = 4096  # every device with WebGL 2 in use takes textures of this size
@@ -26,33 +32,46 @@ _MAGIC, _VERSION, _JSON, _BINARY = 0x46546C67, 2, 0x4E4F534A, 0x004E4942  # the 
 _FLOAT, _SHORT, _VERTICES, _INDICES = 5126, 5123, 34962, 34963
 _LINEAR, _LINEAR_MIPMAP_LINEAR, _CLAMP_TO_EDGE = 9729, 9987, 33071
 _UNLIT = "KHR_materials_unlit"
-#: The corners of the unit square from the lower left, counter-clockwise for who looks along −z. Texture rows begin at the top.
-_POSITIONS = np.array([(-0.5, -0.5, 0), (0.5, -0.5, 0), (0.5, 0.5, 0), (-0.5, 0.5, 0)], "<f4")
-_NORMALS = np.array([(0, 0, 1)] * 4, "<f4")
-_TEXTURE_PLACES = np.array([(0, 1), (1, 1), (1, 0), (0, 0)], "<f4")
-_TRIANGLES = np.array([0, 1, 2, 0, 2, 3], "<u2")
+_ARRAYS = 3  # of each surface: points, places, triangles
 
 
-def glb(layers: Sequence[Standing], pictures: Sequence[Texture], camera: Camera, title: str) -> bytes:
+def glb(layers: Sequence[Standing], surfaces: Sequence[Surface], camera: Camera, title: str) -> bytes:
     """The whole file.
 
     Args:
         layers: back to front.
-        pictures: their textures.
+        surfaces: the surface of each, and the picture on it.
         camera: what they stand before.
         title: the name of the scene; text that UTF-8 can encode.
     """
-    square = [_POSITIONS, _NORMALS, _TEXTURE_PLACES, _TRIANGLES]
-    blocks = [*(_padded(each.tobytes(), b"\0") for each in square), *(_padded(each.png, b"\0") for each in pictures)]
-    lengths = [*(each.nbytes for each in square), *(len(each.png) for each in pictures)]
-    document = _padded(
-        json.dumps(_document(layers, pictures, camera, title, blocks, lengths), separators=(",", ":")).encode(), b" "
-    )
+    arrays = [(each.points.astype("<f4"), each.places.astype("<f4"), each.triangles.astype("<u2")) for each, _ in surfaces]
+    contents = [array.tobytes() for three in arrays for array in three] + [picture.png for _, picture in surfaces]
+    blocks = [_padded(each, b"\0") for each in contents]
+    starts = accumulate(map(len, blocks), initial=0)
+    views = [{"buffer": 0, "byteOffset": start, "byteLength": len(each)} for start, each in zip(starts, contents, strict=False)]
+    for number in range(_ARRAYS * len(layers)):
+        views[number]["target"] = _INDICES if number % _ARRAYS == 2 else _VERTICES
     binary = b"".join(blocks)
-    whole = 12 + 8 + len(document) + 8 + len(binary)
+    content = {
+        **_head(layers, camera, title),
+        "meshes": [_mesh(layer.name, k) for k, layer in enumerate(layers)],
+        "materials": [_material(layer.name, k, surfaces[k][1].opaque) for k, layer in enumerate(layers)],
+        "textures": [{"source": k, "sampler": 0} for k in range(len(layers))],
+        "images": [
+            {"name": layer.name, "bufferView": _ARRAYS * len(layers) + k, "mimeType": "image/png"}
+            for k, layer in enumerate(layers)
+        ],
+        "samplers": [
+            {"magFilter": _LINEAR, "minFilter": _LINEAR_MIPMAP_LINEAR, "wrapS": _CLAMP_TO_EDGE, "wrapT": _CLAMP_TO_EDGE}
+        ],
+        "accessors": [each for k, three in enumerate(arrays) for each in _accessors(_ARRAYS * k, *three)],
+        "bufferViews": views,
+        "buffers": [{"byteLength": len(binary)}],
+    }
+    document = _padded(json.dumps(content, separators=(",", ":")).encode(), b" ")
     return b"".join(
         (
-            struct.pack("<III", _MAGIC, _VERSION, whole),
+            struct.pack("<III", _MAGIC, _VERSION, 12 + 8 + len(document) + 8 + len(binary)),
             struct.pack("<II", len(document), _JSON),
             document,
             struct.pack("<II", len(binary), _BINARY),
@@ -61,24 +80,9 @@ def glb(layers: Sequence[Standing], pictures: Sequence[Texture], camera: Camera,
     )
 
 
-def _document(
-    layers: Sequence[Standing],
-    pictures: Sequence[Texture],
-    camera: Camera,
-    title: str,
-    blocks: Sequence[bytes],
-    lengths: Sequence[int],
-) -> Mapping[str, Any]:
-    """The JSON part. `blocks`: the contents of the buffer, padded: the square's four arrays, then the textures."""
-    targets = (_VERTICES, _VERTICES, _VERTICES, _INDICES)
-    starts = [sum(map(len, blocks[:k])) for k in range(len(blocks))]
-    views: list[dict[str, Any]] = [
-        {"buffer": 0, "byteOffset": start, "byteLength": length} for start, length in zip(starts, lengths, strict=True)
-    ]
-    for view, target in zip(views, targets, strict=False):
-        view["target"] = target
+def _head(layers: Sequence[Standing], camera: Camera, title: str) -> dict[str, Any]:
+    """What stands where."""
     count = len(layers)
-    across, down = camera.width / camera.focal_length, camera.height / camera.focal_length
     return {
         "asset": {"version": "2.0", "generator": f"Multiplane {__version__}"},
         "extensionsUsed": [_UNLIT],
@@ -86,15 +90,7 @@ def _document(
         "scenes": [{"name": title, "nodes": [0]}],
         "nodes": [
             {"name": title, "children": list(range(1, count + 2))},
-            *(
-                {
-                    "name": layer.name,
-                    "mesh": k,
-                    "translation": [0.0, 0.0, -layer.distance],
-                    "scale": [layer.size[0], layer.size[1], 1.0],
-                }
-                for k, layer in enumerate(layers)
-            ),
+            *({"name": layer.name, "mesh": k, "translation": [0.0, 0.0, -layer.distance]} for k, layer in enumerate(layers)),
             {"name": "Camera", "camera": 0},
         ],
         "cameras": [
@@ -102,39 +98,30 @@ def _document(
                 "name": "Camera",
                 "type": "perspective",
                 "perspective": {
-                    "yfov": float(2.0 * np.arctan(down / 2.0)),
-                    "aspectRatio": across / down,
+                    "yfov": math.radians(camera.fov[1]),
+                    "aspectRatio": camera.width / camera.height,
                     "znear": layers[-1].distance / 100.0,
                     "zfar": layers[0].distance * 10.0,
                 },
             }
         ],
-        "meshes": [
-            {
-                "name": layer.name,
-                "primitives": [
-                    {"attributes": {"POSITION": 0, "NORMAL": 1, "TEXCOORD_0": 2}, "indices": 3, "material": k, "mode": 4}
-                ],
-            }
-            for k, layer in enumerate(layers)
-        ],
-        "materials": [
-            _material(layer.name, k, picture.opaque) for k, (layer, picture) in enumerate(zip(layers, pictures, strict=True))
-        ],
-        "textures": [{"source": k, "sampler": 0} for k in range(count)],
-        "images": [{"name": layer.name, "bufferView": 4 + k, "mimeType": "image/png"} for k, layer in enumerate(layers)],
-        "samplers": [
-            {"magFilter": _LINEAR, "minFilter": _LINEAR_MIPMAP_LINEAR, "wrapS": _CLAMP_TO_EDGE, "wrapT": _CLAMP_TO_EDGE}
-        ],
-        "accessors": [
-            _accessor(0, _POSITIONS, "VEC3", bounded=True),
-            _accessor(1, _NORMALS, "VEC3"),
-            _accessor(2, _TEXTURE_PLACES, "VEC2"),
-            {"bufferView": 3, "componentType": _SHORT, "count": len(_TRIANGLES), "type": "SCALAR"},
-        ],
-        "bufferViews": views,
-        "buffers": [{"byteLength": sum(map(len, blocks))}],
     }
+
+
+def _mesh(name: str, number: int) -> dict[str, Any]:
+    points, places, triangles = range(_ARRAYS * number, _ARRAYS * (number + 1))
+    about = {"attributes": {"POSITION": points, "TEXCOORD_0": places}, "indices": triangles, "material": number, "mode": 4}
+    return {"name": name, "primitives": [about]}
+
+
+def _accessors(
+    first: int, points: NDArray[np.float32], places: NDArray[np.float32], triangles: NDArray[np.uint16]
+) -> Iterator[dict[str, Any]]:
+    """The descriptions of a surface's arrays; `first` is the number of the first one's view."""
+    limits = {"min": points.min(axis=0).tolist(), "max": points.max(axis=0).tolist()}
+    yield {"bufferView": first, "componentType": _FLOAT, "count": len(points), "type": "VEC3", **limits}
+    yield {"bufferView": first + 1, "componentType": _FLOAT, "count": len(places), "type": "VEC2"}
+    yield {"bufferView": first + 2, "componentType": _SHORT, "count": triangles.size, "type": "SCALAR"}
 
 
 def _material(name: str, texture: int, opaque: bool) -> dict[str, Any]:
@@ -148,11 +135,6 @@ def _material(name: str, texture: int, opaque: bool) -> dict[str, Any]:
     }
 
 
-def _accessor(view: int, values: "np.ndarray[Any, Any]", kind: str, *, bounded: bool = False) -> dict[str, Any]:
-    limits = {"min": values.min(axis=0).tolist(), "max": values.max(axis=0).tolist()} if bounded else {}
-    return {"bufferView": view, "componentType": _FLOAT, "count": len(values), "type": kind, **limits}
-
-
 def _padded(data: bytes, filler: bytes) -> bytes:
     """Chunks and the parts of a buffer begin at multiples of four bytes."""
     return data + filler * (-len(data) % 4)
@@ -160,9 +142,9 @@ def _padded(data: bytes, filler: bytes) -> bytes:
 
 def _write(folder: Path, pictures: Pictures, progress: Progress) -> list[str]:
     layers = standing(pictures)
-    made = []
-    for texture in textures(layers, pictures.photo.icc, _MAX_SIDE):
-        made.append(texture)
+    made: list[Surface] = []
+    for layer, texture in zip(layers, textures(layers, pictures.photo.icc, _MAX_SIDE), strict=True):
+        made.append((mesh_of(layer, pictures), texture))
         progress(len(made) / len(layers) * 0.95)
     with (folder / _FILE).open("xb") as file:
         file.write(glb(layers, made, pictures.camera, title_of(pictures)))

@@ -21,6 +21,7 @@ class Standing:
     """A layer that stands in the scene.
 
     Attributes:
+        index: its number among the picture's layers, 0 for the farthest.
         name: its name, for people.
         file: the name of its PNG file in the result folder.
         distance: from the camera, along its axis, in the camera's unit.
@@ -28,6 +29,7 @@ class Standing:
         rgba: its pixels, uint8 (H, W, 4), straight alpha.
     """
 
+    index: int
     name: str
     file: str
     distance: float
@@ -41,7 +43,7 @@ def standing(pictures: Pictures) -> tuple[Standing, ...]:
     count = len(layers.rgba)
     there = [k for k, box in enumerate(layers.bboxes) if box is not None] or [0]
     names, files = layer_names(count), layer_files(count)
-    found = [Standing(names[k], files[k], planes[k].distance, planes[k].size, layers.rgba[k]) for k in there]
+    found = [Standing(k, names[k], files[k], planes[k].distance, planes[k].size, layers.rgba[k]) for k in there]
     return _apart(found)
 
 

@@ -1,4 +1,4 @@
-"""Writes the layers as a 3-D scene for Quick Look and AR, `scene.usdz`: a textured plane per layer, and the camera.
+"""Writes the layers as a 3-D scene for Quick Look and AR, `scene.usdz`: a textured surface per layer, and the camera.
 
 Format: USDZ 1.3 (openusd.org): a ZIP file of aligned, uncompressed files. The first is the stage, which usd-core writes (an
 optional package: `multiplane[usdz]`); the textures follow. In AR the scene stands on the floor, and the plane at the camera's
@@ -12,11 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline.export.camera import Camera
 from pipeline.export.format import Format, Pictures, Progress
 from pipeline.export.scenes import archive
+from pipeline.export.scenes.mesh import Mesh, mesh_of
 from pipeline.export.scenes.stage import Standing, standing, title_of
 from pipeline.export.scenes.texture import Texture, textures
+
+Surface = tuple[Mesh, Texture]
 
 _FILE = "scene.usdz"
 _STAGE = "scene.usdc"
@@ -39,12 +44,12 @@ class _Place:
         return 0.0, self.floor * self.scale, (self.pivot - distance) * self.scale
 
 
-def _stage(layers: Sequence[Standing], pictures: Sequence[Texture], camera: Camera, title: str) -> Any:  # noqa: ANN401  usd-core has no types
+def _stage(layers: Sequence[Standing], surfaces: Sequence[Surface], camera: Camera, title: str) -> Any:  # noqa: ANN401  usd-core has no types
     """The stage; the textures are `textures/1.png` and so on beside it."""
-    from pxr import Sdf, Usd, UsdGeom, UsdShade  # a fifth of a second, and not installed everywhere
+    from pxr import Sdf, Usd, UsdGeom, UsdShade, Vt  # a fifth of a second, and not installed everywhere
 
     longest = max(camera.width, camera.height) / camera.focal_length * camera.pivot
-    place = _Place(_LENGTH / longest, max(layer.size[1] for layer in layers) / 2.0, camera.pivot)
+    place = _Place(_LENGTH / longest, float(max(-mesh.points[:, 1].min() for mesh, _ in surfaces)), camera.pivot)
     stage = Usd.Stage.CreateInMemory()
     UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
     UsdGeom.SetStageMetersPerUnit(stage, 1.0)
@@ -53,32 +58,31 @@ def _stage(layers: Sequence[Standing], pictures: Sequence[Texture], camera: Came
     Usd.ModelAPI(root).SetKind("component")
     stage.SetDefaultPrim(root)
     UsdGeom.Scope.Define(stage, "/Picture/Materials")
-    for number, (layer, picture) in enumerate(zip(layers, pictures, strict=True), 1):
+    for number, (layer, (mesh, picture)) in enumerate(zip(layers, surfaces, strict=True), 1):
         material = _material(UsdShade, Sdf, stage, number, picture.opaque)
         material.GetPrim().SetDisplayName(layer.name)
-        plane = _plane(UsdGeom, Sdf, stage, number, layer, place)
+        plane = _surface(UsdGeom, Sdf, Vt, stage, number, mesh, place)
+        plane.AddTranslateOp().Set(place.at(layer.distance))
         plane.GetPrim().SetDisplayName(layer.name)
         UsdShade.MaterialBindingAPI.Apply(plane.GetPrim()).Bind(material)
     _camera(UsdGeom, stage, layers, camera, place)
     return stage
 
 
-def _plane(geometry: Any, types: Any, stage: Any, number: int, layer: Standing, place: _Place) -> Any:  # noqa: ANN401
-    across, up = (side / 2.0 * place.scale for side in layer.size)
-    plane = geometry.Mesh.Define(stage, f"/Picture/Layer_{number}")
-    corners = [(-across, -up, 0.0), (across, -up, 0.0), (across, up, 0.0), (-across, up, 0.0)]
-    plane.CreatePointsAttr(corners)
-    plane.CreateExtentAttr([corners[0], corners[2]])
-    plane.CreateFaceVertexCountsAttr([4])
-    plane.CreateFaceVertexIndicesAttr([0, 1, 2, 3])
-    plane.CreateNormalsAttr([(0.0, 0.0, 1.0)] * 4)
-    plane.SetNormalsInterpolation(geometry.Tokens.vertex)
-    plane.CreateSubdivisionSchemeAttr(geometry.Tokens.none)
-    plane.CreateDoubleSidedAttr(True)
-    places = geometry.PrimvarsAPI(plane).CreatePrimvar("st", types.ValueTypeNames.TexCoord2fArray, geometry.Tokens.vertex)
-    places.Set([(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)])
-    plane.AddTranslateOp().Set(place.at(layer.distance))
-    return plane
+def _surface(geometry: Any, types: Any, arrays: Any, stage: Any, number: int, mesh: Mesh, place: _Place) -> Any:  # noqa: ANN401
+    made = geometry.Mesh.Define(stage, f"/Picture/Layer_{number}")
+    points = mesh.points * np.float32(place.scale)
+    made.CreatePointsAttr(arrays.Vec3fArray.FromNumpy(points))
+    made.CreateExtentAttr(arrays.Vec3fArray.FromNumpy(np.stack([points.min(axis=0), points.max(axis=0)])))
+    made.CreateFaceVertexCountsAttr([3] * len(mesh.triangles))
+    made.CreateFaceVertexIndicesAttr(arrays.IntArray.FromNumpy(mesh.triangles.astype(np.int32).ravel()))
+    made.CreateSubdivisionSchemeAttr(geometry.Tokens.none)
+    made.CreateDoubleSidedAttr(True)
+    # Here pictures begin at the bottom.
+    places = np.stack([mesh.places[:, 0], np.float32(1.0) - mesh.places[:, 1]], axis=1)
+    texture = geometry.PrimvarsAPI(made).CreatePrimvar("st", types.ValueTypeNames.TexCoord2fArray, geometry.Tokens.vertex)
+    texture.Set(arrays.Vec2fArray.FromNumpy(places))
+    return made
 
 
 def _material(shading: Any, types: Any, stage: Any, number: int, opaque: bool) -> Any:  # noqa: ANN401
@@ -117,12 +121,13 @@ def _camera(geometry: Any, stage: Any, layers: Sequence[Standing], camera: Camer
 
 
 def _write(folder: Path, pictures: Pictures, progress: Progress) -> list[str]:
-    layers, made = standing(pictures), []
-    for texture in textures(layers, pictures.photo.icc, _MAX_SIDE):
-        made.append(texture)
+    layers = standing(pictures)
+    made: list[Surface] = []
+    for layer, texture in zip(layers, textures(layers, pictures.photo.icc, _MAX_SIDE), strict=True):
+        made.append((mesh_of(layer, pictures), texture))
         progress(len(made) / len(layers) * 0.9)
     stage = _stage(layers, made, pictures.camera, title_of(pictures))
-    files = [(_STAGE, _crate(stage, folder.parent)), *((f"textures/{k}.png", each.png) for k, each in enumerate(made, 1))]
+    files = [(_STAGE, _crate(stage, folder.parent)), *((f"textures/{k}.png", each.png) for k, (_, each) in enumerate(made, 1))]
     with (folder / _FILE).open("xb") as file:
         archive.write(file, files, align=_ALIGNMENT)
     return [_FILE]

@@ -33,7 +33,8 @@ def make(
     told = tuple(
         PreviewLayer(
             f"{name} {k + 1}", (k / count, (k + 1) / count), 1 / count, (k / (count - 1) - 1 / 3) * 0.03,
-            (0.0, k / count, 1.0, 1 - k / count), f"Layer {k + 1}.png",
+            (0.0, k / count, 1.0, 1 - k / count),
+            f"Layer {k + 1}.png",
         )
         for k in range(count)
     )  # fmt: skip

@@ -303,7 +303,9 @@ def test_weights_without_the_parts_that_are_never_used_give_the_same_depth(famil
     """Intel/dpt-large is published without them."""
     found = without(families[family], tmp_path, FIRST_RESIDUAL)
     whole, part = (read(each, picture(), family).values for each in (families[family], found))
-    assert part.tobytes() == whole.tobytes()
+    # Without them, the other tensors begin elsewhere in the file. On some processors that changes the last digits of a sum.
+    # Weights filled with chance would change the first.
+    np.testing.assert_allclose(part, whole, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(

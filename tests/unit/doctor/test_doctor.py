@@ -8,6 +8,7 @@ import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from job_records import accepted
@@ -18,6 +19,7 @@ from daemon.contract.commands import unmarked
 from daemon.contract.records import Claimed
 from daemon.doctor.facts import examine, journal_facts
 from daemon.doctor.judging import judge
+from daemon.doctor.judging_machine import videos
 from daemon.doctor.model import (
     Answer,
     ClockFacts,
@@ -324,3 +326,9 @@ def test_wrong_settings_are_the_one_finding_there_can_be() -> None:
     report = examine(refuse, LocalFiles())
     assert (report.healthy, report.home) == (False, None)
     assert [(each.area, each.grade, each.hint) for each in report.findings] == [("settings", "problem", "Correct it.")]
+
+
+def test_a_machine_that_cannot_write_h264_says_how_to_get_it():
+    (note,) = videos(SimpleNamespace(h264=False))
+    assert (note.grade, "VP9" in note.sentence, "install ffmpeg" in note.hint) == ("note", True, True)
+    assert not list(videos(SimpleNamespace(h264=True)))

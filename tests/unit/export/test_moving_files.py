@@ -1,5 +1,6 @@
 """The files of the formats that move: decoded, they have the right size, length and colours, and stereo stays comfortable."""
 
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -99,6 +100,7 @@ def test_with_ffmpeg_a_video_is_h264_in_bt709_and_has_the_same_bytes_each_time(l
     assert data[0].index(b"moov") < data[0].index(b"mdat"), "a player can begin before it has the whole file"
     assert b"nclx" + bytes([0, 1, 0, 1, 0, 1, 0]) in data[0]
     assert video.FORMAT.remarks(filmed) == ()
+    assert re.fullmatch(r"\S+", video.FORMAT.programs(filmed)["ffmpeg"])
     found = frames_of(tmp_path / "a" / "motion.mp4")
     assert found.shape == (10, 240, 320, 3)
     assert psnr(luma(found[0]), luma(leaves.photo.rgb)) > 40
@@ -130,6 +132,7 @@ def test_an_ffmpeg_that_cannot_encode_h264_counts_as_none(tmp_path, monkeypatch,
         program.chmod(0o755)
     assert encoders.choose(str(program)) == "vp9"
     assert encoders.choose(None) == "vp9"
+    assert encoders.programs(str(program)) == encoders.programs(None) == {}
 
 
 def test_a_loop_repeats_for_ever_and_begins_with_the_photo(leaves, tmp_path):
@@ -145,6 +148,10 @@ def test_a_loop_repeats_for_ever_and_begins_with_the_photo(leaves, tmp_path):
             loop.load()
             durations.append(loop.info["duration"])
     assert sum(durations) == pytest.approx(1200, abs=1)
+    read, by_opencv = cv2.imreadanimation(str(tmp_path / "motion.webp"))
+    assert read
+    assert (len(by_opencv.frames), by_opencv.loop_count, int(sum(by_opencv.durations))) == (18, 0, 1200)
+    assert psnr(luma(by_opencv.frames[0][..., 2::-1]), luma(leaves.photo.rgb)) > 32
     assert sorted(told[:-1]) == told[:-1]  # at the end Pillow seeks the first frame again
     again = tmp_path / "again"
     again.mkdir()

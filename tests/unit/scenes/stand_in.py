@@ -21,6 +21,7 @@ def pictures(
     title: str = "A garden",
     empty: tuple[int, ...] = (),
     icc: bytes | None = None,
+    mesh: str = "flat",
 ) -> Pictures:
     """Discs in front of each other before a noisy, opaque background; layers in `empty` have no pixels."""
     noise = np.random.default_rng(5)
@@ -40,8 +41,8 @@ def pictures(
     layers = Layers(
         rgba=stack,
         composite=rgb,
-        disparity=np.zeros((height, width), np.float32),
-        labels=np.zeros((height, width), np.uint8),
+        disparity=(y / height).astype(np.float32),
+        labels=np.minimum(y * count / height, count - 1).astype(np.uint8),
         method="equal",
         thresholds=tuple(map(float, edges[1:-1])),
         depth_ranges=tuple((float(edges[k]), float(edges[k + 1])) for k in range(count)),
@@ -53,7 +54,7 @@ def pictures(
     )
     photo = Photo(rgb, None, icc, "sRGB", 8, "PNG", dpi=(300.0, 300.0))
     where = Distances(0.1, 0.6, in_metres=True)
-    return Pictures(title, photo, layers, Depth(source="file", polarity="disparity"), "given", None, distances=where)
+    return Pictures(title, photo, layers, Depth(source="file", polarity="disparity"), "given", None, distances=where, mesh=mesh)
 
 
 def _box(rgba: NDArray[np.uint8]) -> tuple[int, int, int, int]:

@@ -45,29 +45,40 @@ def block(document: dict[str, Any], binary: bytes, view: int) -> bytes:
     return binary[about["byteOffset"] : about["byteOffset"] + about["byteLength"]]
 
 
-def test_the_camera_sees_each_plane_fill_the_frame_and_the_photo_in_it(tmp_path: Path) -> None:
-    made = pictures()
+@pytest.mark.parametrize("mesh", ["flat", "relief"])
+def test_the_camera_sees_each_layer_fill_the_frame_and_the_photo_in_it(tmp_path: Path, mesh: str) -> None:
+    made = pictures(mesh=mesh)
     document, binary = parts(written(tmp_path, made))
     camera = document["cameras"][0]["perspective"]
-    corners = np.frombuffer(block(document, binary, 0), "<f4").reshape(4, 3)
-    places = np.frombuffer(block(document, binary, 2), "<f4").reshape(4, 2)
-    assert np.array_equal(places, np.column_stack([corners[:, 0] + 0.5, 0.5 - corners[:, 1]]))  # textures begin at the top
     root, *nodes, seen = document["nodes"]
     assert root["children"] == [1, 2, 3, 4]
     assert seen == {"name": "Camera", "camera": 0}
     up = 1 / math.tan(camera["yfov"] / 2)
-    distances = []
+    distances, shape = [], []
     for node in nodes:
         x, y, z = node["translation"]
         assert (x, y) == (0, 0)
         distances.append(-z)
         assert camera["znear"] < -z < camera["zfar"]
-        planes = corners * node["scale"]
-        # Normalised device coordinates, as glTF's perspective matrix gives them.
-        assert planes[:, 0] * up / camera["aspectRatio"] / -z == pytest.approx([-1, 1, 1, -1], abs=1e-4)
-        assert planes[:, 1] * up / -z == pytest.approx([-1, -1, 1, 1], abs=1e-4)
+        (surface,) = document["meshes"][node["mesh"]]["primitives"]
+        points, places = (
+            np.frombuffer(block(document, binary, surface["attributes"][name]), "<f4").reshape(-1, size)
+            for name, size in (("POSITION", 3), ("TEXCOORD_0", 2))
+        )
+        # Normalised device coordinates, as glTF's perspective matrix gives them. Textures begin at the top.
+        away = -(points[:, 2] + z)
+        seen = np.column_stack([points[:, 0] * up / camera["aspectRatio"] / away, points[:, 1] * up / away])
+        assert seen == pytest.approx(places * (2, -2) + (-1, 1), abs=1e-4)
+        corner = np.frombuffer(block(document, binary, surface["indices"]), "<u2").reshape(-1, 3)
+        assert len(points) == (4 if mesh == "flat" else 97 * 59)
+        assert sorted(set(corner.ravel())) == list(range(len(points)))
+        first, second = (points[corner[:, k]] - points[corner[:, 0]] for k in (1, 2))
+        assert (np.cross(first, second)[:, 2] > 0).all()  # seen from the front
+        shape.append(float(np.ptp(points[:, 2])))
     assert distances == pytest.approx([plane.distance for plane in made.camera.planes])
     assert all(far > near for far, near in pairwise(distances))
+
+    assert all(deep > 0.01 if mesh == "relief" else deep == 0 for deep in shape)
 
     stack = []
     for node in nodes:

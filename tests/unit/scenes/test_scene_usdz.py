@@ -46,10 +46,11 @@ def test_usds_own_validators_find_nothing_and_every_file_in_it_is_aligned(tmp_pa
     assert "中景" in stage.GetDefaultPrim().GetDisplayName()
 
 
-def test_its_camera_sees_each_plane_fill_the_frame_and_the_photo_in_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mesh", ["flat", "relief"])
+def test_its_camera_sees_each_layer_fill_the_frame_and_the_photo_in_it(tmp_path: Path, mesh: str) -> None:
     from pxr import Gf, Usd, UsdGeom, UsdShade
 
-    made = pictures()
+    made = pictures(mesh=mesh)
     path = written(tmp_path, made)
     stage = Usd.Stage.Open(str(path))
     root = stage.GetDefaultPrim()
@@ -60,13 +61,12 @@ def test_its_camera_sees_each_plane_fill_the_frame_and_the_photo_in_it(tmp_path:
     lowest, depths = [], []
     for plane in planes:
         place = plane.ComputeLocalToWorldTransform(Usd.TimeCode.Default())
-        places = [tuple(each) for each in UsdGeom.PrimvarsAPI(plane).GetPrimvar("st").Get()]
-        assert places == [(0, 0), (1, 0), (1, 1), (0, 1)]  # textures begin at the bottom
+        places = UsdGeom.PrimvarsAPI(plane).GetPrimvar("st").Get()  # textures begin at the bottom
         corners = [place.Transform(Gf.Vec3d(corner)) for corner in plane.GetPointsAttr().Get()]
-        for corner, wanted in zip(corners, ((-1, -1), (1, -1), (1, 1), (-1, 1)), strict=True):
-            assert tuple(seen.Transform(corner))[:2] == pytest.approx(wanted, abs=1e-4)
-        lowest.append(corners[0][1])
-        depths.append(corners[0][2])
+        for corner, (across, up) in zip(corners, places, strict=True):
+            assert tuple(seen.Transform(corner))[:2] == pytest.approx((2 * across - 1, 2 * up - 1), abs=1e-4)
+        lowest.append(min(corner[1] for corner in corners))
+        depths.append(place.ExtractTranslation()[2])
     surfaces = [UsdShade.MaterialBindingAPI(plane).ComputeBoundMaterial()[0].ComputeSurfaceSource()[0] for plane in planes]
     modes = [surface.GetInput("opacityMode").Get() if surface.GetInput("opacityMode") else None for surface in surfaces]
     assert modes == [None, "presence", "presence"]  # else what is transparent glows
