@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Hundreds of processes start in the tests: none of them is to compile the program anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo run test lint bench soak wheel lock clean
+.PHONY: help setup demo run test lint style bench soak wheel lock clean
 
 help: ## List what one can do
 	@echo "Multiplane: a hot folder that turns photos into depth-ordered transparent layers."
@@ -41,16 +41,21 @@ demo: $(READY) ## Turn two real photos into layers and say where they are (MODEL
 run: $(READY) ## Run the hot folder here in the foreground; Ctrl-C stops it (MODEL=none: fetch no depth model)
 	@$(BIN)/multiplane run $(WITHOUT_MODEL)
 
-# Four processes on two cores, since half of their time is waiting; so no library's threads may wait by spinning.
+# Four processes on two cores, since half of their time is waiting; so no library's threads may wait by spinning. mypy, which
+# needs one core for a while, works beside them and has the last word.
 test: export OMP_WAIT_POLICY := passive
-test: $(READY) lint ## Check the code and run all tests
+test: $(READY) style ## Check the code and run all tests
 	@$(BIN)/python -m compileall -q daemon pipeline
-	$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder $(OPTIONS)
+	@said=$$(mktemp); $(BIN)/mypy >$$said 2>&1 & types=$$!; failed=0; \
+	$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder $(OPTIONS) || failed=$$?; \
+	wait $$types || failed=$$?; cat $$said; rm $$said; exit $$failed
 
-lint: $(READY) ## Format, lint, types, import rules
+lint: $(READY) style ## Format, lint, types, import rules
+	$(BIN)/mypy
+
+style: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
 bench: $(READY) ## Measure, and print a table

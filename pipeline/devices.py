@@ -14,6 +14,7 @@ from typing import Literal
 
 from daemon.contract.commands import RETRY, command
 from daemon.errors import DeviceUnavailable
+from pipeline import cpu_torch
 
 Device = Literal["auto", "cpu", "mps", "cuda"]
 DeviceName = Literal["cpu", "mps", "cuda"]
@@ -36,14 +37,16 @@ def main() -> int:
     """Print true or false for each device, or the error if the device exists but fails at a small calculation. Returns 0."""
     # Nothing of what is imported is garbage, and looking for some takes a tenth of the time. This process ends soon anyway.
     gc.disable()
+    sys.stdout.write(json.dumps(cpu_torch.look() or _with_torch()) + "\n")
+    return 0
+
+
+def _with_torch() -> dict[str, object]:
     try:
         import torch
     except (ImportError, OSError) as error:
-        found: dict[str, object] = {"torch": None, "error": f"{type(error).__name__}: {error}"}
-    else:
-        found = {"torch": str(torch.__version__), "threads": torch.get_num_threads(), **_usable()}
-    sys.stdout.write(json.dumps(found) + "\n")
-    return 0
+        return {"torch": None, "error": f"{type(error).__name__}: {error}"}
+    return {"torch": str(torch.__version__), "threads": torch.get_num_threads(), **_usable()}
 
 
 def choose(asked: Device) -> DeviceName:

@@ -84,7 +84,7 @@ def test_a_failed_job_makes_submit_wait_exit_1_and_tell_why(running: HotFolder, 
     done = running.verb("submit", str(path), "--wait")
     assert done.returncode == 1
     assert "not" in done.stderr
-    assert "Export the picture" in done.stderr
+    assert "Drop a picture instead" in done.stderr
 
 
 def test_jobs_lists_filters_and_pages(running: HotFolder, photo) -> None:

@@ -27,3 +27,13 @@ def test_a_light_worker_has_one_thread_until_it_works_and_leaves_torch_its_own()
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "2"}
     found = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert found.stdout.split() == ["1", "2"]
+
+
+def test_a_worker_with_models_loads_nothing_that_no_job_uses() -> None:
+    code = (
+        "import sys; from pipeline.worker import preload; preload.load('painting'); "
+        "print(*(name for name in sys.modules if name.split('.')[0] in preload.UNUSED and sys.modules[name])); "
+        "from diffusers import LCMScheduler, DPMSolverMultistepScheduler"
+    )
+    found = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == ""

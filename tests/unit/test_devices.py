@@ -1,12 +1,14 @@
 """Where models run: a graphics processor that exists but cannot be used is an error; the CPU never replaces it silently."""
 
+import shutil
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from daemon.errors import DeviceUnavailable
-from pipeline import devices
+from pipeline import cpu_torch, devices
 from pipeline.depth import model
 from pipeline.devices import decide, seen
 from pipeline.painterly import diffusion
@@ -14,6 +16,7 @@ from pipeline.painterly import diffusion
 NONE = {"cuda": False, "mps": False}
 NVIDIA = {"cuda": "an NVIDIA graphics card (/dev/nvidia0)"}
 APPLE = {"mps": "the graphics processor of Apple silicon"}
+RECORD = [["torch/__init__.py", "", "3"], ["torch/lib/a.so", "", "2"], ["torch/data.txt", "", "9"], ["../bin/torchrun", "", "1"]]
 
 
 @pytest.mark.parametrize(
@@ -100,3 +103,47 @@ def test_a_torch_for_the_cpu_alone_runs_there_whatever_the_machine_has(monkeypat
 def test_asking_for_the_cpu_needs_no_torch(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     assert devices.choose("cpu") == "cpu"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """An installation of which only the code is there."""
+    (tmp_path / "torch" / "lib").mkdir(parents=True)
+    (tmp_path / "torch" / "__init__.py").write_text("1+1")
+    (tmp_path / "torch" / "lib" / "a.so").write_text("so")
+    return tmp_path
+
+
+def test_it_says_the_same_without_being_imported_or_leaves_it_to_the_import() -> None:
+    said = cpu_torch.look()
+    if said is None:
+        pytest.skip("this PyTorch was built for a graphics processor, or for another system")
+    assert said == devices._with_torch()
+
+
+def test_an_installation_is_complete_if_all_its_code_has_the_recorded_size(site: Path) -> None:
+    assert cpu_torch.is_complete(site, RECORD)
+    (site / "torch" / "__init__.py").write_text("1+")
+    assert not cpu_torch.is_complete(site, RECORD)
+
+
+def test_an_installation_that_lacks_a_library_or_any_record_is_not_complete(site: Path) -> None:
+    assert not cpu_torch.is_complete(site, [])
+    shutil.rmtree(site / "torch" / "lib")
+    assert not cpu_torch.is_complete(site, RECORD)
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ("cuda = None; hip = None; xpu = None", "2.13.0"),
+        ("cuda = '12.8'; hip = None; xpu = None", None),
+        ("cuda = None; hip = '6.2'; xpu = None", None),
+        ("cuda = None", None),
+    ],
+)
+def test_only_one_that_was_built_for_no_graphics_processor_is_not_imported(
+    tmp_path: Path, said: str, version: str | None
+) -> None:
+    (tmp_path / "version.py").write_text(f"__version__ = '2.13.0'; {said}\n")
+    assert cpu_torch.built_for_cpu(tmp_path / "version.py") == version

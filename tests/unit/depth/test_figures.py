@@ -9,6 +9,7 @@ from pipeline.depth import cues
 from pipeline.depth.figures import finding, proposals
 from pipeline.depth.figures.proposals import Evidence, whole
 from pipeline.layers.layering import layer_picture
+from tests.estimates import each_photo_searched_once
 
 
 def scene(*things, height=300, width=400):
@@ -38,6 +39,19 @@ def labels_of(rgb, num_layers=4):
     return reading, layers
 
 
+@pytest.fixture(scope="module")
+def found():
+    return {}
+
+
+@pytest.fixture
+def searched_once(found):
+    """For tests that look at the same scene."""
+    with each_photo_searched_once(found):
+        yield
+
+
+@pytest.mark.usefixtures("searched_once")
 def test_a_figure_on_a_ground_is_seen_whole():
     rgb, (thing,) = scene((200, 180, 55, 90))
     found = finding.find(rgb)
@@ -45,6 +59,7 @@ def test_a_figure_on_a_ground_is_seen_whole():
     assert overlap(found > 0, thing) > 0.95
 
 
+@pytest.mark.usefixtures("searched_once")
 def test_the_pixels_of_a_figure_lie_in_one_layer_and_nothing_else_does():
     rgb, (thing,) = scene((200, 180, 55, 90))
     _, layers = labels_of(rgb)
@@ -54,6 +69,7 @@ def test_the_pixels_of_a_figure_lie_in_one_layer_and_nothing_else_does():
     assert layers.max_error <= 1
 
 
+@pytest.mark.usefixtures("searched_once")
 def test_layers_that_the_estimate_does_not_know_are_empty_and_that_is_said():
     rgb, _ = scene((200, 180, 55, 90))
     reading, layers = labels_of(rgb, num_layers=5)
@@ -64,6 +80,7 @@ def test_layers_that_the_estimate_does_not_know_are_empty_and_that_is_said():
     assert "tells 2 depths apart, not the 5 that were asked for, so 3 layers are empty" in reading.warnings[0]
 
 
+@pytest.mark.usefixtures("searched_once")
 def test_the_figure_whose_foot_is_lower_is_nearer():
     rgb, (left, right) = scene((110, 165, 45, 70), (290, 215, 45, 70))
     reading, layers = labels_of(rgb)
@@ -73,6 +90,7 @@ def test_the_figure_whose_foot_is_lower_is_nearer():
     assert "2 figures were seen" in reading.warnings[0]
 
 
+@pytest.mark.usefixtures("searched_once")
 def test_two_layers_hold_all_figures_before_the_ground():
     rgb, (left, right) = scene((110, 165, 45, 70), (290, 215, 45, 70))
     _, layers = labels_of(rgb, num_layers=2)

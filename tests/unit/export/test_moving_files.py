@@ -148,6 +148,10 @@ def test_a_loop_repeats_for_ever_and_begins_with_the_photo(leaves, tmp_path):
             loop.load()
             durations.append(loop.info["duration"])
     assert sum(durations) == pytest.approx(1200, abs=1)
+    read, by_opencv = cv2.imreadanimation(str(tmp_path / "motion.webp"))
+    assert read
+    assert (len(by_opencv.frames), by_opencv.loop_count, int(sum(by_opencv.durations))) == (18, 0, 1200)
+    assert psnr(luma(by_opencv.frames[0][..., 2::-1]), luma(leaves.photo.rgb)) > 32
     assert sorted(told[:-1]) == told[:-1]  # at the end Pillow seeks the first frame again
     again = tmp_path / "again"
     again.mkdir()

@@ -10,16 +10,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import ImageCms
+from PIL import Image, ImageCms
 
 from daemon.contract.manifest import Depth
 from daemon.contract.spec import JobSpec, MotionName
+from pipeline.depth import cues
 from pipeline.export.format import Pictures
 from pipeline.export.moving.frames import Frames, frame_size
 from pipeline.export.moving.motion import REST, Motion, pose, poses
 from pipeline.image.decode import Photo
 from pipeline.layers.layering import layer_picture
 from tests.scenes import scene
+from tests.unit.pictures import SAMPLES
 
 NAMES: tuple[MotionName, ...] = get_args(MotionName)
 SOAK = bool(os.environ.get("MULTIPLANE_SOAK"))
@@ -168,6 +170,16 @@ def test_colours_of_another_profile_become_srgb():
 )
 def test_frames_are_even_and_no_larger_than_asked_for(picture, longer, size):
     assert frame_size(*picture, longer) == size
+
+
+@pytest.mark.skipif(not SOAK or not SAMPLES.is_dir(), reason="only in make soak, with the sample pictures beside the project")
+@pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg"])
+def test_no_sample_shows_holes(name):
+    rgb = np.asarray(Image.open(SAMPLES / name).convert("RGB"))
+    frames = Frames(pictures(rgb, cues.read(rgb, fetch=None, wanted=4).values), 640)
+    for motion in NAMES:
+        for time in EXTREMES:
+            assert frames.seen(pose(Motion(motion), frames.camera, time))[..., 3].min() >= 254
 
 
 @given(
