@@ -70,6 +70,8 @@ soak: $(READY) ## Storms of kills, seeded mutations, the suite on other machines
 	@$(BIN)/python -m tests.process.supervisor.random_kills
 	@$(BIN)/python -m tests.process.supervisor.cancels
 	@$(BIN)/python -m tests.process.supervisor.templates.many_jobs
+	@MULTIPLANE_SOAK=1 $(BIN)/python -m pytest -q tests/process/cluster
+	@$(BIN)/python -m tests.process.cluster.storm
 	@$(BIN)/python -m tests.surroundings
 
 # What an earlier build left would go into this one.
@@ -82,7 +84,7 @@ wheel: $(READY) ## Build a package that pipx installs, in build/
 WHEELS := python_version < '3.15' and (sys_platform == 'darwin' or platform_machine == 'x86_64')
 lock: ## Write requirements.lock anew from pyproject.toml
 	@folder=$$(mktemp -d) && $(PYTHON) -m venv $$folder/venv \
-	&& $$folder/venv/bin/python -m pip install --quiet '.[dev]' 'setuptools>=77' \
+	&& $$folder/venv/bin/python -m pip install --quiet '.[cluster,dev]' 'setuptools>=77' \
 	&& { sed -n '/^#/p' requirements.lock; $$folder/venv/bin/python -m pip freeze --all --exclude multiplane --exclude pip \
 	  | sed -e 's/+cpu$$//' -e "s/^usd-core==.*/&; $(WHEELS)/" -e "s/^pylibjxl==.*/&; $(WHEELS)/"; } > $$folder/lock && mv $$folder/lock requirements.lock && rm -r $$folder
 

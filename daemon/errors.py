@@ -194,6 +194,13 @@ class WorkerCrashed(JobError):
     hint = f"Run: {RETRY}. If it happens again, job.log in the job's folder says more."
 
 
+class WorkerLost(JobError):
+    """The machine of a cluster on which the job ran is gone, or no longer answers."""
+
+    code, exit_status, retryable = "worker_lost", 45, True
+    hint = f"Run: {RETRY}. If it happens again, check the machine that the message names, and see {command('cluster', 'status')}."
+
+
 class DiskFull(JobError):
     """The disk has no space left."""
 
@@ -218,7 +225,7 @@ class Internal(JobError):
 _CLASSES: tuple[type[JobError], ...] = (
     SpecInvalid, SpecUnreadable, IdTaken, SourceMissing, SourceChanged, ImageType, ImageTooLarge, ImageUnreadable,
     DepthMissing, DepthUnreadable, WeightsMissing, WeightsCorrupt, LicenceNotAccepted, ModelFailed, DeviceUnavailable,
-    FormatUnavailable, Timeout, OutOfMemory, OutputTooLarge, WorkerCrashed, DiskFull, Cancelled, Internal,
+    FormatUnavailable, Timeout, OutOfMemory, OutputTooLarge, WorkerCrashed, WorkerLost, DiskFull, Cancelled, Internal,
 )  # fmt: skip
 BY_CODE: dict[str, type[JobError]] = {cls.code: cls for cls in _CLASSES}
 

@@ -17,6 +17,7 @@ from daemon.contract.spec import Mode
 from daemon.contract.status import Frozen, State
 from daemon.journal import History
 from daemon.journal.outline import Ending
+from daemon.outbox import DiskUse
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -61,6 +62,7 @@ class Stats(Frozen):
     modes: tuple[ModeTimes, ...]
     failures: tuple[Failures, ...] = Field(description="the most frequent first")
     known_since: str | None = Field(None, description="the time of the oldest record in the journal, if it is within the period")
+    disk: DiskUse | None = Field(None, description="the space that the outbox takes; null if it cannot be read")
 
 
 @dataclass

@@ -67,6 +67,9 @@ class ByPath:
     def digest(self, name: bytes) -> str:
         return self.fs.digest(self._at(name))
 
+    def owner(self, name: bytes) -> str | None:
+        return None
+
     def written_elsewhere(self, name: bytes) -> bool:
         return False
 
@@ -86,6 +89,9 @@ class ByPath:
     def copy_in_background(self, name: bytes, to: "ByPath", new: bytes, wanted: Wanted) -> Iterator[None]:
         self.copy(name, to, new, wanted)
         yield
+
+    def duplicate(self, name: bytes, to: "ByPath", new: bytes) -> None:
+        self.fs.copy(self._at(name), to._at(new))
 
     def create(self, name: bytes) -> int:
         return self.fs.create(self._at(name))

@@ -229,15 +229,18 @@ def main(arguments: list[str]) -> int:
     if not (ROOT / ".git").exists():
         print(f"{ROOT} is not a git checkout, and only git knows which files belong to it. Run this in a clone.", file=sys.stderr)
         return 2
-    names, _, files = " ".join(arguments).partition("--")
-    chosen = [name.strip() for name in names.split(",") if name.strip()] or list(CASES)
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    chosen, files = arguments[:end] or list(CASES), arguments[end + 1 :]
+    if unknown := [name for name in chosen if name not in CASES]:
+        print(f"there is no case {', '.join(unknown)}; there are {', '.join(CASES)}", file=sys.stderr)
+        return 2
     table = []
     for name in chosen:
         begin = time.monotonic()
         print(f"=== {name}", flush=True)
         try:
             with machine(CASES[name]) as elsewhere:
-                status = elsewhere.run(*PYTEST, "-n", "4", "--dist", "loadfile", *files.split()).returncode
+                status = elsewhere.run(*PYTEST, "-n", "4", "--dist", "loadfile", *files).returncode
             said = "passed" if status == 0 else f"FAILED ({status})"
         except NoInterpreterError as reason:
             status, said = 0, f"not run: {reason}"

@@ -108,6 +108,7 @@ class Acceptance:
             preset=reading.preset,
             warnings=pair.warnings + reading.warnings,
             written=pair.image_written is not None,
+            owner=self._folders.open(pair.folder).owner(pair.image.name),
         )
         return Retaken(job=job_id, value=record) if known else record
 

@@ -6,9 +6,10 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from daemon.cli.service_status import ServiceStatus
 from daemon.cli.verbs.watch import Scene
+from daemon.cluster.messages import ClusterSurvey
 from daemon.contract.manifest import Manifest
-from daemon.contract.requests import RequestAnswer
-from daemon.contract.status import Frozen, Status
+from daemon.contract.requests import JobAnswer, RequestAnswer
+from daemon.contract.status import Frozen, State, Status
 from daemon.doctor.model import Report
 from daemon.outbox import Health, Waiting
 from daemon.stats import Stats
@@ -71,6 +72,55 @@ class VerifiedModel(Frozen):
     says: str
 
 
+class Setting(Frozen):
+    """One setting in `config`. `origin`: the file or the variable that sets it. `line`: its line in a file."""
+
+    key: str
+    value: Any
+    origin: str
+    line: int | None
+    is_default: bool
+
+
+class Configuration(Frozen):
+    """The output of `config`. Paths are absolute."""
+
+    home: str
+    inbox: str
+    outbox: str
+    state: str
+    models: str
+    deliveries: str | None
+    user_file: str | None
+    settings: tuple[Setting, ...]
+
+
+class PrunedJob(Frozen):
+    """A job in `prune`. `bytes`: what its removal frees."""
+
+    job_id: str
+    state: State
+    completed_at: str
+    batch: str | None
+    bytes: int
+
+
+class Pruning(Frozen):
+    """The output of `prune`.
+
+    `dry_run`: whether the jobs would be removed, or were. `refused`: jobs that the daemon kept, and why. `problem`: why the
+    daemon has not removed them yet.
+    """
+
+    dry_run: bool
+    before: str
+    keep_source: bool
+    jobs: tuple[PrunedJob, ...]
+    bytes: int
+    refused: tuple[JobAnswer, ...] = ()
+    problem: str | None = None
+
+
 #: Files that other programs read.
 FILES: dict[str, TypeAdapter[Any]] = {
     "status": TypeAdapter(Status),
@@ -90,9 +140,12 @@ VERBS: dict[str, TypeAdapter[Any]] = {
     "retry": _REQUEST,
     "redo": _REQUEST,
     "rm": _REQUEST,
+    "prune": TypeAdapter(Pruning),
+    "config": TypeAdapter(Configuration),
     "check": TypeAdapter(list[CheckedFile]),
     "doctor": TypeAdapter(Report),
     "service-status": TypeAdapter(ServiceStatus),
+    "cluster-status": TypeAdapter(ClusterSurvey),
     "models-list": TypeAdapter(list[ListedModel]),
     "models-verify": TypeAdapter(list[VerifiedModel]),
 }

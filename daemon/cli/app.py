@@ -9,12 +9,14 @@ import os
 import shlex
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+from typer._click.exceptions import UsageError
 
 from daemon import __version__
-from daemon.cli.options import Home
+from daemon.cli import exit_status
+from daemon.cli.options import Asked, Home
 from daemon.settings.program import program_here
 
 if TYPE_CHECKING:
@@ -34,26 +36,39 @@ VERBS = {
     "retry": "Run failed or cancelled jobs again with what is in source/ now. Correct a wrong sidecar there first.",
     "redo": "Make new jobs of copies of ended jobs' pictures. The old jobs, their pictures and their results stay.",
     "rm": "Remove ended jobs with their folders, including the original pictures in source/.",
+    "prune": "Remove jobs that ended long ago with their folders, or only their results.",
     "check": "Check sidecars, presets and pictures without dropping them; exit 1 if one would be refused.",
     "schema": "Print the JSON Schema of the sidecar, of status.json, layer_manifest.json or daemon.json, or of a command's JSON.",
     "doctor": "Check folders, journal, daemon, weights, device and more; exit 1 if something is wrong.",
+    "config": "Show every setting that applies, and where it is set.",
     "models": "List models; fetch, check and remove their weights.",
+    "cluster": "Run jobs on many machines: make keys, start scheduler and workers.",
     "service": "Run the daemon in the background, under launchd or systemd.",
 }
 #: Targets of the Makefile that people may type as verbs.
 MAKE_TARGETS = ("setup", "demo", "test", "lint", "bench", "soak", "wheel", "lock", "clean")
-_MODULES = {"cancel": "control", "retry": "control", "rm": "control", "redo": "upkeep.redo"}
+_MODULES = {
+    "cancel": "control",
+    "retry": "control",
+    "rm": "control",
+    "redo": "upkeep.redo",
+    "prune": "upkeep.prune",
+    "config": "upkeep.config",
+}
 
 
 def command_line(verb: str | None = None) -> typer.Typer:
     """The command line with only this verb, or with all verbs if `verb` is None or unknown."""
+    # Imported here, because `multiplane --help` shows no examples.
+    from daemon.cli.examples import epilog
+
     app = _without_verbs()
     for name in [verb] if verb in VERBS else VERBS:
         found = getattr(import_module(f"daemon.cli.verbs.{_MODULES.get(name, name)}"), name)
         if isinstance(found, typer.Typer):
             app.add_typer(found)
         else:
-            app.command()(found)
+            app.command(epilog=epilog(name))(found)
     return app
 
 
@@ -73,6 +88,8 @@ def _without_verbs() -> typer.Typer:
     app = typer.Typer(
         name="multiplane",
         help="A hot folder that turns photos into depth-ordered transparent layers.",
+        epilog=f"Exit status:\n\n{exit_status.table()}",
+        context_settings={"help_option_names": ["--help", "-h"]},
         no_args_is_help=True,
         pretty_exceptions_enable=False,
     )
@@ -128,11 +145,14 @@ def _program_name() -> str:
 
 def main() -> None:
     """Run the command line. Every refusal and every disk error becomes one sentence and a next step, never a traceback."""
+    Asked.remember("--json" in _words())
     try:
         try:
             app = _typed(_words())
         finally:
             gc.enable()
+        if Asked.for_json:
+            _run_for_a_program(app)
         app(prog_name=_program_name(), complete_var="_MULTIPLANE_COMPLETE")
     except Exception as error:
         found = _explained(error)
@@ -142,6 +162,19 @@ def main() -> None:
 
         print_error(found.message, found.hint)
         sys.exit(found.exit_status)
+
+
+def _run_for_a_program(app: typer.Typer) -> NoReturn:
+    """Run the command line for a program that reads JSON: a wrong option is reported as JSON, too."""
+    try:
+        status = app(prog_name=_program_name(), complete_var="_MULTIPLANE_COMPLETE", standalone_mode=False)
+    except UsageError as error:
+        from daemon.cli.common import print_json_error
+        from daemon.contract.commands import command
+
+        print_json_error(error.format_message(), f"{command('--help')} lists the verbs.")
+        sys.exit(error.exit_code)
+    sys.exit(status if isinstance(status, int) else 0)
 
 
 def _explained(error: Exception) -> "Refusal | None":

@@ -10,10 +10,12 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console
 
+from daemon.cli.options import Asked
 from daemon.cli.options import Home as Home
 from daemon.cli.options import Json as Json
 from daemon.contract.commands import Commands, command, has_marks
 from daemon.contract.printable import replace_unprintable
+from daemon.contract.status import Status
 from daemon.errors import ImageTooLarge, Refusal
 from daemon.fs import LocalFiles
 from daemon.platform.mounts import mount_of
@@ -88,10 +90,22 @@ def give_up(refusal: Refusal) -> NoReturn:
 
 
 def print_error(message: str, hint: str | None = None) -> None:
-    """Print what is wrong and what to do, on standard error. Nothing is read as markup, because names are untrusted."""
+    """Print what is wrong and what to do, on standard error: for people, or with --json as one line of JSON.
+
+    Nothing is read as markup, because names are untrusted.
+    """
+    if Asked.for_json:
+        print_json_error(message, hint)
+        return
     err.print(f"multiplane: {printable(message)}", style="bold", markup=False)
     if hint:
         err.print(printable(hint), markup=False)
+
+
+def print_json_error(message: str, hint: str | None = None) -> None:
+    """Print an error as one line of JSON on standard error."""
+    error = commands().fill_all({"message": message, "hint": hint})
+    sys.stderr.write(json.dumps({"error": error}, ensure_ascii=False) + "\n")
 
 
 def printable(text: str) -> str:
@@ -109,6 +123,11 @@ def print_json(value: object) -> None:
         sys.stdout.write(value.model_dump_json(indent=2) + "\n")
     else:
         sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=_plain) + "\n")
+
+
+def located(status: Status, settings: Settings) -> Status:
+    """The status as a program gets it: with the absolute path of the job's folder, to which the other paths are relative."""
+    return status.model_copy(update={"folder": str(settings.paths.outbox / status.job_id)})
 
 
 def _plain(value: object) -> object:

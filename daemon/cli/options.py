@@ -14,7 +14,24 @@ Home = Annotated[
         help="The folder that holds inbox and outbox. Default: the checkout, or ~/Multiplane for an installed package.",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
+
+
+class Asked:
+    """How this command was asked to answer. `for_json`: errors are printed as JSON, too."""
+
+    for_json = False
+
+    @classmethod
+    def remember(cls, wanted: bool) -> bool:
+        """Note whether JSON is wanted, and return it."""
+        cls.for_json = wanted
+        return wanted
+
+
+Json = Annotated[
+    bool,
+    typer.Option("--json", callback=Asked.remember, is_eager=True, help="Print JSON for programs instead of text for people."),
+]
 
 
 def job_ids(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 
 from daemon.cli.common import err, fs, print_error, print_json, printable, settings_in_use
+from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_names import no_such_job
 from daemon.cli.job_queries import JobQueries
 from daemon.contract.commands import command
@@ -22,7 +23,7 @@ from daemon.settings import Settings
 _PATIENCE_SECONDS = 20.0
 _NOT_RUNNING = f"The daemon isn't running. The request is kept and carried out when it starts: {command('run')}."
 _NO_ANSWER = "The daemon hasn't answered yet. It will carry out the request as soon as it can."
-_DECISIONS: dict[Verb, Callable[[Job], decide.Answer]] = {
+_DECISIONS: dict[str, Callable[[Job], decide.Answer]] = {
     "cancel": decide.cancel,
     "retry": decide.may_retry,
     "rm": decide.may_remove,
@@ -41,13 +42,14 @@ def ask(
     named: str | None = None,
     once: bool = False,
 ) -> None:
-    """Request something for jobs, or for a whole batch, and print the outcome. Exit 1 if it was refused for any job.
+    """Request something for jobs, or for a whole batch, and print the outcome. `changes`: the `settings` of a `Request`.
 
-    For `redo`, see `Request`; `changes` is its `settings`.
+    Exits with `FAILED` if it was refused for a job; with `UNKNOWN` if there is no such job or batch, and nothing else was wrong.
     """
     settings = settings_in_use(home)
     queries = JobQueries(fs, settings)
     runs = queries.daemon_runs()
+    unknown = {job_id for job_id in jobs if not is_job_id(job_id) or queries.job(job_id) is None}
     refused = {job_id: why for job_id in jobs if (why := _refusal(queries, verb, job_id, runs=runs))}
     if not as_json:
         for sentence, hint in refused.values():
@@ -56,7 +58,7 @@ def ask(
     asked = [job_id for job_id in jobs if job_id not in refused]
     if asked or batch is not None:
         request = Request(verb=verb, jobs=tuple(asked), batch=batch, settings=changes, named=named, once=once)
-        answer = _request(settings, request, runs=runs)
+        answer = send(settings, request, runs=runs)
     if as_json:
         refusals = tuple(JobAnswer(job_id=job_id, accepted=False, sentence=why[0]) for job_id, why in refused.items())
         print_json(answer.model_copy(update={"answers": refusals + answer.answers}))
@@ -64,9 +66,18 @@ def ask(
         for said in (answer.problem, *(one.sentence for one in answer.answers)):
             if said:
                 err.print(printable(said), markup=False)
-    put_off = answer.problem in (_NOT_RUNNING, _NO_ANSWER)
-    if refused or (answer.problem and not put_off) or not all(one.accepted for one in answer.answers):
-        raise typer.Exit(1)
+    no_batch = batch is not None and answer.problem == f"there is no batch {batch}"
+    if refused.keys() - unknown or not all(one.accepted for one in answer.answers):
+        raise typer.Exit(ExitStatus.FAILED)
+    if unknown or no_batch:
+        raise typer.Exit(ExitStatus.UNKNOWN)
+    if answer.problem and not is_put_off(answer.problem):
+        raise typer.Exit(ExitStatus.FAILED)
+
+
+def is_put_off(problem: str) -> bool:
+    """Whether a request with this `problem` in its answer is kept, and the daemon will carry it out later."""
+    return problem in (_NOT_RUNNING, _NO_ANSWER)
 
 
 def _refusal(queries: JobQueries, verb: Verb, job_id: str, *, runs: bool) -> tuple[str, str | None] | None:
@@ -81,7 +92,7 @@ def _refusal(queries: JobQueries, verb: Verb, job_id: str, *, runs: bool) -> tup
     return None if runs or answer.accepted else (answer.sentence, None)
 
 
-def _request(settings: Settings, request: Request, *, runs: bool) -> RequestAnswer:
+def send(settings: Settings, request: Request, *, runs: bool) -> RequestAnswer:
     """Write the request and wait for its answer. If no answer comes, the request stays there, and the daemon reads it later."""
     folder = settings.paths.requests_bytes
     name = os.path.join(folder, f"{time.time_ns()}-{uuid.uuid4().hex[:8]}".encode())

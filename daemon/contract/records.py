@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchCounted, BatchUnderWay
+from daemon.contract.ended.follow_ups import FollowUp, FollowUpFailed, FollowUpOver, FollowUpOwed
+from daemon.contract.ended.pruning import Pruned
 from daemon.contract.older_values import LenientSource, LenientTimings
 from daemon.contract.segment_records import SegmentStart
 from daemon.contract.spec import JobSpec, Mode
@@ -72,6 +74,7 @@ class Accepted:
         preset: the fields of the preset or batch file, for a retry. Only kept if no effective spec could be written.
         warnings: sentences for the job's status.
         written: whether the daemon saw the picture being written. If so, a missing end may still come, however old the file is.
+        owner: the user to whom the picture belonged in the inbox; None if unknown.
         redo_of: the job whose files in source/ this job gets copies of; None if its files come from the inbox.
         request: the name of the request that asked for it; None if nobody asked the daemon.
         batch_name: the name of its batch for people; None: the last name in `folder`.
@@ -91,6 +94,7 @@ class Accepted:
     preset: dict[str, Any] | None = None
     warnings: tuple[str, ...] = ()
     written: bool = False
+    owner: str | None = None
     redo_of: str | None = None
     request: str | None = None
     batch_name: str | None = None
@@ -119,12 +123,17 @@ class Withdrawn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """An attempt begins. `attempt`: the name of its folder in .work/. `process`: None until the worker was started."""
+    """An attempt begins.
+
+    `attempt`: the name of its folder in .work/. `process`: None until the worker was started, or if it runs on another machine.
+    `machine`: the name of that machine; None: this one.
+    """
 
     event: Literal["started"] = "started"
     job: str
     attempt: str
     process: Process | None = None
+    machine: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +213,7 @@ class CancelRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """The job has ended. Only a retry continues it."""
+    """The job has ended. Only a retry continues it. `owes`: what is to be done after this end, by the settings of that time."""
 
     event: Literal["ended"] = "ended"
     job: str
@@ -213,6 +222,7 @@ class Ended:
     source: LenientSource | None = None
     warnings: tuple[str, ...] = ()
     processing_seconds: float | None = None
+    owes: tuple[FollowUp, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,10 +236,11 @@ class Requeued:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removed:
-    """Somebody removed the job and its folder; its id is free again."""
+    """The job and its folder were removed; its id is free again. `pruned`: because of its age."""
 
     event: Literal["removed"] = "removed"
     job: str
+    pruned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,11 +254,16 @@ class Noted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A running attempt. `folder`: its name in .work/. `publishing`: None until its result is checked and durable."""
+    """A running attempt.
+
+    `folder`: its name in .work/. `publishing`: None until its result is checked and durable. `machine`: the name of the machine
+    on which it runs; None: this one.
+    """
 
     folder: str
     process: Process | None = None
     publishing: Publishing | None = None
+    machine: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,8 +281,12 @@ class Job:
         published: the `publishing` record of the result; None if there is no result.
         discarded: whether somebody moved its folder out of the outbox before it had ended.
         notes: warnings that were added after it was accepted.
+        troubles: why something after its end failed, by what it is; a sentence each.
+        delivered: the absolute path of the folder to which its result was delivered; None if it was not.
+        pruned_at: when its result was removed because of its age, UTC, RFC 3339; None if it was not.
         place: where the files of a claimed job are: in source/, on their way back to the inbox, or in the inbox.
         back: the last record of a return to the inbox; None if there was none.
+        machine: the name of the machine on which the last attempt ran; None: this one, or there was none.
     """
 
     job_id: str
@@ -290,13 +310,22 @@ class Job:
     ended: Ended | None = None
     discarded: bool = False
     notes: tuple[str, ...] = ()
+    troubles: tuple[tuple[FollowUp, str], ...] = ()
+    delivered: str | None = None
+    pruned_at: str | None = None
     place: Place = "source"
     back: Returning | None = None
+    machine: str | None = None
 
     @property
     def image(self) -> ClaimedFile:
         """The file of the job's picture."""
         return next(file for file in self.accepted.files if file.role == "image")
+
+    @property
+    def preset(self) -> str | None:
+        """The name of the preset folder that it was dropped into; None for a single drop or a batch."""
+        return self.accepted.folder or None if self.accepted.batch is None else None
 
     @property
     def priority(self) -> int:
@@ -328,6 +357,10 @@ AnyRecord = (
     | Requeued
     | Removed
     | Noted
+    | FollowUpOwed
+    | FollowUpFailed
+    | FollowUpOver
+    | Pruned
     | BatchUnderWay
     | BatchClosing
     | BatchClosed

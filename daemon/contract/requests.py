@@ -3,11 +3,11 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from daemon.contract.status import Frozen
 
-Verb = Literal["cancel", "retry", "rm", "redo"]
+Verb = Literal["cancel", "retry", "rm", "prune", "redo"]
 
 #: Like the ids that a sidecar may set, but upper case is allowed, too: generated ids contain a T between date and time.
 _ANY_JOB_ID = r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$"
@@ -23,15 +23,21 @@ class Request(Frozen):
     """A request to the daemon about these jobs and the jobs of a batch.
 
     Attributes:
+        verb: what to do.
+        jobs: the ids of the jobs.
         batch: the batch's id or its folder's name; None: no batch.
-        settings: for `redo`: YAML with the fields of the sidecar that should differ.
-        once: for `redo`: leave out jobs that another job redoes already.
-        named: for `redo`: the name of the batch that the new jobs form. None: that of `batch`, or no batch.
+        before: of `prune`: only jobs that ended before this time.
+        keep_source: of `prune`: whether only the results are removed.
+        settings: of `redo`: YAML with the fields of the sidecar that should differ.
+        named: of `redo`: the name of the batch that the new jobs form. None: that of `batch`, or no batch.
+        once: of `redo`: leave out jobs that another job redoes already.
     """
 
     verb: Verb
     jobs: tuple[AnyJobId, ...] = Field((), max_length=10_000)
     batch: str | None = Field(None, max_length=1000)
+    before: AwareDatetime | None = None
+    keep_source: bool = False
     settings: str = Field("", max_length=65_536)
     named: str | None = Field(None, max_length=255)
     once: bool = False

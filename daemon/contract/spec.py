@@ -24,7 +24,8 @@ else:
     DepthChoice = Literal["auto", *(source.word for source in DEPTH_SOURCES)]
     Format = Literal[tuple(each.word for each in FORMATS)]
 
-JOB_ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+#: The second form is that of generated ids, so that ids which `submit` chooses sort together with those of the daemon.
+JOB_ID_PATTERN = r"^(?:[a-z0-9][a-z0-9._-]{0,63}|[0-9]{8}T[0-9]{6}-[a-z0-9-]{1,48})$"
 #: Names that match the pattern but are reserved: the daemon's own files in the outbox have these names.
 RESERVED_IDS = ("daemon.json", "index.html")
 MIN_LAYERS, MAX_LAYERS = 2, 12

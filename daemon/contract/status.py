@@ -79,6 +79,8 @@ class Status(Frozen):
     batch: str | None = None
     batch_name: str | None = Field(None, description="the name of the batch, which --batch accepts as well")
     redo_of: str | None = Field(None, description="the job that was redone: this one works on copies of its files")
+    preset: str | None = Field(None, description="the preset folder that the picture was dropped into; null if none")
+    owner: str | None = Field(None, description="the user to whom the dropped picture belonged; null if unknown")
     spec: JobSpec | None = Field(None, description="the effective spec; null if it was refused")
     source: Source | None = None
     created_at: str
@@ -93,5 +95,12 @@ class Status(Frozen):
     error: ErrorInfo | None = Field(None, description="why the job did not complete; while pending, why the last attempt failed")
     warnings: tuple[str, ...] = ()
     outputs: tuple[Output, ...] = ()
+    folder: str | None = Field(None, description="the absolute path of the job's folder; only in what commands print")
     manifest: str | None = Field(None, description="path of the layer manifest, relative to the job's folder")
+    pruned_at: str | None = Field(None, description="when the result was removed because of its age; null if it was not")
+    delivered: str | None = Field(
+        None, description="the folder to which the result was delivered, as `deliver` in the settings says"
+    )
+    machine: str | None = Field(None, description="the machine of a cluster that ran the last attempt; null without a cluster")
+    waits_for: str | None = Field(None, description="what a pending job waits for besides its turn; null if nothing")
     depth_source: Word | None = Field(None, description="where the depth of a completed job came from, as in its manifest")

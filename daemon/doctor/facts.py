@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from daemon import __version__
 from daemon.contract.commands import unmarked, without_marks
 from daemon.doctor.judging import judge
+from daemon.doctor.judging_cluster import cluster_facts
 from daemon.doctor.model import (
     Answer,
     ClockFacts,
@@ -34,7 +35,7 @@ from daemon.doctor.survey import Survey, job_folders
 from daemon.errors import Refusal
 from daemon.fs import FileSystem
 from daemon.journal.lock import is_running
-from daemon.outbox import Health
+from daemon.outbox import DiskUse, Health, measure_outbox
 from daemon.platform.encoder import find_ffmpeg
 from daemon.platform.mounts import mount_of
 from daemon.platform.packages import unwritable
@@ -100,9 +101,11 @@ def gather(settings: Settings, fs: FileSystem) -> Facts:
                 "max_output_bytes": int(settings.limits.max_output_bytes),
                 "min_free_bytes": int(settings.queue.min_free_bytes),
             },
+            use=_use(fs, paths.outbox_bytes),
             models=listed.result(),
             verified=verified.result(),
             devices=devices.result(),
+            cluster=cluster_facts(settings),
         )
 
 
@@ -129,6 +132,13 @@ def _folder(fs: FileSystem, name: Literal["inbox", "outbox", "state folder"], pa
         network=mount.kind if mount.network else None,
         guarded=_guarded(path),
     )
+
+
+def _use(fs: FileSystem, outbox: bytes) -> DiskUse | None:
+    try:
+        return measure_outbox(fs, outbox)
+    except OSError:
+        return None  # the check of the folders reports what is wrong
 
 
 def _guarded(path: Path) -> str | None:

@@ -8,6 +8,7 @@ from typing import cast
 
 from daemon.clock import local
 from daemon.contract.commands import as_code, command
+from daemon.doctor.judging_cluster import cluster
 from daemon.doctor.judging_machine import device, formats, sandbox, videos, weights
 from daemon.doctor.model import Facts, Finding, Folder, JournalFacts
 from daemon.journal.journal import RESERVE_BYTES
@@ -56,6 +57,7 @@ def judge(facts: Facts) -> tuple[Finding, ...]:
         *weights(facts),
         *device(facts),
         *sandbox(facts),
+        *cluster(facts),
     )
 
 
@@ -156,6 +158,11 @@ def _space(facts: Facts) -> Iterator[Finding]:
             yield Finding(area="space", grade="note", sentence=sentence, hint="Free some space before large pictures arrive.")
         elif folder.name == "outbox":
             yield Finding(area="space", grade="ok", sentence=f"{amount} are free for results.")
+    if facts.use is not None and facts.use.jobs:
+        jobs = "1 job" if facts.use.jobs == 1 else f"{facts.use.jobs:,} jobs"
+        sentence = f"The outbox takes {_amount(facts.use.bytes)} for {jobs}."
+        hint = f"To see what old jobs take: {command('prune', '--older-than', '30d', '--dry-run')}."
+        yield Finding(area="space", grade="ok", sentence=sentence, hint=hint)
 
 
 def _clock(facts: Facts) -> Iterator[Finding]:

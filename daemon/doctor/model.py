@@ -9,7 +9,7 @@ from pydantic import Field
 from daemon.contract.registry import OutputFormat
 from daemon.contract.status import Frozen
 from daemon.journal.chain import Fault
-from daemon.outbox import Health
+from daemon.outbox import DiskUse, Health
 
 Grade = Literal["ok", "note", "problem"]
 Area = Literal[
@@ -25,6 +25,7 @@ Area = Literal[
     "weights",
     "device",
     "sandbox",
+    "cluster",
 ]
 
 
@@ -179,6 +180,37 @@ class ServiceFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterMember:
+    """A machine of the cluster. `problem`: why it takes no jobs, a clause; None if it does."""
+
+    name: str
+    slots: int
+    same_program: bool
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterFacts:
+    """The cluster that the settings name.
+
+    Attributes:
+        address: the scheduler's address.
+        days: until this machine's certificate expires; None if there is none.
+        trouble: why the cluster cannot be used; None if it can.
+        hint: what to do about the trouble.
+        members: its machines.
+        share_missing: the shared folder of the settings, if it is not there.
+    """
+
+    address: str
+    days: float | None = None
+    trouble: str | None = None
+    hint: str | None = None
+    members: tuple[ClusterMember, ...] = ()
+    share_missing: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """Everything that is known about a home and the machine.
 
@@ -198,6 +230,8 @@ class Facts:
         h264: whether videos can be H.264.
         unwritable: formats that cannot be written because a package is missing.
         settings: the settings that the checks need, by name.
+        use: the space that the outbox takes; None if it cannot be read.
+        cluster: the cluster; None if the settings name none.
     """
 
     home: str
@@ -215,3 +249,5 @@ class Facts:
     h264: bool = True
     unwritable: tuple[OutputFormat, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
+    use: DiskUse | None = None
+    cluster: ClusterFacts | None = None

@@ -160,7 +160,7 @@ def _add_unlisted(settings: Settings, fs: FileSystem) -> Iterator[str]:
     recovered, jobs = journal.recover(), Jobs()
     for entry in recovered.entries:
         jobs.apply(entry)
-    journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
+    journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.other_records())
     records: list[AnyRecord] = []
     for place, name in enumerate(unlisted):
         try:

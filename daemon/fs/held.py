@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import functools
 import hashlib
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from functools import partial
@@ -97,9 +99,6 @@ def _copying(reading: int, folder: "LocalFolder", new: bytes) -> Iterator[None]:
     with contextlib.ExitStack() as held:
         held.callback(os.close, reading)
         if folder.clone(reading, new):
-            writing = os.open(new, os.O_WRONLY | SAFE, dir_fd=folder.fd)
-            held.callback(os.close, writing)
-            _finish_copy(reading, writing, os.fstat(reading))
             return
         writing = folder.create(new)
         if os.fstat(reading).st_size < LARGE:
@@ -124,6 +123,14 @@ def sync_folder(fd: int) -> None:
         # SMB and some FUSE file systems have no fsync for folders and answer with these errors. There is nothing better to do.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
             raise
+
+
+@functools.lru_cache(maxsize=64)
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 class LocalFolder:
@@ -187,6 +194,10 @@ class LocalFolder:
         with open_regular(name, folder=self.fd) as fd, os.fdopen(os.dup(fd), "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
+    def owner(self, name: bytes) -> str | None:
+        """The name or the number of the user to whom a file belongs."""
+        return _user(os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_uid)
+
     def written_elsewhere(self, name: bytes) -> bool:
         """Whether another program has the file open for writing."""
         try:
@@ -207,13 +218,13 @@ class LocalFolder:
 
     def move(self, name: bytes, to: HeldFolder, new: bytes) -> None:
         """Move a file to another held folder."""
-        os.rename(name, new, src_dir_fd=self.fd, dst_dir_fd=_fd_of(to))
+        os.rename(name, new, src_dir_fd=self.fd, dst_dir_fd=_local(to).fd)
 
     def link(self, name: bytes, to: HeldFolder, new: bytes) -> None:
         """Give a file a second name in another held folder."""
         if self.lstat(name).kind != "file":
             raise OSError(errno.EINVAL, "not a regular file", name)
-        os.link(name, new, src_dir_fd=self.fd, dst_dir_fd=_fd_of(to), follow_symlinks=False)
+        os.link(name, new, src_dir_fd=self.fd, dst_dir_fd=_local(to).fd, follow_symlinks=False)
 
     def copy(self, name: bytes, to: HeldFolder, new: bytes, wanted: Wanted) -> str:
         """Copy the wanted file into another held folder."""
@@ -222,16 +233,29 @@ class LocalFolder:
 
     def copy_in_background(self, name: bytes, to: HeldFolder, new: bytes, wanted: Wanted) -> Iterator[None]:
         """Copy the wanted file into another held folder without holding up the caller."""
-        if not isinstance(to, LocalFolder):
-            raise TypeError("both folders must be on the real disk")
+        target = _local(to)
         with open_regular(name, folder=self.fd, wanted=wanted) as found:
             reading = os.dup(found)
-        yield from _copying(reading, to, new)
+        yield from _copying(reading, target, new)
 
     def clone(self, source: int, name: bytes) -> bool:
-        """Make a new file that shares its blocks with an open one. Returns False, and makes nothing, if the disk cannot."""
+        """Make a durable copy of an open file that shares its blocks. Returns False, and makes nothing, if the disk cannot."""
         with readable(self._published):
-            return clone(source, self.fd, name)
+            if not clone(source, self.fd, name):
+                return False
+        writing = os.open(name, os.O_WRONLY | SAFE, dir_fd=self.fd)
+        try:
+            _finish_copy(source, writing, os.fstat(source))
+        finally:
+            os.close(writing)
+        return True
+
+    def duplicate(self, name: bytes, to: HeldFolder, new: bytes) -> None:
+        """Make a durable copy of a file in another held folder. It shares the file's blocks if the disk can do that."""
+        target = _local(to)
+        with open_regular(name, folder=self.fd) as reading:
+            if not target.clone(reading, new):
+                copy_open(reading, target.create(new))
 
     def create(self, name: bytes) -> int:
         """Make a new, empty file and open it for writing."""
@@ -274,7 +298,7 @@ class LocalFolder:
         sync_folder(self.fd)
 
 
-def _fd_of(folder: HeldFolder) -> int:
+def _local(folder: HeldFolder) -> "LocalFolder":
     if not isinstance(folder, LocalFolder):
         raise TypeError("both folders must be on the real disk")
-    return folder.fd
+    return folder

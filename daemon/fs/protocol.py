@@ -100,6 +100,9 @@ class HeldFolder(Protocol):
     def digest(self, name: bytes) -> str:
         """The SHA-256 of a regular file, read in chunks."""
 
+    def owner(self, name: bytes) -> str | None:
+        """The name of the user to whom a file belongs, or the user's number; None if the disk does not say."""
+
     def written_elsewhere(self, name: bytes) -> bool:
         """Whether another program has the file open for writing. False if the system does not report it, or we cannot open it."""
 
@@ -123,6 +126,13 @@ class HeldFolder(Protocol):
 
         The copy shares the blocks of the original if the disk can do that. The copy's name is not durable. If the caller stops
         iterating, part of the copy may remain under its new name.
+        """
+
+    def duplicate(self, name: bytes, to: "HeldFolder", new: bytes) -> None:
+        """Copy a regular file into another held folder; its bytes are durable when this returns, its name is not.
+
+        If the disk can do that, both files share their blocks until one of them is changed. If interrupted, part of the copy
+        remains. Refuses links; FileExistsError if the name is taken.
         """
 
     def create(self, name: bytes) -> int:

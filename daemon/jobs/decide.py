@@ -157,9 +157,14 @@ def incomplete_for_good(job: Job, error: ErrorInfo, *, now: float, other: int | 
     return error.model_copy(update={"message": f"{error.message.rstrip('.')}. {rest}"})
 
 
-def excused_attempt(job: Job, error: ErrorInfo) -> AnyRecord:
-    """The record for an attempt that failed because of the machine (`fault.judge`): it does not count, and the job runs again."""
-    return cancelled(job) if job.cancel_requested else AttemptEnded(job=job.job_id, error=error, counts=False)
+def excused_attempt(job: Job, error: ErrorInfo, *, retry_at: float = 0.0) -> AnyRecord:
+    """The record for an attempt that failed because of the machine (`fault.judge`): it does not count, and the job runs again.
+
+    `retry_at`: not before this time, in seconds since 1970.
+    """
+    if job.cancel_requested:
+        return cancelled(job)
+    return AttemptEnded(job=job.job_id, error=error, counts=False, retry_at=retry_at)
 
 
 def refused(job: Job, refusal: ErrorInfo) -> Ended:
@@ -236,4 +241,21 @@ def may_remove(job: Job) -> Answer:
     """Whether a job and its folder can be removed."""
     if not job.ended:
         return Answer(False, f"{job.job_id} has not ended yet ({job.state}); cancel it first")
+    return Answer(True, f"{job.job_id} was removed")
+
+
+def may_prune(job: Job, *, before: datetime | None, owes: bool) -> Answer:
+    """Whether a job may be removed for its age.
+
+    Args:
+        job: the job.
+        before: it must have ended before this time; None keeps every job.
+        owes: whether its result is still to be delivered, or its hook still to be run.
+    """
+    if not job.ended or job.completed_at is None:
+        return Answer(False, f"{job.job_id} has not ended yet ({job.state}); it stays")
+    if before is None or datetime.fromisoformat(job.completed_at) >= before:
+        return Answer(False, f"{job.job_id} ended at {job.completed_at}, which is too recent; it stays")
+    if owes:
+        return Answer(False, f"the delivery or the hook of {job.job_id} is not done yet; it stays")
     return Answer(True, f"{job.job_id} was removed")

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from daemon import clock
 from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchCounted, BatchUnderWay
+from daemon.contract.ended.follow_ups import FollowUpFailed, FollowUpOver, FollowUpOwed
+from daemon.contract.ended.pruning import Pruned
 from daemon.contract.records import (
     Accepted,
     AnyRecord,
@@ -30,6 +32,7 @@ from daemon.contract.records import (
 )
 from daemon.contract.segment_records import SegmentStart
 from daemon.jobs.batch_counts import BatchCounts
+from daemon.jobs.follow_ups import FollowUps, after_follow_up
 from daemon.jobs.queue import Queue
 
 #: How many ended jobs stay in memory for the gallery and for quick answers; the history has the older ones.
@@ -80,6 +83,7 @@ class Jobs:
             that only has to be published.
         batches: the batch folders in the inbox from which pictures were taken.
         counts: how far each batch is.
+        follow_ups: what is still to be done for jobs that have ended.
     """
 
     def __init__(self, *, keep: int | None = RECENT) -> None:
@@ -98,6 +102,7 @@ class Jobs:
         self.workerless: dict[str, Job] = {}
         self.batches: dict[str, Batch] = {}
         self.counts = BatchCounts()
+        self.follow_ups = FollowUps()
 
     def find(self, job_id: str) -> Job | None:
         """A live or recently ended job; None if there is none with this id."""
@@ -106,8 +111,9 @@ class Jobs:
     def apply(self, entry: Dated) -> None:
         """Apply one more record. A record of an unknown job is ignored: that job ended in an older segment."""
         record = entry.record
+        self.follow_ups.apply(record)
         match record:
-            case SegmentStart():
+            case SegmentStart() | FollowUpOwed():
                 return
             case Accepted():
                 job = _new(record, entry)
@@ -131,6 +137,12 @@ class Jobs:
                 self._end(record, entry.ts)
             case Noted():
                 self._note(record)
+            case FollowUpFailed() | FollowUpOver():
+                if record.job in self.ended:
+                    self.ended[record.job] = after_follow_up(self.ended[record.job], record)
+            case Pruned():
+                if record.job in self.ended:
+                    self.ended[record.job] = replace(self.ended[record.job], pruned_at=entry.ts)
             case BatchUnderWay() | BatchClosing():
                 self.batches[record.folder] = Batch(record.folder, record.batch, record.job, isinstance(record, BatchClosing))
             case BatchClosed():
@@ -144,13 +156,16 @@ class Jobs:
                 if isinstance(record, Started):
                     self.turns[job.accepted.batch] = entry.seq
 
-    def batch_records(self) -> list[AnyRecord]:
-        """The records that a snapshot contains in place of `batches` and `counts`; whoever replays them has the same."""
-        folders: list[AnyRecord] = [
-            (BatchClosing if batch.closing else BatchUnderWay)(job=batch.last_job, folder=batch.folder, batch=batch.batch)
-            for batch in self.batches.values()
+    def other_records(self) -> list[AnyRecord]:
+        """What a snapshot has in place of `batches`, `counts` and `follow_ups`. Replaying these records gives the same ones."""
+        return [
+            *(
+                (BatchClosing if batch.closing else BatchUnderWay)(job=batch.last_job, folder=batch.folder, batch=batch.batch)
+                for batch in self.batches.values()
+            ),
+            *self.counts.records(),
+            *self.follow_ups.records(),
         ]
-        return folders + list(self.counts.records())
 
     def _forget_counts(self) -> None:
         self.counts.forget_finished(batch.batch for batch in self.batches.values())
@@ -248,11 +263,10 @@ def _advance(job: Job, record: _Step, ts: str) -> Job:
     match record:
         case Claimed():
             return replace(job, claimed=True)
-        case Started(attempt=folder, process=process):
+        case Started(attempt=folder, process=process, machine=machine):
             attempts = job.attempts + (0 if job.attempt and job.attempt.folder == folder else 1)
-            return replace(
-                job, state="processing", attempts=attempts, attempt=Attempt(folder=folder, process=process), started_at=ts
-            )
+            running = Attempt(folder=folder, process=process, machine=machine)
+            return replace(job, state="processing", attempts=attempts, attempt=running, started_at=ts, machine=machine)
         case AttemptEnded(error=error, counts=counts, retry_at=retry_at):
             attempts = job.attempts if counts else job.attempts - 1
             # Both times are by the same clock at the same moment, so their difference is right even if the clock is set later.

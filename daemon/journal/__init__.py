@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from daemon.journal.journal import Journal, Recovered
     from daemon.journal.line import Entry, UnreplayableError
     from daemon.journal.lock import hold_lock
-    from daemon.journal.pruning import prune
+    from daemon.journal.pruning import old_segments, prune
     from daemon.journal.writer import JournalError
 else:
     __getattr__ = import_on_first_use(
@@ -32,10 +32,12 @@ else:
             "journal": ["Journal", "Recovered"],
             "line": ["Entry", "UnreplayableError"],
             "lock": ["hold_lock"],
-            "pruning": ["prune"],
+            "pruning": ["old_segments", "prune"],
             "writer": ["JournalError"],
         },
     )
 
 
-__all__ = ["Entry", "History", "Journal", "JournalError", "Recovered", "UnreplayableError", "hold_lock", "prune"]
+__all__ = [
+    "Entry", "History", "Journal", "JournalError", "Recovered", "UnreplayableError", "hold_lock", "old_segments", "prune",
+]  # fmt: skip

@@ -5,7 +5,7 @@ the oldest may be missing (`pruning`). If a segment has an index that fits its c
 that are shown are parsed; otherwise, the first fields of every record (`outline`).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
@@ -57,10 +57,12 @@ class _Read:
     Args:
         data: the content of the file.
         path: where it was read.
+        number: the number of the segment.
     """
 
-    def __init__(self, data: bytes, path: bytes) -> None:
+    def __init__(self, data: bytes, path: bytes, number: int) -> None:
         self.data = data
+        self.number = number
         self._path = path
 
     @cached_property
@@ -80,6 +82,10 @@ class _Read:
             path = self._path.decode(errors="replace")
             raise Refusal(f"the index of {path} is wrong: it lists {job_id}", hint="Remove the index; it is written again.")
         return self.outline.job(places)
+
+    def later(self, job_id: str) -> list[Entry]:
+        """What this segment says about a job that had ended before it. Raises Refusal if the segment is damaged or newer."""
+        return list(self.segment.entries(self.outline.later.get(job_id, [])))
 
 
 class History:
@@ -169,6 +175,9 @@ class History:
         for outcomes, read in self._parts(OUTCOMES):
             for job_id in outcomes.others:
                 found.pop(job_id, None)
+            for job_id in outcomes.later:
+                if job_id in found:
+                    found[job_id] = _continued(found[job_id], read.later(job_id))
             for ended in outcomes.ended:
                 if belongs(ended.batch, ended.folder, ended.batch_name):
                     found[ended.job] = read.ended(ended.job)
@@ -182,17 +191,26 @@ class History:
                 if found.event == "ended":
                     yield found.job, ts_of(line)
 
-    def past(self) -> Iterator[EndedJob]:
+    def past(self, *, among: Container[int] | None = None) -> Iterator[EndedJob]:
         """The jobs that ended and were not removed, newest first. They are not decoded yet.
+
+        `among`: only jobs that ended in the segments with these numbers; None: in any.
 
         Raises:
             Refusal: a segment is damaged.
         """
         newer: set[str] = set()
+        #: What newer segments say about jobs that ended in older ones.
+        later: dict[str, list[Entry]] = {}
         for outcomes, read in self._parts(OUTCOMES, backwards=True):
-            for ended in reversed(outcomes.ended):
+            wanted = among is None or read.number in among
+            for ended in reversed(outcomes.ended) if wanted else ():
                 if ended.job not in newer:
-                    yield EndedJob(ended.job, ended.state, ended.at, ended.batch, partial(read.ended, ended.job))
+                    job = partial(_ended_job, read, ended.job, later.pop(ended.job, []))
+                    yield EndedJob(ended.job, ended.state, ended.at, ended.batch, job)
+            for job_id in outcomes.later:
+                if job_id not in newer:
+                    later[job_id] = read.later(job_id) + later.get(job_id, [])
             # The newest segment that mentions a job counts, even if it says that the job runs again or was removed.
             newer.update(outcomes.others)
             newer.update(ended.job for ended in outcomes.ended)
@@ -228,7 +246,7 @@ class History:
         for number in reversed(numbers) if backwards else numbers:
             try:
                 found = self._fs.lstat(path := segment_path(self._folder, number))
-                read = _Read(read_file(self._fs, path), path)
+                read = _Read(read_file(self._fs, path), path, number)
             except FileNotFoundError:
                 continue  # pruned a moment ago
             if number == numbers[-1] or len(read.data) < SMALLEST:
@@ -283,6 +301,19 @@ class History:
         except UnknownRecordError as error:
             path = segment_path(self._folder, number).decode(errors="replace")
             raise Refusal(f"the journal was written by a newer Multiplane ({error}): {path}", hint=NEWER_HINT) from error
+
+
+def _ended_job(read: _Read, job_id: str, later: Sequence[Entry]) -> Job:
+    return _continued(read.ended(job_id), later)
+
+
+def _continued(job: Job, later: Iterable[Entry]) -> Job:
+    """The ended job after these further records about it."""
+    jobs = Jobs(keep=None)
+    jobs.ended[job.job_id] = job
+    for entry in later:
+        jobs.apply(entry)
+    return jobs.ended[job.job_id]
 
 
 def job_of(job_id: str, records: Iterable[Entry]) -> Job | None:

@@ -55,11 +55,13 @@ class Outcomes(NamedTuple):
     """What became of the jobs of a segment.
 
     `ended`: those that ended and were not removed, in the order of their ends. `others`: the ids of those that were removed or
-    have not ended; what older segments say about them no longer holds.
+    have not ended; what older segments say about them no longer holds. `later`: the ids of those that had ended before the
+    segment began, and about which it says more.
     """
 
     ended: list[EndedEntry]
     others: list[str]
+    later: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Header:
     `format` increases when the meaning of a line changes; an index of another format is ignored.
     """
 
-    format: Literal[2]
+    format: Literal[3]
     size: int
     mtime_ns: int
     checksum: int
@@ -87,7 +89,7 @@ class Part(Generic[_Value]):
 def _outcomes(segment: Segment) -> Outcomes:
     outline = Outline(segment)
     ended = [_entry(segment, job, places) for job, places in outline.ended.items()]
-    return Outcomes(ended, [*outline.removed, *outline.live])
+    return Outcomes(ended, [*outline.removed, *outline.live], list(outline.later))
 
 
 def _entry(segment: Segment, job: str, places: list[Mark]) -> EndedEntry:
@@ -154,7 +156,7 @@ class Index:
 
 def index_of(segment: Segment, mtime_ns: int) -> bytes:
     """The content of a segment's index. `mtime_ns`: when the segment's file was changed last."""
-    header = Header(2, len(segment.data), mtime_ns, zlib.crc32(segment.data))
+    header = Header(3, len(segment.data), mtime_ns, zlib.crc32(segment.data))
     values = (_HEADER.dump_json(header), *(part.adapter.dump_json(part.of(segment)) for part in _PARTS))
     return b"".join(seal(_OPENING + value) + b"\n" for value in values)
 

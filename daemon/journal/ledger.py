@@ -41,8 +41,16 @@ class Ledger:
             self.jobs.apply(entry)
             self._publish(entry.record)
         if self._journal.is_full(len(self.jobs.live)):
-            self._journal.rotate(list(self.jobs.live.values()), self.jobs.batch_records())
+            self.begin_segment()
         return entries
+
+    def begin_segment(self) -> None:
+        """Continue the journal in a new segment.
+
+        Raises:
+            JournalError: the process must stop.
+        """
+        self._journal.rotate(list(self.jobs.live.values()), self.jobs.other_records())
 
     def _publish(self, record: AnyRecord) -> None:
         for subscriber in self._subscribers:

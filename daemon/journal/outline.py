@@ -19,8 +19,10 @@ from daemon.journal.line import Mark
 from daemon.journal.segment import Segment
 
 _BEGINNINGS = frozenset(("accepted", "live", "requeued"))
-#: Records about the segment itself or about a batch.
-_OTHERS = frozenset(("segment", "batch_under_way", "batch_closing", "batch_closed", "batch_counted"))
+#: Records about the segment itself or about a batch, and what a snapshot says about jobs that ended before it.
+_OTHERS = frozenset(("segment", "batch_under_way", "batch_closing", "batch_closed", "batch_counted", "follow_up_owed"))
+#: Records about a job that has ended, after which it is still the same ended job.
+_AFTERWARDS = frozenset(("noted", "follow_up_failed", "follow_up_over", "pruned"))
 
 #: The message shown for an error code is only an example, so it is cut at this many characters.
 _MAX_SENTENCE = 200
@@ -33,7 +35,8 @@ class Outline:
         live: the records of each job that has not ended; jobs by arrival.
         ended: the records of each job that ended and was not removed; jobs in the order of their ends.
         removed: ids of jobs that were removed, and not begun again.
-        others: records about the segment or about batch folders.
+        later: the records about each job that had ended before the segment began, and is still the same ended job.
+        others: records about the segment, about batch folders, or in place of jobs that ended before it.
     """
 
     def __init__(self, segment: Segment) -> None:
@@ -41,6 +44,7 @@ class Outline:
         self.live: dict[str, list[Mark]] = {}
         self.ended: dict[str, list[Mark]] = {}
         self.removed: set[str] = set()
+        self.later: dict[str, list[Mark]] = {}
         self.others: list[Mark] = []
         for place in segment.marks:
             self._add(place)
@@ -49,7 +53,10 @@ class Outline:
         job, event = place.job, place.event
         if event in _OTHERS:
             self.others.append(place)
-        elif event in _BEGINNINGS:
+            return
+        if event in _BEGINNINGS or event == "removed":
+            self.later.pop(job, None)
+        if event in _BEGINNINGS:
             self.live[job] = [place]
             self.ended.pop(job, None)
             self.removed.discard(job)
@@ -62,10 +69,12 @@ class Outline:
         elif event == "ended":
             if (places := self.live.pop(job, None)) is not None:
                 self.ended[job] = [*places, place]
-        elif event == "noted" and job in self.ended:
+        elif event in _AFTERWARDS and job in self.ended:
             self.ended[job].append(place)
         elif job in self.live:
             self.live[job].append(place)
+        elif event in _AFTERWARDS:
+            self.later.setdefault(job, []).append(place)
 
     def job(self, places: Iterable[Mark]) -> Job:
         """The job that these records describe.
@@ -82,14 +91,26 @@ class Outline:
     def needed_records(self, most_ended: int) -> list[Mark]:
         """All records that a start needs, in order. Ended jobs are left out, except for the `most_ended` that ended last.
 
-        Jobs of a batch are never left out, because a batch folder is remembered only through the jobs that came from it.
+        Jobs of a batch are never left out, because a batch folder is remembered only through the jobs that came from it. Jobs
+        for which something is still to be done are not left out either.
         """
         left_out = {
             job
             for job, places in list(self.ended.items())[: max(0, len(self.ended) - most_ended)]
-            if b'"batch":null' in self.segment.line(places[0])
+            if b'"batch":null' in self.segment.line(places[0]) and not self._owes(places)
         }
-        return [place for place in self.segment.marks if place.job not in left_out or place.event in _OTHERS]
+        return [
+            place
+            for place in self.segment.marks
+            # The records of a job that is left out would not take back what the snapshot says it owes.
+            if place.job not in left_out or (place.event in _OTHERS and place.event != "follow_up_owed")
+        ]
+
+    def _owes(self, places: list[Mark]) -> bool:
+        """Whether something is still to be done for an ended job with these records."""
+        end = next(place for place in reversed(places) if place.event == "ended")
+        owed = cast("list[str] | None", self.segment.field(end, "owes")) or []
+        return len(owed) > sum(place.event == "follow_up_over" for place in places)
 
 
 class Ending(NamedTuple):

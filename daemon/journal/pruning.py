@@ -29,17 +29,7 @@ def prune(fs: FileSystem, folder: bytes, keep: timedelta) -> int:
     Raises:
         OSError: a segment could not be removed; older ones are already removed.
     """
-    numbers = segment_numbers(fs, folder)
-    now = _began(fs, segment_path(folder, numbers[-1])) if numbers else None
-    if now is None:
-        return 0
-    old: list[int] = []
-    for number, following in pairwise(numbers):
-        # Nothing is written to a segment after the next one has begun.
-        began = _began(fs, segment_path(folder, following))
-        if began is None or began >= now - keep.total_seconds():
-            break
-        old.append(number)
+    old = old_segments(fs, folder, keep)
     if not old:
         return 0
     for entry in fs.scan(folder):
@@ -49,6 +39,26 @@ def prune(fs: FileSystem, folder: bytes, keep: timedelta) -> int:
         fs.unlink(segment_path(folder, number))
     fs.sync_dir(folder)
     return len(old)
+
+
+def old_segments(fs: FileSystem, folder: bytes, keep: timedelta) -> list[int]:
+    """The numbers of the segments whose records are all older than `keep`, oldest first. Never contains the last segment.
+
+    Raises:
+        OSError: a segment cannot be read.
+    """
+    numbers = segment_numbers(fs, folder)
+    now = _began(fs, segment_path(folder, numbers[-1])) if numbers else None
+    if now is None:
+        return []
+    old: list[int] = []
+    for number, following in pairwise(numbers):
+        # Nothing is written to a segment after the next one has begun.
+        began = _began(fs, segment_path(folder, following))
+        if began is None or began >= now - keep.total_seconds():
+            break
+        old.append(number)
+    return old
 
 
 def _began(fs: FileSystem, path: bytes) -> float | None:

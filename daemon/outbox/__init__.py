@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from daemon.first_use import import_on_first_use
 
 if TYPE_CHECKING:
+    from daemon.outbox.disk_use import DiskUse, measure_outbox
     from daemon.outbox.outbox import NotDurableError, Outbox
     from daemon.outbox.publish import check_result, checking_result
     from daemon.outbox.stage_names import stage_name
@@ -30,6 +31,7 @@ else:
     __getattr__ = import_on_first_use(
         __name__,
         {
+            "disk_use": ["DiskUse", "measure_outbox"],
             "outbox": ["NotDurableError", "Outbox"],
             "publish": ["check_result", "checking_result"],
             "stage_names": ["stage_name"],
@@ -50,6 +52,7 @@ else:
 
 
 __all__ = [
-    "ALIVE_SECONDS", "FRESH_SECONDS", "SILENT_SECONDS", "BatchProgress", "Health", "NotDurableError", "Outbox", "PolledFolder",
-    "Waiting", "attempt_of", "check_result", "checking_result", "in_line", "stage_name", "status_of",
+    "ALIVE_SECONDS", "FRESH_SECONDS", "SILENT_SECONDS", "BatchProgress", "DiskUse", "Health", "NotDurableError", "Outbox",
+    "PolledFolder", "Waiting", "attempt_of", "check_result", "checking_result", "in_line", "measure_outbox", "stage_name",
+    "status_of",
 ]  # fmt: skip

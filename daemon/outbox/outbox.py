@@ -260,11 +260,27 @@ class Outbox:
         self._fs.sync_dir(self.root)
         return target
 
+    def move_result_aside(self, job_id: str) -> bytes | None:
+        """Move a job's result into .work/ with one rename, and sync. Returns its new path; None if there was no result."""
+        self._ensure_work_folder()
+        name = b"removed-" + uuid.uuid4().hex.encode()
+        try:
+            with self.held_job(job_id) as job, self._fs.hold(self.work) as work:
+                job.move(_RESULT, work, name)
+                job.sync_dir()
+        except FileNotFoundError:
+            return None
+        return os.path.join(self.work, name)
+
     # -- views ------------------------------------------------------------------------------------------------------------
+
+    def as_json(self, status: Status) -> bytes:
+        """The content of a job's status.json, with the commands in its sentences filled in."""
+        return self.commands.fill_all(status).model_dump_json(indent=2).encode() + b"\n"
 
     def write_status(self, status: Status, *, durable: bool = False) -> None:
         """Write a job's status.json. With `durable`, sync it."""
-        data = self.commands.fill_all(status).model_dump_json(indent=2).encode() + b"\n"
+        data = self.as_json(status)
         with self.held_job(status.job_id) as folder:
             write_atomic(folder, b"status.json", data, durable=durable)
 

@@ -31,6 +31,7 @@ class Waiting(Frozen):
 
     path: str
     reason: str
+    file: str | None = Field(None, description="its absolute path; only in what commands print")
 
 
 class PolledFolder(Frozen):
@@ -125,6 +126,7 @@ def status_of(
     progress: Progress | None = None,
     at: float | None = None,
     paused_for: float | None = None,
+    waits_for: str | None = None,
 ) -> Status:
     """The status.json of a job.
 
@@ -134,6 +136,7 @@ def status_of(
         progress: the progress of a running job.
         at: the current time, in seconds since 1970. None: read the wall clock.
         paused_for: how many seconds the job still pauses before its next attempt. None: compute this from `at`.
+        waits_for: what a pending job waits for besides its turn; None if nothing.
     """
     ended, published = job.ended, job.published
     at = time.time() if at is None else at
@@ -147,6 +150,8 @@ def status_of(
         batch=job.accepted.batch,
         batch_name=job.accepted.name_of_batch,
         redo_of=job.accepted.redo_of,
+        preset=job.preset,
+        owner=job.accepted.owner,
         spec=job.spec,
         source=_source(job),
         created_at=job.created_at,
@@ -160,8 +165,12 @@ def status_of(
         progress=progress and progress.model_copy(update={"fraction": _floor(progress.fraction)}),
         error=_error(job, retry_at),
         warnings=_warnings(job),
-        outputs=published.outputs if published else (),
-        manifest=published.manifest if published else None,
+        outputs=published.outputs if published and not job.pruned_at else (),
+        manifest=published.manifest if published and not job.pruned_at else None,
+        pruned_at=job.pruned_at,
+        delivered=job.delivered,
+        machine=job.machine,
+        waits_for=waits_for if job.state == "pending" else None,
         depth_source=published.depth_source if published else None,
     )
 
@@ -212,6 +221,7 @@ def _retry_hint(job: Job, error: ErrorInfo, retry_at: float | None) -> str:
 
 
 def _warnings(job: Job) -> tuple[str, ...]:
+    later = job.notes + tuple(trouble for _what, trouble in job.troubles)
     if job.published:
-        return job.accepted.warnings + job.published.warnings + job.notes
-    return (job.ended.warnings if job.ended else job.accepted.warnings) + job.notes
+        return job.accepted.warnings + job.published.warnings + later
+    return (job.ended.warnings if job.ended else job.accepted.warnings) + later

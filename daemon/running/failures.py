@@ -13,12 +13,15 @@ from daemon.contract.records import AnyRecord, Job
 from daemon.errors import WorkerCrashed
 from daemon.health.system_health import UNDECIDED, SystemHealth
 from daemon.jobs import decide
-from daemon.jobs.fault import Cause, Failure
+from daemon.jobs.fault import MAX_EXCUSES, Cause, Failure
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
 from daemon.running.late_writes import LateWrites
 from daemon.running.returning import Returns
 from daemon.supervisor import Failed
+
+#: The longest pause in seconds before a job runs again whose machine failed. The first pause is a second, and each doubles.
+_LONGEST_PAUSE = 60.0
 
 
 @dataclass
@@ -26,7 +29,7 @@ class FailureHandler:
     """Handles failed attempts, including those whose cause is still undecided.
 
     `end` writes a record that ends an attempt or a job. `system_health` finds the cause. `may_send_canary` returns False while
-    the daemon stops.
+    the daemon stops, and if jobs run on other machines.
     """
 
     ledger: Ledger
@@ -51,6 +54,9 @@ class FailureHandler:
             logger.info("{} has lost its folder under its worker: {}, {}", job_id, error.code, error.message)
             self.end(job, decide.folder_disappeared(job, now=self.wall_clock()))
             return
+        if failed.elsewhere is not None:
+            self._another_machine_failed(job, failed)
+            return
         if job.attempt and not self.outbox.may_have_folder(job.attempt.folder):
             error = WorkerCrashed("The worker's files were removed from .work in the outbox.").info()
             failed = replace(failed, error=error, retryable=True)
@@ -68,6 +74,19 @@ class FailureHandler:
             self._suspects[job_id] = failure, failed
         else:
             self._settle(job, failed, verdict)
+
+    def _another_machine_failed(self, job: Job, failed: Failed) -> None:
+        """Record a failure for which another machine is to blame: the attempt does not count, unless that happened too often.
+
+        The queue goes on, because the next attempt may run on a machine that works.
+        """
+        excused = self._excused.get(job.job_id, 0)
+        if excused >= MAX_EXCUSES:
+            self.charge(job, failed)
+            return
+        self._excused[job.job_id] = excused + 1
+        logger.info("{} is not to blame: {}", job.job_id, failed.error.message)
+        self.end(job, decide.excused_attempt(job, failed.error, retry_at=self.wall_clock() + min(2.0**excused, _LONGEST_PAUSE)))
 
     def judge(self) -> None:
         """Record the failures whose cause is known now that a canary has answered."""

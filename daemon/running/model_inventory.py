@@ -5,6 +5,7 @@ This only decides what a warm worker loads and what a worker may read. The worke
 
 import os
 from collections.abc import Sequence
+from typing import Literal
 
 from daemon.catalogues.models import Entry, catalogue
 from daemon.catalogues.reading import SHIPPED
@@ -12,6 +13,9 @@ from daemon.catalogues.styles import styles
 from daemon.contract.messages import Warm
 from daemon.contract.records import Job
 from daemon.contract.registry import DEPTH_SOURCES
+
+#: What a model is used for. A prompted one refines depth that is stored in the photo.
+ModelKind = Literal["depth", "prompted", "matting", "painting"]
 
 #: A fetch writes this file last (`pipeline.weights.store`), so a model that has it is installed.
 _RECORD = "multiplane.json"
@@ -74,6 +78,43 @@ class ModelInventory:
         else:
             learned = any(source.learned for source in DEPTH_SOURCES if source.word == spec.depth)
         return "depth" if learned else "light"
+
+    def installed(self) -> dict[str, str]:
+        """The revision of each installed model, by name; `own` for a folder of people's own."""
+        return {name: entry.revision or "own" for name, entry in self._listed.items() if self._is_there(name, entry)}
+
+    def kind_of(self, name: str) -> ModelKind | None:
+        """What a model is used for; None if it is not listed."""
+        entry = self._listed.get(name)
+        if entry is None:
+            return None
+        return "painting" if entry.use == "diffusion" else "prompted" if entry.prompt is not None else entry.use
+
+    def needs(self, job: Job) -> dict[ModelKind, frozenset[str]]:
+        """The kinds of models that may decide what a job's result looks like. For each, the names of which it needs at least one.
+
+        If there are no names, the job uses models of this kind where they are installed, and does without them elsewhere.
+        """
+        spec, found = job.spec, dict[ModelKind, frozenset[str]]()
+        if spec is None:
+            return found
+        given = any(file.role == "depth" for file in job.accepted.files)
+        if any(source.learned for source in DEPTH_SOURCES if source.word == spec.depth):
+            found["depth"] = frozenset((self._default,))
+        elif spec.depth == "auto" and not given:
+            found["depth"] = frozenset()
+        if spec.depth in ("auto", "photo") and not given and job.image.name.casefold().endswith(_HOLD_DEPTH):
+            found["prompted"] = frozenset()
+        if spec.matting == "model":
+            found["matting"] = self._named("matting")
+        if spec.fill == "model" or (spec.mode == "painterly" and self._engines.get(spec.style or "") == "diffusion"):
+            parts = ("pipeline", "inpainting") if spec.fill == "model" else ("pipeline",)
+            bases = frozenset(name for name, entry in self._listed.items() if entry.part in parts)
+            found["painting"] = bases or self._named("painting")
+        return found
+
+    def _named(self, kind: ModelKind) -> frozenset[str]:
+        return frozenset(name for name in self._listed if self.kind_of(name) == kind)
 
     def missing_depth_model(self) -> str | None:
         """The name of the default depth model, if no depth model is installed and the default can be fetched; otherwise None."""

@@ -149,7 +149,7 @@ class Results:
             return True
         except OSError as error:
             # After a failed sync nobody knows what is on the disk, so the job runs again.
-            trouble = _disk_trouble(error)
+            trouble = disk_trouble(error)
             failed = Failed(trouble.info(), trouble.retryable, made.seconds, made.result.source)
             self.failure_handler.failed(
                 job.job_id, failed, disk=None if error.errno in _NO_ROOM else error.strerror or str(error)
@@ -239,7 +239,8 @@ def unrecordable(error: UnreplayableError) -> JobError:
     return WorkerCrashed(f"What the worker reported cannot be recorded: {error}.")
 
 
-def _disk_trouble(error: OSError) -> JobError:
+def disk_trouble(error: OSError) -> JobError:
+    """The error if the daemon's own disk refused to take a result."""
     if error.errno in _NO_ROOM:
         return DiskFull("the disk of the outbox is full; the result could not be written")
     return Internal(f"the result could not be written: {error.strerror}")

@@ -84,6 +84,10 @@ class Recovery:
         if job.attempt.publishing and (self.outbox.has_result(job.job_id) or self.outbox.has_attempt(job.attempt.folder)):
             self.runs.results.publish(job)
             return
+        if job.attempt.machine is not None:
+            # It ran elsewhere, so it had no part in the end of the daemon. That machine ends it when it misses this daemon.
+            self.runs.end(job, decide.interrupted(job))
+            return
         process = job.attempt.process
         same_boot = process is None or process.boot_id == self.boot_id
         record = decide.after_restart(job, same_boot=same_boot, now=self.wall_clock())

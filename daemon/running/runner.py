@@ -9,7 +9,7 @@ between, the journal says that both jobs were started, and the finished job runs
 
 import errno
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from loguru import logger
@@ -20,20 +20,19 @@ from daemon.fs import FileSystem
 from daemon.health.system_health import SystemHealth
 from daemon.jobs import decide
 from daemon.jobs.fault import no_start
+from daemon.jobs.follow_ups import owed_after
 from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
+from daemon.running.executor import Executor
 from daemon.running.failures import FailureHandler
 from daemon.running.forecast import Forecast
-from daemon.running.job_command import command, ffmpeg
 from daemon.running.late_writes import Fingerprint, LateWrites
-from daemon.running.model_inventory import ModelInventory
 from daemon.running.pauses import Pauses
 from daemon.running.publishing import Results, unrecordable
 from daemon.running.returning import Returns
-from daemon.running.warm_workers import WarmWorkers
 from daemon.settings import Settings
-from daemon.supervisor import Cancelled, Completed, Failed, Outcome, Stopped, Supervisor
+from daemon.supervisor import Cancelled, Completed, Failed, Outcome, Stopped
 from daemon.troubles import Troubles
 
 #: At most this many jobs are ended in one pass. Each end takes a few syncs, and the loop has other work.
@@ -47,7 +46,7 @@ _RETURN = "the way back"
 class JobRunner:
     """Starts jobs, and brings the running ones to their end.
 
-    The supervisor calls `on_progress` and `on_end`. `system_health` says whether work can continue, and who is at fault for a
+    The executor calls `on_progress` and `on_end`. `system_health` says whether work can continue, and who is at fault for a
     failure. `clock` returns monotonic seconds, `wall_clock` seconds since 1970. `failures` counts the jobs that failed.
     """
 
@@ -55,13 +54,11 @@ class JobRunner:
     settings: Settings
     ledger: Ledger
     outbox: Outbox
-    supervisor: Supervisor
+    executor: Executor
     system_health: SystemHealth
     forecast: Forecast
     pauses: Pauses
     settling: LateWrites
-    warm_workers: WarmWorkers
-    inventory: ModelInventory
     clock: Callable[[], float]
     wall_clock: Callable[[], float]
     failures: int = 0
@@ -79,7 +76,7 @@ class JobRunner:
             self.settling,
             self.end,
             self.system_health,
-            lambda: not self._stopping,
+            lambda: not self._stopping and self.executor.is_here,
             self.wall_clock,
         )
         self.results = Results(
@@ -124,11 +121,12 @@ class JobRunner:
 
     def start_next(self) -> None:
         """Start jobs until the allowed number is running, or until no other job may start."""
-        most = self.settings.queue.max_concurrent_jobs
+        executor = self.executor
         # Unchecked results take up disk space, so workers must not get too far ahead of the checks.
-        while not self._stopping and self._at_work() < most and len(self.results) <= most:
+        while not self._stopping and self._at_work() < executor.most and len(self.results) <= executor.most:
             try:
-                ready = self.settling.first_ready(self.ledger.jobs.queue, self.pauses.left)
+                candidates = executor.candidates(self.ledger.jobs.queue, self.pauses.left, self._at_work())
+                ready = self.settling.first_ready(candidates, self.pauses.left)
                 if ready is None:
                     self._troubles.over(_START)
                 if ready is None or not self._start(*ready):
@@ -149,7 +147,8 @@ class JobRunner:
     @property
     def problem(self) -> str | None:
         """Why jobs cannot continue at the moment; None if they can."""
-        return self._troubles.first or self.results.kept
+        trouble = self.executor.trouble
+        return self._troubles.first or (trouble.problem if trouble else None) or self.results.kept
 
     def _start(self, job: Job, seen: Fingerprint | None) -> bool:
         """Start one job, or record why it cannot run. `seen`: its picture's fingerprint; None if the picture is missing.
@@ -172,33 +171,26 @@ class JobRunner:
             return True
         if not self.system_health.may_start():
             return False
-        warm = self.inventory.warm_for(job)
-        # A further attempt gets a process that shares nothing with those before it.
-        again = job.attempts > 0
-        # A warm worker cannot start another program.
-        alone = again or ffmpeg(job, self.settings) is not None
-        attempt = (None if alone else self.warm_workers.take(warm)) or self.outbox.new_attempt()
+        place = self.executor.place(job)
+        attempt, machine = place.attempt, place.machine
         self._troubles.over(_START)
-        self.ledger.record(Started(job=job.job_id, attempt=attempt))
+        self.ledger.record(Started(job=job.job_id, attempt=attempt, machine=machine))
         try:
-            process = self.supervisor.start(
-                command(job, self.outbox, self.settings, attempt=attempt, seen=seen, warm=warm),
-                log=self.outbox.job(job.job_id, b"job.log"),
-                timeout_seconds=job.spec.timeout_seconds if job.spec else self.settings.worker.max_timeout_seconds,
-                as_program=again,
-            )
+            process = self.executor.start(job, place, seen)
         except OSError as error:
             # The job itself had no part in this.
             cause = no_start(error.strerror or str(error))
             self.system_health.pause_for(cause)
             self.end(self.ledger.jobs.live[job.job_id], decide.excused_attempt(job, WorkerCrashed(cause.problem).info()))
             return False
-        self.ledger.record(Started(job=job.job_id, attempt=attempt, process=process))
+        if process is not None:
+            self.ledger.record(Started(job=job.job_id, attempt=attempt, process=process, machine=machine))
         self.forecast.begin(self.ledger.jobs.live[job.job_id])
-        logger.info("{} started (attempt {})", job.job_id, self.ledger.jobs.live[job.job_id].attempts)
+        where = f" on {machine}" if machine else ""
+        logger.info("{} started{} (attempt {})", job.job_id, where, self.ledger.jobs.live[job.job_id].attempts)
         return True
 
-    # -- what the supervisor tells ----------------------------------------------------------------------------------------
+    # -- what the executor tells ------------------------------------------------------------------------------------------
 
     def on_progress(self, job_id: str, stage: str, fraction: float) -> None:
         """A worker reported progress."""
@@ -235,14 +227,14 @@ class JobRunner:
 
     def end(self, job: Job, record: AnyRecord) -> None:
         """Record the end of an attempt or of a job, then clean up."""
+        record = self._with_what_it_owes(record)
         try:
             self.ledger.record(record)
         except UnreplayableError as error:
             # Leave out the worker's texts: only they can be what could not be read back.
             seconds = record.processing_seconds if isinstance(record, Ended) else None
-            self.ledger.record(
-                Ended(job=job.job_id, state="failed", error=unrecordable(error).info(), processing_seconds=seconds)
-            )
+            failed = Ended(job=job.job_id, state="failed", error=unrecordable(error).info(), processing_seconds=seconds)
+            self.ledger.record(self._with_what_it_owes(failed))
         self.results.forget(job.job_id)
         self.forecast.forget(job.job_id)
         after = self.ledger.jobs.find(job.job_id)
@@ -263,6 +255,14 @@ class JobRunner:
         if job.attempt:
             self._discard(job.attempt.folder)
 
+    def _with_what_it_owes(self, record: AnyRecord) -> AnyRecord:
+        """The record, with what is to be done after this end: its delivery and its hook, if the settings ask for them."""
+        if not isinstance(record, Ended):
+            return record
+        hooks, delivers = self.settings.hooks, self.settings.paths.deliveries is not None
+        owes = owed_after(record.state, delivers=delivers, has_hook=hooks.command(record.state) is not None)
+        return replace(record, owes=owes)
+
     def _discard(self, attempt: str) -> None:
         try:
             self.outbox.discard_attempt(attempt)
@@ -275,6 +275,6 @@ class JobRunner:
     def cancel(self, job: Job) -> None:
         """Stop a job for which `cancel_requested` is recorded."""
         if job.state == "processing":
-            self.supervisor.cancel(job.job_id)
+            self.executor.cancel(job.job_id)
         elif job.claimed and job.place == "source":
             self.end(job, decide.cancelled(job))

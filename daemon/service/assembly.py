@@ -11,6 +11,7 @@ from loguru import logger
 
 from daemon import __version__, clock
 from daemon.contract.commands import command
+from daemon.errors import Refusal
 from daemon.fs import FileSystem, make_folders
 from daemon.health.disk_space import DiskSpace
 from daemon.health.folder_health import FolderHealth
@@ -21,17 +22,18 @@ from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
 from daemon.platform.mounts import mount_of
 from daemon.platform.process import boot_id
+from daemon.running.executor import Executor
 from daemon.running.job_command import threads
 from daemon.running.model_inventory import ModelInventory
 from daemon.running.worker_limits import sandbox_policy, supervisor_rules
 from daemon.service.ended_jobs import ended_before
 from daemon.service.loop import Service
 from daemon.service.parts import Home, Machine, wire
-from daemon.service.wakeup import Wakeup
 from daemon.settings import Settings
 from daemon.settings.typed_command import commands_anywhere
 from daemon.supervisor import Supervisor, worker_argv
 from daemon.supervisor.code import fingerprint, why_cannot_restart
+from daemon.wakeup import Wakeup
 
 #: How many of the jobs that ended last are used to recognise the outbox.
 _PROVING = 20
@@ -69,7 +71,7 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
     if recovered.segment == 0:
         # Make the folders before the first segment: if the start is interrupted in between, the next start makes them again.
         folder_health.prepare()
-    journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
+    journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.other_records())
     inventory = ModelInventory(os.fspath(paths.models), paths.model_lists, paths.style_lists)
     _make_models_folder(fs, paths.models)
     selector = selectors.DefaultSelector()
@@ -89,8 +91,25 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
     )
     home = Home(fs, settings, boot, journal, Ledger(journal, jobs), outbox, history)
     is_local = lambda: not mount_of(paths.inbox_bytes).network  # noqa: E731
-    machine = Machine(selector, Wakeup(), supervisor, system_health, inventory, program, is_local)
+    elsewhere = _cluster(settings, fs, outbox, inventory, selector, boot) if settings.cluster.scheduler else None
+    machine = Machine(selector, Wakeup(), supervisor, system_health, inventory, program, is_local, elsewhere)
     return Service(home, machine, wire(home, machine), folder_health, disk_space)
+
+
+def _cluster(
+    settings: Settings, fs: FileSystem, outbox: Outbox, inventory: ModelInventory, selector: selectors.BaseSelector, boot: str
+) -> Executor:
+    """The executor that runs jobs on a cluster. Only a daemon that has one imports Dask.
+
+    Raises:
+        Refusal: Dask is not installed, or the certificates cannot be used.
+    """
+    try:
+        from daemon.cluster.executor import ClusterExecutor
+    except ModuleNotFoundError as error:
+        hint = "Install them with: pipx install 'multiplane[cluster]', or set cluster.scheduler to null."
+        raise Refusal(f"cluster.scheduler is set, but a library for it is missing: {error.name}", hint=hint) from error
+    return ClusterExecutor(settings, fs, outbox, inventory, selector, boot)
 
 
 def _make_models_folder(fs: FileSystem, models: Path) -> None:

@@ -41,12 +41,14 @@ class Service:
         self._fs, self._boot, self._journal = home.fs, home.boot_id, home.journal
         self._ledger, self._outbox = home.ledger, home.outbox
         self._selector, self._wakeup = machine.selector, machine.wakeup
-        self._supervisor, self._system_health = machine.supervisor, machine.system_health
+        self._executor, self._system_health = parts.executor, machine.system_health
         self._folder_health, self._disk_space = folder_health, disk_space
         self._runs, self._views, self._folder, self._claims = parts.runs, parts.views, parts.folder, parts.claims
         self._copies = parts.copies
         self._batches, self._trash_actions, self._requests = parts.batches, parts.trash_actions, parts.requests
         self._notifications, self._warm_workers = parts.notifications, parts.warm_workers
+        self._deliveries, self._hooks, self._retention = parts.deliveries, parts.hooks, parts.retention
+        self._metrics = parts.metrics
         self._request_watch = FolderWatch(home.settings.paths.requests_bytes, self._wakeup.wake)
         self._notifier = Notifier(os.environ)
         self._stop_signal: int | None = None
@@ -123,7 +125,8 @@ class Service:
             due.append(self._folder.next_turn(now, woken=self._wakeup.is_set))
             if len(jobs.workerless) > 0:
                 due.append(now + (_OWED_SECONDS if self._runs.problem is None else _TROUBLED_SECONDS))
-        if (deadline := self._supervisor.next_deadline()) is not None:
+            due += [part.next_look(now) for part in (self._deliveries, self._hooks, self._retention)]
+        if (deadline := self._executor.next_deadline()) is not None:
             due.append(deadline)
         if (pause := self._runs.pauses.next_end()) is not None:
             due.append(now + pause)
@@ -135,7 +138,7 @@ class Service:
 
     def _pass(self, now: float) -> None:
         """Do everything that is due."""
-        self._supervisor.tick()
+        self._executor.tick()
         if is_regular := now >= self._health_at:
             self._check_health(now)
             self._views.report_alive()
@@ -156,22 +159,30 @@ class Service:
             self._runs.end_without_worker()
             if self._disk_space.problem is None and self._system_health.problem is None:
                 self._runs.start_next()
+            self._views.show_lacking(self._executor.lacking)
             self._runs.forecast.count_down()
             more = not self._once or self._ledger.jobs.pending > 0
-            self._warm_workers.maintain(now, wanted=more and self._system_health.problem is None)
+            self._warm_workers.maintain(now, wanted=more and self._executor.is_here and self._system_health.problem is None)
             self._report_state()
             self._views.show_polled(self._folder.watch.polled)
             self._report_faults()
         self._published = self._runs.check_and_publish()
         self._removing = self._outbox.remove_more()
+        if self._recovered and self._problem is None:
+            self._deliveries.look(now)
+            self._hooks.look(now)
+            self._retention.look(now)
         self._notifications.look()
         self._views.refresh(time.monotonic())
+        self._metrics.look(now)
 
     def _report_state(self) -> None:
         """Report whether the daemon is running or paused, and why."""
         room, system_health, runs = self._disk_space, self._system_health, self._runs
         if halt := room.problem or system_health.problem or runs.problem:
-            self._views.say("paused", halt, room.hint or system_health.hint or (KEPT_HINT if halt == runs.results.kept else None))
+            trouble = self._executor.trouble
+            kept = KEPT_HINT if halt == runs.results.kept else trouble.hint if trouble and halt == trouble.problem else None
+            self._views.say("paused", halt, room.hint or system_health.hint or kept)
         elif reason_to_wait := self._folder.reason_to_wait() or self._copies.reason_to_wait():
             self._views.say("running", reason_to_wait)
         else:
@@ -225,7 +236,8 @@ class Service:
 
     def _is_done(self) -> bool:
         at_rest = self._recovered and self._problem is None and not self._ledger.jobs.live
-        return at_rest and not self._removing and self._folder.is_done()
+        followed = self._deliveries.is_done() and self._hooks.is_done() and self._retention.is_done()
+        return at_rest and followed and not self._removing and self._folder.is_done()
 
     def _log_what_waits(self) -> None:
         """Log how many items stay in the inbox, if any: with `once`, people might think that all were processed."""
@@ -242,10 +254,12 @@ class Service:
         self._notifier.stopping()
         if self._stop_signal is not None:
             logger.info("stopping ({})", signal.Signals(self._stop_signal).name)
+        self._hooks.stop()
         self._runs.begin_stop()
         self._warm_workers.discard("the daemon stops")
-        self._supervisor.shutdown()
+        self._executor.shutdown()
         self._runs.stop()
+        self._deliveries.stop()
         self._views.say("starting" if self._system_health.restart else "stopped")
         self._views.refresh(time.monotonic(), force=True)
         self._journal.close()

@@ -18,12 +18,17 @@ from daemon.claiming.moving import Mover
 from daemon.claiming.redoing import Redoing
 from daemon.claiming.source_copies import SourceCopies
 from daemon.contract.status import Progress
+from daemon.following.deliveries import Background, Deliveries
+from daemon.following.hook_process import HookProcess
+from daemon.following.hooks import Hooks, StartHook
 from daemon.fs import FileSystem
+from daemon.fs.background import run_in_thread
 from daemon.health.system_health import SystemHealth
 from daemon.journal import History, Journal
 from daemon.journal.ledger import Ledger
 from daemon.notify.user_notifications import UserNotifications
 from daemon.outbox import Outbox
+from daemon.running.executor import Executor, LocalExecutor
 from daemon.running.forecast import Forecast
 from daemon.running.late_writes import LateWrites
 from daemon.running.model_inventory import ModelInventory
@@ -32,13 +37,16 @@ from daemon.running.runner import JobRunner
 from daemon.running.warm_workers import WarmWorkers
 from daemon.service.ended_jobs import ended_before
 from daemon.service.hotfolder import HotFolder
+from daemon.service.removal import Removal
 from daemon.service.requests import Requests
+from daemon.service.retention import Retention
 from daemon.service.trash_actions import TrashActions
-from daemon.service.wakeup import Wakeup
 from daemon.settings import Settings
 from daemon.supervisor import Supervisor
 from daemon.views.batch_progress import batches_under_way
+from daemon.views.metrics import MetricsFile
 from daemon.views.view_writer import ViewWriter
+from daemon.wakeup import Wakeup
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +67,9 @@ class Machine:
     """What the parts depend on outside the home.
 
     `program` returns a number that changes whenever the program on the disk changes. `inbox_is_local` returns whether the inbox
-    is on a local disk now. `clock` returns monotonic seconds; `wall_clock` returns seconds since 1970.
+    is on a local disk now. `elsewhere` runs jobs on other machines; None: they run here. `clock` returns monotonic seconds;
+    `wall_clock` returns seconds since 1970. `in_background` runs a function beside the loop; `start_hook` starts a command of
+    the settings.
     """
 
     selector: selectors.BaseSelector
@@ -69,8 +79,11 @@ class Machine:
     inventory: ModelInventory
     program: Callable[[], int]
     inbox_is_local: Callable[[], bool]
+    elsewhere: Executor | None = None
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
+    in_background: Background = run_in_thread
+    start_hook: StartHook = HookProcess
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +103,15 @@ class Parts:
     warm_workers: WarmWorkers
     trash_actions: TrashActions
     requests: Requests
+    retention: Retention
+    deliveries: Deliveries
+    hooks: Hooks
+    metrics: MetricsFile
+    executor: Executor
 
 
 def wire(home: Home, machine: Machine) -> Parts:
-    """Make the parts of one daemon, and subscribe them to the events of the ledger and the supervisor."""
+    """Make the parts of one daemon, and subscribe them to the events of the ledger and the executor."""
     fs, settings, ledger, outbox, history = home.fs, home.settings, home.ledger, home.outbox, home.history
     jobs, clock = ledger.jobs, machine.clock
     inbox = settings.paths.inbox_bytes
@@ -127,6 +145,7 @@ def wire(home: Home, machine: Machine) -> Parts:
         ledger,
         progress,
         lambda most: ended_before(history, most),
+        history.job,
         pauses.left,
         fetch_model,
         settings.digest,
@@ -143,27 +162,40 @@ def wire(home: Home, machine: Machine) -> Parts:
         program=machine.program,
         remaining=lambda: forecast.remaining(jobs.processing),
     )
+    executor = machine.elsewhere or LocalExecutor(settings, outbox, machine.supervisor, warm_workers, machine.inventory)
     runs = JobRunner(
         fs,
         settings,
         ledger,
         outbox,
-        machine.supervisor,
+        executor,
         machine.system_health,
         forecast,
         pauses,
         settling,
-        warm_workers,
-        machine.inventory,
         clock,
         machine.wall_clock,
     )
     notifications = UserNotifications(settings, jobs, outbox, clock=clock, history=history)
-    machine.supervisor.subscribe(runs)
-    ledger.subscribe(folder.on_record, views.on_record, notifications.on_record)
+    metrics = MetricsFile(
+        outbox,
+        ledger,
+        wanted=settings.outbox.metrics,
+        state=lambda: views.state,
+        waiting=lambda: views.waiting_total,
+        wall_clock=machine.wall_clock,
+    )
+    executor.subscribe(runs)
     trash_actions = TrashActions(fs, ledger, outbox, runs, views)
+    removal = Removal(ledger, outbox)
+    retention = Retention(fs, settings, ledger, history, removal, clock=clock, wall_clock=machine.wall_clock)
     redoing = Redoing(settings, ledger, outbox, time_of_day)
-    requests = Requests(fs, settings, ledger, outbox, runs, redoing, history.job, history.batch, clock=clock)
+    requests = Requests(fs, settings, ledger, outbox, runs, removal, redoing, history.job, history.batch, clock=clock)
+    deliveries = Deliveries(fs, settings, ledger, outbox, history.job, clock, machine.in_background)
+    hooks = Hooks(settings, ledger, outbox, history.job, deliveries.comes_first, clock, machine.start_hook)
+    ledger.subscribe(
+        folder.on_record, views.on_record, notifications.on_record, metrics.on_record, deliveries.on_record, hooks.on_record
+    )
     return Parts(
         forecast,
         mover,
@@ -178,4 +210,9 @@ def wire(home: Home, machine: Machine) -> Parts:
         warm_workers,
         trash_actions,
         requests,
+        retention,
+        deliveries,
+        hooks,
+        metrics,
+        executor,
     )

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from loguru import logger
 from pydantic import ValidationError
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 from daemon.claiming.redoing import OPTIONS, Redoing, Wish
 from daemon.claiming.source_files import sidecars_of
 from daemon.contract.names import to_text
-from daemon.contract.records import Job, Removed, Requeued
+from daemon.contract.records import Job, Requeued
 from daemon.contract.requests import JobAnswer, Request, RequestAnswer, Verb
 from daemon.contract.spec import JobSpec
 from daemon.contract.status import ErrorInfo
@@ -27,6 +28,7 @@ from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
 from daemon.running.runner import JobRunner
+from daemon.service.removal import Removal
 from daemon.settings import Settings
 from daemon.sidecar import parse, resolve
 from daemon.troubles import Troubles
@@ -49,6 +51,7 @@ class Requests:
     ledger: Ledger
     outbox: Outbox
     runs: JobRunner
+    removal: Removal
     redoing: Redoing
     known: Callable[[str], Job | None]
     batch: Callable[[str], list[Job]]
@@ -126,7 +129,12 @@ class Requests:
                 return RequestAnswer(problem=f"batch {request.batch}: {what.get(request.verb, 'it has no ended jobs')}")
         if request.verb == "redo":
             return self._redo(request, ids, to_text(os.path.basename(path)))
-        verbs: dict[Verb, Callable[[Job], decide.Answer]] = {"cancel": self._cancel, "retry": self._retry, "rm": self._remove}
+        verbs: dict[Verb, Callable[[Job], decide.Answer]] = {
+            "cancel": self._cancel,
+            "retry": self._retry,
+            "rm": self.removal.remove,
+            "prune": partial(self.removal.prune, before=request.before, keep_source=request.keep_source),
+        }
         answers: list[JobAnswer] = []
         for job_id in ids:
             try:
@@ -181,6 +189,9 @@ class Requests:
             published=None,
             ended=None,
             discarded=False,
+            troubles=(),
+            delivered=None,
+            pruned_at=None,
         )
         self.ledger.record(Requeued(job=job.job_id, value=value))
         return answer
@@ -226,28 +237,6 @@ class Requests:
         answers += [JobAnswer(job_id=job_id, accepted=False, sentence=f"there is no job {job_id}") for job_id in unknown]
         return RequestAnswer(answers=tuple(answers))
 
-    def _remove(self, job: Job) -> decide.Answer:
-        answer = decide.may_remove(job)
-        if not answer.accepted:
-            return answer
-        if (copy := self._copied_for(job.job_id)) is not None:
-            return decide.Answer(False, f"{job.job_id} is being copied for {copy}: try again in a moment")
-        # Move the folder away first: if a crash comes before the record, the request is still there and is done again.
-        aside = self.outbox.move_aside(job.job_id)
-        self.ledger.record(Removed(job=job.job_id))
-        if aside:
-            try:
-                self.outbox.remove(aside)
-            except OSError as error:
-                why = f"its files cannot be deleted ({error.strerror}): remove {os.fsdecode(aside)} yourself"
-                return decide.Answer(False, f"{job.job_id} is no longer a job, but {why}")
-        return answer
-
-    def _copied_for(self, job_id: str) -> str | None:
-        """The id of the job that still needs copies of this job's files; None if no job does."""
-        uncopied = self.ledger.jobs.uncopied.values()
-        return next((job.job_id for job in uncopied if job.accepted.redo_of == job_id), None)
-
 
 def _fits(verb: Verb, job: Job) -> bool:
     match verb:
@@ -255,5 +244,5 @@ def _fits(verb: Verb, job: Job) -> bool:
             return job.ended is None
         case "retry":
             return job.state in ("failed", "cancelled")
-        case "rm" | "redo":
+        case "rm" | "prune" | "redo":
             return job.ended is not None

@@ -53,6 +53,8 @@ class Layout:
     #: The path of the user's list, even if it does not exist; empty if there is no user's settings file.
     own_models: tuple[str, ...]
     own_styles: tuple[str, ...]
+    #: Where finished results are copied to; None if they are not.
+    deliveries: Path | None = None
 
     @property
     def work(self) -> Path:
@@ -118,6 +120,7 @@ def lay_out(
     models: Path | None,
     catalogue: Path | None = None,
     beside: Path | None = None,
+    deliveries: Path | None = None,
     is_network: Callable[[Path], bool],
 ) -> Layout:
     """Work out where everything in this home is. Nothing is created.
@@ -137,6 +140,7 @@ def lay_out(
         catalogue: the list of models that the user's list extends. None: the program's own list.
         beside: the user's settings file, absolute. Lists called `models.yaml` and `styles.yaml` in its folder are used. None: no
             settings file, and no such lists.
+        deliveries: where finished results are copied to; None: nowhere.
         is_network: whether a path is on a network file system.
 
     Raises:
@@ -154,6 +158,7 @@ def lay_out(
         style_lists=(SHIPPED["styles"], *_there(own_styles)),
         own_models=own_models,
         own_styles=own_styles,
+        deliveries=_absolute(home, deliveries) if deliveries else None,
     )
     _check(layout)
     return layout
@@ -206,6 +211,13 @@ def _check(layout: Layout) -> None:
                 f"The {first} ({mine[first]}) and the {second} ({mine[second]}) overlap; they must be apart.",
                 hint="Set folders.inbox and folders.outbox to two separate folders, neither inside the other.",
             )
+    if (target := layout.deliveries) is not None:
+        for name, path in mine.items():
+            if _within(target, path) or _within(path, target):
+                raise Refusal(
+                    f"The delivery folder ({target}) and the {name} ({path}) overlap; they must be apart.",
+                    hint="Set deliver.folder to a folder that neither is inside inbox or outbox nor contains one of them.",
+                )
     for name, path in mine.items():
         for part in (PROGRAM / folder for folder in PROGRAM_FOLDERS):
             if _within(path, part) or _within(part, path):

@@ -32,8 +32,6 @@ _NOT_DEFAULTS = ("id", "images")
 
 Key = tuple[str, str]
 
-_CEILING: Key = ("worker", "max_timeout_seconds")
-
 
 @dataclass(frozen=True)
 class Source:
@@ -65,17 +63,10 @@ def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[
     Raises:
         Refusal: a file cannot be read, or a key is unknown, is given twice, or has a value that is not allowed.
     """
-    named = environ.get(CONFIG)
-    if named is None:
-        user_file, required = Path(platformdirs.user_config_dir("multiplane")) / "config.yaml", False
-    else:
-        user_file, required = Path(named).expanduser(), True
-    sources = [_from_file(SHIPPED, required=True)]
-    if named != "":  # if the variable is empty, use no user's file
-        sources.append(_from_file(user_file, required=required))
-    sources.append(_from_environment(environ))
+    sources = _sources(environ)
     settings = _merge(sources)
-    beside = Path(os.path.abspath(user_file)) if named != "" else None
+    user_file = user_file_of(environ)
+    beside = Path(os.path.abspath(user_file)) if user_file else None
     place = home_of(home, environ)
     folders = settings.folders
     settings._paths = lay_out(
@@ -85,6 +76,7 @@ def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[
         models=folders.models,
         catalogue=folders.catalogue,
         beside=beside,
+        deliveries=settings.deliver.folder,
         is_network=is_network,
     )
     _check_lists(settings.paths)
@@ -94,6 +86,33 @@ def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[
         suggestion = did_you_mean(style, settings.styles) or f"; there are {', '.join(settings.styles)}"
         _refuse([_place(sources, [("defaults", "style")], f"there is no style {quoted(style)}{suggestion}")])
     return settings
+
+
+def user_file_of(environ: Mapping[str, str]) -> Path | None:
+    """Where the user's settings file is, whether or not it exists; None if none is to be read."""
+    named = environ.get(CONFIG)
+    if named is None:
+        return Path(platformdirs.user_config_dir("multiplane")) / "config.yaml"
+    return Path(named).expanduser() if named else None
+
+
+def _sources(environ: Mapping[str, str]) -> list[Source]:
+    """What the files and the environment set, weakest first."""
+    user_file = user_file_of(environ)
+    own = [_from_file(user_file, required=environ.get(CONFIG) is not None)] if user_file else []
+    return [_from_file(SHIPPED, required=True), *own, _from_environment(environ)]
+
+
+def origins(environ: Mapping[str, str]) -> dict[Key, tuple[str, int | None]]:
+    """Where each key gets its value: the name of the file or of the variable, and the line in a file; the shipped file first.
+
+    Raises:
+        Refusal: as `load`.
+    """
+    found: dict[Key, tuple[str, int | None]] = {}
+    for source in _sources(environ):
+        found |= source.places
+    return found
 
 
 def _check_lists(paths: Layout) -> None:
@@ -127,13 +146,21 @@ def _explain(sources: list[Source], where: tuple[str, ...], kind: str, context: 
         return Problem(str(SHIPPED), None, f"{'.'.join(where)} is missing")
     if len(where) < 2:
         # An error about several keys: from JobSpec if it is about `defaults`, otherwise from Settings.
-        keys = [("defaults", "split"), ("defaults", "num_layers")] if where else [_CEILING, ("defaults", "timeout_seconds")]
-        return _place(sources, keys, str(context["error"]))
+        sentence = str(context["error"])
+        if where == ("cluster",):
+            keys = [("cluster", "scheduler")]
+        elif where:
+            keys = [("defaults", "split"), ("defaults", "num_layers")]
+        else:
+            keys = [key for key in _keys() if ".".join(key) in sentence]
+        return _place(sources, keys, sentence)
     key = (where[0], where[1])
     given = next((source.values[key[0]][key[1]] for source in reversed(sources) if key in source.places), None)
     if key[0] == "defaults" and given is not None:
         return _place(sources, [key], f"defaults.{fields.not_allowed(key[1], given)}")
-    found = "nothing" if given is None else quoted(str(given))
+    if "error" in context:
+        return _place(sources, [key], f"{'.'.join(key)}: {context['error']}")
+    found = "nothing" if given in (None, ()) else quoted(str(given))
     return _place(sources, [key], f"{'.'.join(key)} must be {_allowed(key)}, not {found}")
 
 
@@ -143,6 +170,8 @@ def _allowed(key: Key) -> str:
         return fields.FIELDS[key[1]].allowed
     info = _keys()[key]
     annotation, low, high = info.annotation, "", ""
+    if _is_list(info):
+        return 'a list of texts such as ["/usr/local/bin/notify", "--all"], or null'
     least: object = 0
     for bound in info.metadata:
         if isinstance(bound, Ge):
@@ -160,11 +189,13 @@ def _allowed(key: Key) -> str:
     if words:
         numbers = [] if get_origin(annotation) is typing.Literal else ["a whole number from 1 to 1024"]
         return choice([*words, *numbers])
+    if int in get_args(annotation):
+        return "a whole number from 1 to 36500, or null"
     if annotation is bool:
         return "true or false"
     if annotation in (int, float):
         return f"{'a whole number' if annotation is int else 'a number'}{low}{high}"
-    return "the path of a folder, or null"
+    return "a text" if annotation is str else "the path of a folder, or null"
 
 
 def _size(count: int) -> str:
@@ -270,8 +301,19 @@ def _read_field(source: Source, key: Key, node: yaml_subset.Node, place: tuple[s
         source.places[key] = place
 
 
-def _value(node: yaml_subset.Node, key: Key) -> str | None:
-    """A scalar as text, which pydantic converts to the type of the key; None if the scalar is null."""
+def _is_list(info: FieldInfo) -> bool:
+    """Whether a key takes a list of texts."""
+    return any(get_origin(part) is tuple for part in get_args(info.annotation))
+
+
+def _value(node: yaml_subset.Node, key: Key) -> str | tuple[str, ...] | None:
+    """A scalar as text, which pydantic converts to the type of the key, or a list of texts; None if the scalar is null."""
+    if _is_list(_keys()[key]) and isinstance(node, yaml_subset.Items):
+        texts = tuple(item.text for item in node.items if isinstance(item, yaml_subset.Scalar))
+        if len(texts) == len(node.items):
+            return texts
+    elif _is_list(_keys()[key]) and not fields.is_null(node):
+        raise fields.Wrong(f"{key[1]} must be {_allowed(key)}, not {fields.describe(node)}", node.line)
     if not isinstance(node, yaml_subset.Scalar):
         raise fields.Wrong(f"{key[1]} must be {_allowed(key)}, not {fields.describe(node)}", node.line)
     return None if fields.is_null(node) else node.text

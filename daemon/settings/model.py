@@ -7,12 +7,14 @@ import hashlib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from daemon.catalogues.reading import StyleNames
 from daemon.contract.commands import SHORT, as_code, command
 from daemon.contract.spec import JobSpec
+from daemon.settings.delivery_layout import wrong_layout
 from daemon.settings.layout import Layout
+from daemon.settings.scheduler_address import checked_address
 
 
 class Group(BaseModel):
@@ -89,12 +91,75 @@ class History(Group):
     )
 
 
+class OutboxRules(Group):
+    """What happens in the outbox besides the jobs."""
+
+    keep_days: Annotated[int, Field(ge=1, le=36_500)] | None = Field(
+        description="days after which an ended job is removed with its folder; null: never"
+    )
+    metrics: bool = Field(description="whether metrics.prom is written, for node_exporter's textfile collector")
+
+
+class Hooks(Group):
+    """Commands that the daemon runs after a job has ended. Each is a list: the program, then its arguments."""
+
+    on_completed: tuple[str, ...] | None = Field(min_length=1, description="a command for every completed job; null: none")
+    on_failed: tuple[str, ...] | None = Field(min_length=1, description="a command for every failed job; null: none")
+    timeout_seconds: float = Field(gt=0, le=86_400, description="how long such a command may run")
+
+    def command(self, state: str) -> tuple[str, ...] | None:
+        """The command for a job that ended in this state; None if there is none."""
+        commands = {"completed": self.on_completed, "failed": self.on_failed}
+        return commands.get(state)
+
+
+class Deliver(Group):
+    """Where finished results are copied to."""
+
+    folder: Path | None = Field(description="the folder that gets a copy of each result; null: none")
+    layout: str = Field(description="the path of a result in that folder, such as {batch}/{name}")
+
+    @field_validator("layout")
+    @classmethod
+    def _is_a_path(cls, layout: str) -> str:
+        if (wrong := wrong_layout(layout)) is not None:
+            raise ValueError(wrong)
+        return layout
+
+
 class Log(Group):
     """The daemon's own log."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(description="the lowest level that is logged")
     rotate_bytes: ByteSize = Field(ge=1024, description="start a new log file at this size")
     keep_files: int = Field(ge=1, le=1000, description="how many log files to keep")
+
+
+class Cluster(Group):
+    """The machines that run the jobs. Without a scheduler, jobs run on this machine. Relative paths are relative to the home."""
+
+    scheduler: str | None = Field(description="the address of the scheduler, such as tls://studio.local:8786; null: no cluster")
+    ca: Path | None = Field(description="the certificate of the cluster's own authority")
+    certificate: Path | None = Field(description="this machine's certificate")
+    key: Path | None = Field(description="the private key of this machine's certificate")
+    shared_folder: Path | None = Field(
+        description="where this machine has mounted the share with the outbox; null: files travel through the connection"
+    )
+    lost_seconds: float = Field(ge=5, le=3600, description="a machine that is silent for this long has lost its jobs")
+
+    @field_validator("scheduler")
+    @classmethod
+    def _protected(cls, address: str | None) -> str | None:
+        return None if address is None else checked_address(address)
+
+    @model_validator(mode="after")
+    def _has_certificates(self) -> Self:
+        if self.scheduler is not None and self.scheduler.startswith("tls:"):
+            missing = [name for name in ("ca", "certificate", "key") if getattr(self, name) is None]
+            if missing:
+                several = " and ".join(f"cluster.{name}" for name in missing)
+                raise ValueError(f"cluster.scheduler is {self.scheduler}, so {several} must be set as well")
+        return self
 
 
 class Finder(Group):
@@ -123,6 +188,10 @@ class Settings(BaseModel):
     worker: Worker
     limits: Limits
     history: History
+    outbox: OutboxRules
+    hooks: Hooks
+    deliver: Deliver
+    cluster: Cluster
     finder: Finder
     notifications: Notifications
     log: Log
@@ -151,6 +220,15 @@ class Settings(BaseModel):
     def spec_defaults(self) -> dict[str, object]:
         """The default of every sidecar field except `id` and `images`, for `daemon.sidecar.resolve`."""
         return self.defaults.model_dump(exclude={"id", "images"})
+
+    @model_validator(mode="after")
+    def _remembered_until_removed(self) -> Self:
+        if self.outbox.keep_days is not None and self.outbox.keep_days > self.history.keep_days:
+            raise ValueError(
+                f"outbox.keep_days ({self.outbox.keep_days}) must be at most history.keep_days ({self.history.keep_days}): "
+                "a job that is forgotten is never removed"
+            )
+        return self
 
     @model_validator(mode="after")
     def _default_timeout_within_ceiling(self) -> Self:

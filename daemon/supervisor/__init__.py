@@ -3,7 +3,7 @@
 from daemon.supervisor.outcome import Cancelled, Completed, Failed, Outcome, Stopped
 from daemon.supervisor.reaper import reap
 from daemon.supervisor.rules import SupervisorRules
-from daemon.supervisor.supervisor import Supervisor, WarmWorker, worker_argv
+from daemon.supervisor.supervisor import Supervisor, WarmWorker, guardian_argv, worker_argv
 
 __all__ = [
     "Cancelled",
@@ -14,6 +14,7 @@ __all__ = [
     "Supervisor",
     "SupervisorRules",
     "WarmWorker",
+    "guardian_argv",
     "reap",
     "worker_argv",
 ]

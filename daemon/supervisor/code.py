@@ -73,6 +73,17 @@ def compile_program() -> None:
             logger.debug("{} cannot be compiled in advance; workers start a little later", folder)
 
 
+def program_files() -> list[tuple[str, str]]:
+    """The files that make up the program and its configuration: the name of each, equal on all machines, and its path. Sorted."""
+    found = []
+    for folder in _folders():
+        for base, folders, names in os.walk(folder):
+            folders[:] = [name for name in folders if name != "__pycache__"]
+            inside = os.path.relpath(base, os.path.dirname(folder))
+            found += [(os.path.join(inside, name), os.path.join(base, name)) for name in names if name.endswith(_SUFFIXES)]
+    return sorted(found)
+
+
 def _folders() -> list[str]:
     found: list[str] = []
     for name in ("pipeline", "daemon"):

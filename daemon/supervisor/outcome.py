@@ -50,6 +50,7 @@ class Failed:
             if that did not happen.
         held_when_refused: bytes that the worker held when the system refused it more memory. None if that did not happen, or if
             the worker held half of all memory or more.
+        elsewhere: the name of the other machine that is at fault; None if the job ran here, or may be at fault itself.
     """
 
     error: ErrorInfo
@@ -60,6 +61,7 @@ class Failed:
     ready: bool = True
     held_when_killed: int | None = None
     held_when_refused: int | None = None
+    elsewhere: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Literal
 
@@ -10,6 +10,8 @@ from loguru import logger
 
 from daemon import __version__, clock
 from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchCounted, BatchUnderWay
+from daemon.contract.ended.follow_ups import FollowUpFailed, FollowUpOver, FollowUpOwed
+from daemon.contract.ended.pruning import Pruned
 from daemon.contract.names import to_text
 from daemon.contract.records import AnyRecord, Claimed, Job, LiveJob
 from daemon.contract.segment_records import SegmentStart
@@ -18,6 +20,7 @@ from daemon.jobs.retry_pause import PauseLeft
 from daemon.journal.ledger import Ledger
 from daemon.outbox import BatchProgress, Health, Outbox, PolledFolder, Waiting, in_line, status_of
 from daemon.outbox.gallery import Gallery
+from daemon.outbox.status_files import MAX_WAITING
 from daemon.troubles import Troubles
 from daemon.watch import Polled
 
@@ -37,7 +40,7 @@ _MAX_AT_ONCE = 500
 
 
 #: Records that change no status.json.
-_NO_STATUS_CHANGE = (BatchClosed, BatchClosing, BatchCounted, BatchUnderWay, LiveJob, SegmentStart)
+_NO_STATUS_CHANGE = (BatchClosed, BatchClosing, BatchCounted, BatchUnderWay, FollowUpOwed, LiveJob, SegmentStart)
 
 
 class ViewWriter:
@@ -50,6 +53,7 @@ class ViewWriter:
         ledger: the jobs.
         progress: the progress of the running jobs, by id; its owner keeps it up to date.
         ended_before: returns at most the given number of jobs that ended before this start, newest first.
+        find: finds a job that ended long ago.
         paused_for: returns how many seconds a job still pauses before its next attempt.
         fetch_model: returns the command that fetches a depth model; None while one is installed.
         settings: a digest of the settings that the daemon was started with.
@@ -63,6 +67,7 @@ class ViewWriter:
         ledger: Ledger,
         progress: dict[str, Progress],
         ended_before: Callable[[int], Iterable[Job]],
+        find: Callable[[str], Job | None],
         paused_for: PauseLeft,
         fetch_model: Callable[[], str | None],
         settings: str,
@@ -73,6 +78,7 @@ class ViewWriter:
         self._ledger = ledger
         self._progress = progress
         self._ended_before = ended_before
+        self._find = find
         self._settings = settings
         self._paused_for = paused_for
         self._fetch_model = fetch_model
@@ -99,16 +105,19 @@ class ViewWriter:
         self.last_refusal: str | None = None
         self.last_fault: str | None = None
         self._waiting: tuple[Waiting, ...] = ()
-        self._waiting_total = 0
+        self.waiting_total = 0
         self._polled: tuple[Polled, ...] = ()
+        self._lacking: Mapping[str, str] = {}
 
     def on_record(self, record: AnyRecord) -> None:
         """Handle a record that took effect: the status of its job has changed."""
-        if isinstance(record, _NO_STATUS_CHANGE):
+        if isinstance(record, _NO_STATUS_CHANGE) or (isinstance(record, FollowUpOver) and not record.changes_status):
             return
         self._dirty[record.job] = None
         self._stale = True
         job = self._ledger.jobs.find(record.job)
+        if job is None and isinstance(record, FollowUpFailed | FollowUpOver | Pruned):
+            job = self._find(record.job)  # it ended long ago
         if job and job.ended and job.refusal and job.ended.error:
             self.last_refusal = f"{job.image.name}: {job.ended.error.message}"
         self._show_end(record.job, job)
@@ -206,9 +215,16 @@ class ViewWriter:
         # A picture that was accepted but cannot be moved yet may be in the list twice.
         once = tuple({item.path: item for item in waiting}.values())
         waiting, total = once, total - (len(waiting) - len(once))
-        if (waiting, total) != (self._waiting, self._waiting_total):
-            self._waiting, self._waiting_total = waiting, total
+        if (waiting, total) != (self._waiting, self.waiting_total):
+            self._waiting, self.waiting_total = waiting, total
             self._stale = True
+
+    def show_lacking(self, lacking: Mapping[str, str]) -> None:
+        """Set what pending jobs wait for besides their turn, by job id."""
+        if lacking != self._lacking:
+            changed = lacking.items() ^ self._lacking.items()
+            self._dirty |= dict.fromkeys(job_id for job_id, _ in changed)
+            self._lacking, self._stale = dict(lacking), True
 
     def show_polled(self, polled: tuple[Polled, ...]) -> None:
         """Set which inbox folders are polled instead of watched."""
@@ -308,7 +324,13 @@ class ViewWriter:
         self._dirty.pop(job.job_id, None)
 
     def _status(self, job: Job, position: int | None) -> Status:
-        return status_of(job, position=position, progress=self._progress.get(job.job_id), paused_for=self._paused_for(job))
+        return status_of(
+            job,
+            position=position,
+            progress=self._progress.get(job.job_id),
+            paused_for=self._paused_for(job),
+            waits_for=self._lacking.get(job.job_id),
+        )
 
     def _health(self) -> Health:
         jobs = self._ledger.jobs
@@ -322,8 +344,8 @@ class ViewWriter:
             hint=self.hint,
             pending=jobs.pending,
             processing=tuple(jobs.processing),
-            waiting=self._waiting,
-            waiting_total=self._waiting_total,
+            waiting=(*self._waiting, *self._lacking_jobs())[:MAX_WAITING],
+            waiting_total=self.waiting_total + len(self._lacking),
             last_refusal=self.last_refusal,
             last_fault=self.last_fault,
             fetch_model=self._fetch_model(),
@@ -334,6 +356,12 @@ class ViewWriter:
                 for one in self._polled[:_MAX_POLLED]
             ),
         )
+
+    def _lacking_jobs(self) -> Iterator[Waiting]:
+        """The pending jobs that wait for something besides their turn, as entries of the waiting list."""
+        for job_id, what in self._lacking.items():
+            if (job := self._ledger.jobs.live.get(job_id)) is not None:
+                yield Waiting(path=job.image.name, reason=f"accepted as {job_id}; it waits for {what}")
 
     def _live(self) -> list[Status]:
         """The jobs that the page shows as live: running, next in the queue, or waiting in the inbox for a missing end."""

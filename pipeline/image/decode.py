@@ -89,17 +89,17 @@ def read(path: bytes, *, limits: Limits) -> Photo:
     if decoded.has_alpha:
         alpha = _8_bits(np.ascontiguousarray(samples[..., -1]), decoded.bits)
         samples = np.ascontiguousarray(samples[..., 0] if decoded.mode == "L" else samples[..., :3])
-        if alpha.min() == 255:
-            alpha = None
     if decoded.space is not None and decoded.mode in ("L", "RGB"):
         colours = convert.from_declared(samples, decoded.bits, decoded.space)
     else:
         colours = convert.to_rgb(_8_bits(samples, decoded.bits), decoded.mode, decoded.icc)
     rgb, alpha = upright(colours.rgb, decoded.turn), None if alpha is None else upright(alpha, decoded.turn)
     pair = side_by_side.split(display_name(path), rgb, decoded.views)
+    if alpha is not None and pair.left is not None:
+        alpha = np.ascontiguousarray(alpha[:, pair.left])
     return Photo(
         rgb=rgb if pair.left is None else np.ascontiguousarray(rgb[:, pair.left]),
-        alpha=alpha if alpha is None or pair.left is None else np.ascontiguousarray(alpha[:, pair.left]),
+        alpha=None if alpha is None or alpha.min() == 255 else alpha,
         icc=colours.icc,
         profile=colours.profile,
         bits=decoded.bits,

@@ -116,3 +116,11 @@ def select(picture: NDArray[np.uint8], mask: NDArray[np.bool_] | NDArray[np.uint
 def put(picture: NDArray[np.uint8], mask: NDArray[np.bool_] | NDArray[np.uint8], onto: NDArray[np.uint8]) -> None:
     """Copy a picture onto another, in place, where the mask is not 0."""
     cv2.copyTo(picture, mask.view(np.uint8), onto)
+
+
+def unpremultiplied(samples: NDArray[Any]) -> NDArray[Any]:
+    """Colours divided by their alpha, rounded; black where alpha is 0. Unsigned integers (H, W, channels), alpha last."""
+    alpha = samples[..., -1:].astype(np.uint32)
+    top = np.iinfo(samples.dtype).max
+    colours = (samples[..., :-1].astype(np.uint32) * top + alpha // 2) // np.maximum(alpha, 1)
+    return np.concatenate([np.minimum(colours, top).astype(samples.dtype), samples[..., -1:]], axis=-1)

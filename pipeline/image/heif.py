@@ -15,6 +15,7 @@ from PIL import Image
 
 from pipeline.image import boxes
 from pipeline.image.auxiliary.pictures import DepthImage, matte_shown
+from pipeline.image.filters import unpremultiplied
 from pipeline.image.turning import UNDO, upright
 
 Crop = tuple[tuple[slice, slice], int]
@@ -75,7 +76,7 @@ def main_samples(heif: pi_heif.HeifFile) -> tuple[NDArray[Any], str]:
     samples = _array(main)
     mode: str = main.mode.partition(";")[0]
     if mode.endswith("a"):
-        samples = _unpremultiplied(samples)
+        samples = unpremultiplied(samples)
     return samples, mode.upper().replace("I", "L")
 
 
@@ -115,11 +116,3 @@ def _bits(image: Any) -> int:  # noqa: ANN401  pi-heif has no types
 def _array(image: Any) -> NDArray[Any]:  # noqa: ANN401  pi-heif has no types
     """The pixels without each row's padding, as a copy: pi-heif frees its buffer with the container, even if arrays use it."""
     return np.array(np.asarray(image)[: image.size[1], : image.size[0]], order="C", copy=True)
-
-
-def _unpremultiplied(samples: NDArray[Any]) -> NDArray[Any]:
-    """Colours divided by their alpha, rounded; black where alpha is 0."""
-    alpha = samples[..., -1:].astype(np.uint32)
-    top = np.iinfo(samples.dtype).max
-    colours = (samples[..., :-1].astype(np.uint32) * top + alpha // 2) // np.maximum(alpha, 1)
-    return np.concatenate([np.minimum(colours, top).astype(samples.dtype), samples[..., -1:]], axis=-1)

@@ -30,6 +30,8 @@ MAX_PICTURES = 64
 #: Segments of one picture. Extended XMP with 64 MB of depth needs 1,000.
 MAX_SEGMENTS = 2048
 MAX_EXTENDED = 1 << 26
+#: Fill bytes before the markers of one picture. Usually there are none.
+_MAX_FILL = 4096
 #: Any marker in the picture data: not a stuffed byte, a restart or a fill byte.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
@@ -58,11 +60,12 @@ def header_segments(file: BinaryIO, at: int = 0, wanted: frozenset[int] = _METAD
     found: list[Segment] = []
     if file.read(2) != SOI:
         return found
+    filled = 0
     for _ in range(MAX_SEGMENTS):
         head = file.read(2)
-        while head[:1] == b"\xff" and head[1:] == b"\xff":  # fill bytes
-            head = b"\xff" + file.read(1)
-        if len(head) < 2 or head[0] != 0xFF or head[1] in (_SOS, _EOI):
+        while head == b"\xff\xff" and filled < _MAX_FILL:
+            head, filled = b"\xff" + file.read(1), filled + 1
+        if len(head) < 2 or head[0] != 0xFF or head[1] in (_SOS, _EOI, 0xFF):
             break
         if head[1] in _ALONE:
             continue

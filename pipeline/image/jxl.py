@@ -1,6 +1,6 @@
 """Reads the header of JPEG XL files (ISO/IEC 18181-1 and -2): what its numbers mean, which the decoder at hand does not tell.
 
-Nothing here decodes, and only what comes before the colours is read.
+Nothing here decodes, and of the header only what comes up to the colours is read.
 """
 
 import struct
@@ -9,7 +9,8 @@ from typing import BinaryIO
 
 CODESTREAM, CONTAINER = b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"
 _HEAD = 4096  # bytes of the codestream: extra channels with long names fit
-_MAX_BOXES, _MAX_EXTRA = 1000, 64
+_MAX_BOXES, _MAX_EXTRA = 10_000, 64
+_ALPHA, _SPOT, _BLACK, _FILTER_ARRAY = 0, 2, 4, 5  # kinds of extra channels
 _RGB, _GREY, _XYB = 0, 1, 2  # colour spaces
 _CUSTOM, _D65, _P3 = 2, 1, 11
 _CUSTOM_XY = ((19, 0), (19, 524_288), (20, 1_048_576), (21, 2_097_152))
@@ -26,6 +27,8 @@ class Header:
         numbers: primaries and transfer function in the numbers of ITU-T H.273; None if there is a profile, or if they are not
             numbered there.
         is_known: whether the colours are described in a way that is understood here.
+        is_premultiplied: the colours are multiplied by alpha.
+        has_black: there is a channel for black ink, so the picture is in CMYK.
     """
 
     is_float: bool
@@ -33,19 +36,20 @@ class Header:
     has_profile: bool
     numbers: tuple[int, int] | None
     is_known: bool
+    is_premultiplied: bool = False
+    has_black: bool = False
 
 
-def read(file: BinaryIO) -> Header:
-    """Read the header; the file's position changes.
+def read(codestream: bytes) -> Header:
+    """Read the header of a codestream.
 
     Raises:
-        EOFError: the file ends within the header.
+        EOFError: it ends within the header.
         ValueError: it is damaged, or there is no picture in it.
     """
-    data = _codestream(file)
-    if not data.startswith(CODESTREAM):
+    if not codestream.startswith(CODESTREAM):
         raise ValueError("there is no picture in the file")
-    bits = _Bits(data[2:])
+    bits = _Bits(codestream[2:_HEAD])
     _size(bits)
     if bits.flag():  # all values are the usual ones: 8 bits, sRGB
         return Header(False, False, False, (1, 13), True)
@@ -61,11 +65,15 @@ def read(file: BinaryIO) -> Header:
             _animation(bits)
     is_float = _depth(bits)
     bits.flag()  # 16-bit buffers are enough
-    for _ in range(min(bits.u32((0, 0), (0, 1), (4, 2), (12, 1)), _MAX_EXTRA)):
-        _extra_channel(bits)
+    count = bits.u32((0, 0), (0, 1), (4, 2), (12, 1))
+    if count > _MAX_EXTRA:
+        raise ValueError(f"there are {count} extra channels")
+    kinds = [_extra_channel(bits) for _ in range(count)]
     bits.flag()  # XYB: the decoder converts to the colours that follow
     has_profile, numbers, is_known = _colours(bits)
-    return Header(is_float, is_animation, has_profile, numbers, is_known)
+    is_premultiplied = (_ALPHA, True) in kinds
+    has_black = any(kind == _BLACK for kind, _ in kinds)
+    return Header(is_float, is_animation, has_profile, numbers, is_known, is_premultiplied, has_black)
 
 
 class _Bits:
@@ -95,33 +103,38 @@ class _Bits:
         return self.u32((0, 0), (0, 1), (4, 2), (6, 18))
 
 
-def _codestream(file: BinaryIO) -> bytes:
-    """The beginning of the codestream, which may be in boxes (ISO/IEC 18181-2): `jxlc`, or `jxlp` behind a number."""
+def codestream(file: BinaryIO) -> bytes:
+    """The picture alone, which may be in boxes (ISO/IEC 18181-2): `jxlc`, or parts in `jxlp`, each behind a number.
+
+    The decoder gets nothing else: it would expand compressed boxes of any size, which hold only what we do not use.
+
+    Raises:
+        ValueError: there are more boxes than any program writes.
+    """
     file.seek(0)
     head = file.read(12)
     if not head.startswith(CONTAINER):
-        return head + file.read(_HEAD)
-    at, found = 12, b""
+        return head + file.read()
+    at, found = 12, list[bytes]()
     for _ in range(_MAX_BOXES):
         file.seek(at)
         head = file.read(16)
-        if len(head) < 8 or len(found) >= _HEAD:
-            break
+        if len(head) < 8:
+            return b"".join(found)
         size, kind = struct.unpack(">I4s", head[:8])
         skip = 8
         if size == 1 and len(head) == 16:
             size, skip = int.from_bytes(head[8:], "big"), 16
-        rest = _HEAD if size == 0 else size - skip
-        if rest < 0:
-            break
+        if size != 0 and size < skip:
+            return b"".join(found)
         if kind in (b"jxlc", b"jxlp"):
             file.seek(at + skip)
-            content = file.read(min(rest, _HEAD))
-            found += content[4:] if kind == b"jxlp" else content
+            content = file.read(-1 if size == 0 else size - skip)
+            found.append(content[4:] if kind == b"jxlp" else content)
         if size == 0:
-            break
+            return b"".join(found)
         at += size
-    return found
+    raise ValueError(f"there are more than {_MAX_BOXES:,} boxes")
 
 
 def _size(bits: _Bits) -> None:
@@ -156,21 +169,23 @@ def _depth(bits: _Bits) -> bool:
     return True
 
 
-def _extra_channel(bits: _Bits) -> None:
+def _extra_channel(bits: _Bits) -> tuple[int, bool]:
+    """The kind of an extra channel, and whether it is an alpha by which the colours are multiplied."""
     if bits.flag():  # ordinary alpha
-        return
+        return _ALPHA, False
     kind = bits.enum()
     _depth(bits)
     bits.u32((0, 0), (0, 3), (0, 4), (3, 1))
     for _ in range(bits.u32((0, 0), (4, 0), (5, 16), (10, 48))):
         bits.u(8)
-    if kind == 0:  # alpha
-        bits.flag()
-    elif kind == 2:  # a spot colour
+    if kind == _ALPHA:
+        return kind, bits.flag()
+    if kind == _SPOT:
         for _ in range(4):
             bits.u(16)
-    elif kind == 5:  # a colour filter array
+    elif kind == _FILTER_ARRAY:
         bits.u32((0, 1), (2, 0), (4, 3), (8, 19))
+    return kind, False
 
 
 def _colours(bits: _Bits) -> tuple[bool, tuple[int, int] | None, bool]:

@@ -1,10 +1,11 @@
 """Reads from EXIF which lens took the picture, so that planes can be placed as its camera saw them."""
 
-from typing import Any
+import io
+from typing import Any, BinaryIO
 
 from PIL import Image
 
-from pipeline.image import heif
+from pipeline.image import heif, raw_previews
 from pipeline.image.source_file import open_source
 
 _EXIF_IFD, _FOCAL_LENGTH_IN_35MM_FILM = 0x8769, 0xA405
@@ -31,12 +32,16 @@ def focal_35mm(path: bytes, form: str) -> float | None:
 
 
 def _exif(path: bytes, form: str) -> Any:  # noqa: ANN401
-    with open_source(path) as file:
+    with open_source(path) as source:
+        file: BinaryIO = source
         if form == "HEIF":
             container = heif.parse(file)
             exif = Image.Exif()
             exif.load(container[container.primary_index].info.get("exif") or b"")
             return exif
+        if form == "RAW" and (preview := raw_previews.find(file).largest) is not None:
+            file.seek(preview.at)
+            file, form = io.BytesIO(file.read(preview.size)), "JPEG"
         with Image.open(file, formats=_BY_PILLOW.get(form, ())) as image:
             exif = image.getexif()
             exif.get_ifd(_EXIF_IFD)  # while the file is open

@@ -57,6 +57,11 @@ class Found:
     orientation: int = 1
     is_adobe_rgb: bool = False
 
+    @property
+    def largest(self) -> Preview | None:
+        """The preview with the most pixels; None if there is none."""
+        return max(self.previews, key=lambda each: each.width * each.height, default=None)
+
     def add(self, file: BinaryIO, at: int, size: int) -> None:
         """Add the JPEG at this place, if there is one. A lossless one is raw data, with neighbouring pixels as its channels."""
         shape = jpeg.shape(file, at) if at > 0 and size > 0 else None
@@ -92,12 +97,10 @@ def find(file: BinaryIO) -> Found:
 
 
 def _in_tiff(file: BinaryIO, base: int, found: Found) -> None:
-    file.seek(base)
-    head = file.read(8)
-    order = {b"II": "<", b"MM": ">"}.get(head[:2])
-    if order is None or len(head) < 8:
+    order, first = _head(file, base)
+    if not order:
         return
-    waiting, seen = [(int(struct.unpack(order + "I", head[4:])[0]), True)], set[int]()
+    waiting, seen = [(first, True)], set[int]()
     while waiting and len(seen) < MAX_DIRECTORIES:
         at, is_main = waiting.pop(0)
         if at == 0 or at in seen:
@@ -112,6 +115,14 @@ def _in_tiff(file: BinaryIO, base: int, found: Found) -> None:
         _previews(file, base, tags, found)
         waiting += [(each, False) for tag in (_SUB_DIRECTORIES, _EXIF) for each in tags.get(tag, [])]
         waiting.append((following, is_main))
+
+
+def _head(file: BinaryIO, base: int) -> tuple[str, int]:
+    """The byte order of a TIFF for `struct`, empty if it is none; and where its first directory is."""
+    file.seek(base)
+    head = file.read(8)
+    order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
+    return (order, int(struct.unpack(order + "I", head[4:])[0])) if order and len(head) == 8 else ("", 0)
 
 
 def _previews(file: BinaryIO, base: int, tags: dict[int, list[int]], found: Found) -> None:
@@ -167,11 +178,16 @@ def _in_raf(file: BinaryIO, found: Found) -> None:
 def _in_cr3(file: BinaryIO, found: Found) -> None:
     """Canon: each track holds one picture as its first sample; a box has the EXIF data as a TIFF."""
     content, start = boxes.top_level(file, b"moov")
+    exif = (
+        at
+        for kind, begin, end in boxes.places(content)
+        if kind == b"uuid"
+        for inner, at, _ in boxes.places(content[:end], begin + 16)
+        if inner == b"CMT1"
+    )
+    if (first := next(exif, None)) is not None:
+        found.orientation = _orientation(file, start + first)
     for kind, track in boxes.inside(content):
-        if kind == b"uuid":
-            for inner, at, _ in boxes.places(track, 16):
-                if inner == b"CMT1":
-                    _orientation(file, start + content.index(track) + at, found)
         if kind != b"trak":
             continue
         table = dict(_leaves(track))
@@ -184,10 +200,11 @@ def _in_cr3(file: BinaryIO, found: Found) -> None:
             found.add(file, struct.unpack_from(">Q", places, 8)[0], size)
 
 
-def _orientation(file: BinaryIO, base: int, found: Found) -> None:
-    only = Found()
-    _in_tiff(file, base, only)
-    found.orientation = only.orientation
+def _orientation(file: BinaryIO, base: int) -> int:
+    """The orientation in the first directory of a TIFF."""
+    order, first = _head(file, base)
+    value = _directory(file, base, first, order)[0].get(_ORIENTATION, [1])[0] if order else 1
+    return value if value in range(1, 9) else 1
 
 
 def _leaves(data: bytes, depth: int = 0) -> Iterator[tuple[bytes, bytes]]:

@@ -142,7 +142,7 @@ def enter(read: Sequence[str], devices: Sequence[str], own: int, run: Sequence[s
         devices: devices that may be used.
         own: descriptor of the only folder in which files may be created, changed and removed; closed here. It is not a path,
             because anybody who can write to the outbox can put a link in the folder's place at any moment.
-        run: programs that may be started. They are in this sandbox, too, and in the same process group.
+        run: programs that may be started; with a loader among them, every readable program. They are in this sandbox, too.
 
     Raises:
         OSError: the kernel refused something that it claims to support.

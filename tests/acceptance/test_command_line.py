@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import getpass
 import json
 import os
 import threading
@@ -12,8 +13,8 @@ import typer
 
 from daemon.cli.common import settings_at
 from daemon.cli.job_queries import JobQueries
-from daemon.cli.verbs.submit import drop
-from daemon.cli.waiting_for_jobs import wait_for
+from daemon.cli.submitting.dropping import drop
+from daemon.cli.submitting.waiting_for_jobs import wait_for
 from daemon.contract.requests import RequestAnswer
 from daemon.contract.status import Status
 from daemon.fs import DirEntry, LocalFiles
@@ -74,8 +75,52 @@ def test_a_name_with_dots_is_submitted_twice_under_two_names(folder: HotFolder, 
 def test_submit_refuses_an_id_that_another_job_has(running: HotFolder, photo) -> None:
     assert running.verb("submit", str(photo), "--id", "mine", "--wait").returncode == 0
     again = running.verb("submit", str(photo), "--id", "mine", "--wait")
-    assert again.returncode == 2
+    assert again.returncode == 5
     assert "mine" in again.stderr
+
+
+def test_a_script_gets_its_results_where_it_wants_them_and_only_once(running: HotFolder, photo, tmp_path) -> None:
+    target = tmp_path / "out" / "layers"
+    (running.inbox / "four layers").mkdir()
+    (running.inbox / "four layers" / "_preset.yaml").write_text("num_layers: 4\n")
+    words = ("submit", str(photo), "--preset", "four layers", "--split", "0.2,0.4,0.7", "--formats", "none")
+    done = running.verb(*words, "--output", str(target), "--json")
+    assert done.returncode == 0, done.stderr
+    (status,) = json.loads(done.stdout)
+    folder = target / photo.stem
+    assert (status["preset"], status["delivered"]) == ("four layers", str(folder))
+    assert status["folder"] == str(running.outbox / status["job_id"])
+    assert status["owner"] == getpass.getuser()
+    assert (status["spec"]["split"], status["spec"]["formats"]) == ([0.2, 0.4, 0.7], [])
+    assert min(path.name for path in folder.glob("Layer_*")) == "Layer_1_background.png"
+    assert not (folder / "layers.psd").exists()
+    again = running.verb(*words, "--output", str(target), "--json")
+    assert again.returncode == 5
+    assert "is there already" in json.loads(again.stderr)["error"]["message"]
+    skipped = running.verb(*words, "--output", str(target), "--if-exists", "skip", "--json")
+    assert (skipped.returncode, json.loads(skipped.stdout)) == (0, [])
+    assert [one["preset"] for one in running.of(photo.name)].count("four layers") == 1
+    wrong = running.verb(*words[:2], "--preset", "five layers")
+    assert wrong.returncode == 2
+    assert "four layers" in wrong.stderr
+
+
+def test_a_wrong_option_is_told_as_json_to_a_program(folder: HotFolder) -> None:
+    done = folder.verb("jobs", "--json", "--stat", "failed")
+    assert done.returncode == 2
+    assert "--stat" in json.loads(done.stderr)["error"]["message"]
+
+
+def test_a_picture_that_gets_a_number_in_the_inbox_is_copied_under_its_own_name(running: HotFolder, photo, tmp_path) -> None:
+    waiting = running.inbox / photo.name  # without a YAML file it stays there, and takes the name
+    waiting.write_bytes(photo.read_bytes())
+    target = tmp_path / "layers"
+    words = ("submit", str(photo), "--depth", "cues", "--output", str(target), "--if-exists", "skip")
+    assert running.verb(*words).returncode == 0
+    assert [path.name for path in target.iterdir()] == [photo.stem]
+    again = running.verb(*words)
+    assert (again.returncode, "is skipped" in again.stderr) == (0, True)
+    waiting.unlink()
 
 
 def test_a_failed_job_makes_submit_wait_exit_1_and_tell_why(running: HotFolder, tmp_path) -> None:
@@ -105,14 +150,14 @@ def test_show_tells_the_story_in_order(running: HotFolder, photo) -> None:
     assert events == ["accepted", "claimed", "started", "started", "publishing", "ended"]
     assert "completed" in running.verb("show", "story").stdout
     missing = running.verb("show", "nobody")
-    assert missing.returncode == 1
+    assert missing.returncode == 4
     assert "no job 'nobody'" in missing.stderr
     for verb in ("show", "cancel", "retry", "rm"):
         meant = running.verb(verb, "stor")
-        assert meant.returncode == 1
+        assert meant.returncode == 4
         assert "Did you mean story?" in meant.stderr
     for odd in ("../x", "", "-", "ü"):
-        assert running.verb("rm", "--", odd).returncode == 1
+        assert running.verb("rm", "--", odd).returncode == 4
         assert "Traceback" not in running.verb("show", "--", odd).stderr
 
 
@@ -157,7 +202,7 @@ def test_a_request_without_a_daemon_is_done_at_the_next_start(folder: HotFolder)
     assert refused.returncode == 1
     assert "already ended (completed)" in refused.stderr
     done = folder.verb("rm", "nobody", job_id, "--json")
-    assert done.returncode == 1
+    assert done.returncode == 4
     answer = RequestAnswer.model_validate_json(done.stdout)
     assert [(one.job_id, one.accepted) for one in answer.answers] == [("nobody", False)]
     assert "when it starts" in answer.problem
@@ -216,7 +261,7 @@ def test_two_submits_of_one_name_at_once_lose_neither_picture(folder: HotFolder,
         path.parent.mkdir()
         path.write_bytes(picture(seed=number))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("daemon.cli.verbs.submit.fs", Slow())
+        patch.setattr("daemon.cli.submitting.dropping.fs", Slow())
         settings = settings_at(folder.home)
         drops = [lambda path=path: drop(path, {"id": path.parent.name}, settings) for path in paths]
         with ThreadPoolExecutor(2) as pool:
@@ -282,7 +327,7 @@ def test_what_was_taken_back_is_not_waited_for(folder: HotFolder, photo) -> None
         path.unlink()
     with pytest.raises(typer.Exit) as ended:
         wait_for([dropped], settings, as_json=False, patience=8.0)
-    assert ended.value.exit_code == 1
+    assert ended.value.exit_code == 4
 
 
 def test_a_lock_that_one_may_not_write_can_still_be_asked(folder: HotFolder, monkeypatch) -> None:

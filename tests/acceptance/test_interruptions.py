@@ -124,7 +124,7 @@ def test_a_pending_job_is_cancelled_retried_and_removed(quick: QuickFolder) -> N
     until(lambda: quick.of("later.png")[0]["state"] == "completed")
     assert quick.verb("rm", status["job_id"]).returncode == 0
     assert not quick.job(status).exists()
-    assert quick.verb("show", status["job_id"]).returncode == 1
+    assert quick.verb("show", status["job_id"]).returncode == 4
 
 
 def test_a_second_daemon_on_one_home_is_refused(quick: QuickFolder) -> None:

@@ -98,6 +98,7 @@ def test_what_is_asked_is_answered_by_its_schema(used) -> None:
     assert answer(used, "retry", good["job_id"], exit_status=1)["answers"][0]["accepted"] is False
     assert answer(used, "cancel", slow["job_id"])["answers"][0]["accepted"] is True
     assert answer(used, "rm", bad["job_id"])["answers"][0]["accepted"] is True
+    assert answer(used, "prune", "--older-than", "1d", "--state", "completed")["jobs"] == []
 
 
 def test_what_is_submitted_is_told_by_its_schema(used) -> None:

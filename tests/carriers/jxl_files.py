@@ -34,7 +34,7 @@ class _Bits:
         return bytes(sum(bit << place for place, bit in enumerate(bits[at : at + 8])) for at in range(0, len(bits), 8))
 
 
-def _header(width, height, colours, animation=False):
+def _header(width, height, colours, animation=False, extra=None):
     bits = _Bits()
     bits.u(1, 0)
     for side, ratio in ((height, True), (width, False)):
@@ -52,7 +52,15 @@ def _header(width, height, colours, animation=False):
         bits.u(2 + 2 + 2 + 1, 0)
     bits.u(1 + 2, 0)  # whole numbers of 8 bits
     bits.u(1, 1)
-    bits.u(2, 0)  # no further channels
+    bits.u(2, 0 if extra is None else 1)  # no or one further channel
+    if extra == "alpha":
+        bits.u(1, 1)
+    elif extra is not None:
+        bits.u(1, 0)
+        bits.enum({"premultiplied": 0, "black": 4}[extra])
+        bits.u(1 + 2 + 2 + 2, 0)  # whole numbers of 8 bits, of the picture's size, without a name
+        if extra == "premultiplied":
+            bits.u(1, 1)
     bits.u(1, 0)  # not XYB
     if colours is None:
         bits.u(1, 1)
@@ -72,22 +80,23 @@ def _header(width, height, colours, animation=False):
     return b"\xff\x0a" + bits.aligned()
 
 
-def jxl(rgb, colours=None, *, animation=False, **options):
+def jxl(rgb, colours=None, *, animation=False, extra=None, **options):
     """A picture.
 
     Args:
-        rgb: uint8 (H, W, 3), H and W from 257 to 512 or no multiple of 8, and in no usual proportion.
+        rgb: uint8 (H, W, 3 or 4), H and W from 257 to 512 or no multiple of 8, and in no usual proportion.
         colours: primaries and transfer function by JPEG XL's numbers; None for sRGB.
         animation: call it one; it still has one frame.
+        extra: call the fourth channel alpha, premultiplied (an alpha by which the colours are multiplied) or black (ink).
         options: for the encoder.
     """
     plain = pylibjxl.encode(rgb, lossless=True, effort=3, **options)
     height, width = rgb.shape[:2]
-    usual = _header(width, height, None)
+    usual = _header(width, height, None, extra=extra and "alpha")
     if "icc" in options:
         return plain
     assert plain.startswith(usual), (plain[:16].hex(), usual.hex())
-    return _header(width, height, colours, animation) + plain[len(usual) :]
+    return _header(width, height, colours, animation, extra) + plain[len(usual) :]
 
 
 def boxed(codestream, parts=1):

@@ -21,18 +21,22 @@ class RealHome:
         self.path = path
         self.inbox, self.outbox = path / "inbox", path / "outbox"
         self.dropped: dict[str, str] = {}
+        #: Settings of this home, by the names of their variables.
+        self.variables: dict[str, str] = {}
 
     def command(self, *options: str) -> list[str]:
         return [sys.executable, "-P", str(PROGRAM), str(self.path), *options]
 
     def environment(self) -> dict[str, str]:
+        mine = {name: value for name, value in os.environ.items() if name != "MULTIPLANE_SOAK"}
         return {
-            **os.environ,
+            **mine,
             "PYTHONPATH": str(ROOT),
             "PYTHONDONTWRITEBYTECODE": "1",
             "MULTIPLANE_CONFIG": os.devnull,
             "MULTIPLANE_INTAKE__SETTLE_SECONDS": "0.5",
             "MULTIPLANE_QUEUE__MAX_CONCURRENT_JOBS": "2",
+            **self.variables,
         }
 
     def start(self, *options: str, before: tuple[str, ...] = ()) -> subprocess.Popen:

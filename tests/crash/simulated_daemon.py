@@ -7,7 +7,9 @@ import functools
 import hashlib
 import os
 import selectors
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,7 +35,7 @@ from daemon.running.model_inventory import ModelInventory
 from daemon.running.recovery import Recovery
 from daemon.running.runner import JobRunner
 from daemon.service.parts import Home, Machine, wire
-from daemon.settings import load
+from daemon.settings import Settings, load
 from daemon.supervisor import Cancelled, Completed, Failed, Stopped, SupervisorRules
 from daemon.supervisor.starting.templates import Templates
 from tests.manifests import manifest_of_layers
@@ -60,6 +62,8 @@ class Users:
         crashes: how often the picture with this content has crashed its worker.
         in_hurry: pictures that would take for ever end at once.
         redone: how often somebody asked for a redo of the job with this picture, or that has this depth picture.
+        told: how often the command of the settings ran to its end for each job.
+        settings: the settings of the home.
     """
 
     dropped: dict[bytes, bytes] = field(default_factory=dict)
@@ -69,16 +73,17 @@ class Users:
     in_hurry: bool = False
     asked: int = 0
     redone: dict[bytes, int] = field(default_factory=dict)
+    told: Counter[str] = field(default_factory=Counter)
+    settings: Settings = SETTINGS
 
     def copy(self) -> "Users":
-        return Users(
-            dict(self.dropped),
-            set(self.removed),
-            self.seconds,
-            dict(self.crashes),
-            self.in_hurry,
-            self.asked,
-            dict(self.redone),
+        return replace(
+            self,
+            dropped=dict(self.dropped),
+            removed=set(self.removed),
+            crashes=dict(self.crashes),
+            redone=dict(self.redone),
+            told=Counter(self.told),
         )
 
     def drop(self, disk: SimDisk, name: bytes, data: bytes) -> None:
@@ -87,16 +92,47 @@ class Users:
         disk.clock_ns = max(disk.clock_ns, int(self.seconds * 1e9))
         disk.put(os.path.join(INBOX, name), data)
 
-    def ask(self, disk: SimDisk, verb: str, *jobs: str) -> None:
+    def ask(self, disk: SimDisk, verb: str, *jobs: str, **more: object) -> None:
         self.asked += 1
-        for job in jobs if verb in ("rm", "redo") else ():
+        for job in jobs if verb in ("rm", "redo") or (verb == "prune" and not more.get("keep_source")) else ():
             source = os.path.join(OUTBOX, job.encode(), b"source")
             contents = {node.data for _path, node in disk.walk(source) if node.kind == "file"}
-            if verb == "rm":
-                self.removed |= contents
-            else:
+            if verb == "redo":
                 self.redone |= {content: self.redone.get(content, 0) + 1 for content in contents}
-        disk.put(os.path.join(REQUESTS, b"%04d.json" % self.asked), Request(verb=verb, jobs=jobs).model_dump_json().encode())
+            else:
+                self.removed |= contents
+        disk.put(
+            os.path.join(REQUESTS, b"%04d.json" % self.asked), Request(verb=verb, jobs=jobs, **more).model_dump_json().encode()
+        )
+
+
+class ToldCommand:
+    """A command of the settings; it ends with the first look at it."""
+
+    last_line = ""
+
+    def __init__(self, users: Users, job_id: str) -> None:
+        self._users, self._job_id, self._ended = users, job_id, False
+
+    def poll(self) -> int:
+        self._users.told[self._job_id] += not self._ended
+        self._ended = True
+        return 0
+
+    def kill(self) -> None:
+        """Do nothing: it has ended."""
+
+    def is_gone(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        """Do nothing: nothing is open."""
+
+
+def at_once(do: Callable[[], None]) -> Iterator[None]:
+    """Replaces the thread for work beside the loop."""
+    do()
+    yield from ()
 
 
 class NoWakeup:
@@ -248,12 +284,12 @@ class SimulatedDaemon:
         self.outbox = Outbox(fs, OUTBOX, lambda: self._monotonic)
         if recovered.segment == 0:
             self.outbox.prepare()
-        self.journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
+        self.journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.other_records())
         self.history = History(fs, PATHS.journal_bytes)
         self.ledger = Ledger(self.journal, jobs)
         self.workers = Workers(fs, self.users)
         parts = wire(
-            Home(fs, SETTINGS, BOOT, self.journal, self.ledger, self.outbox, self.history),
+            Home(fs, self.users.settings, BOOT, self.journal, self.ledger, self.outbox, self.history),
             Machine(
                 selector=selectors.SelectSelector(),
                 wakeup=NoWakeup(),
@@ -264,8 +300,11 @@ class SimulatedDaemon:
                 inbox_is_local=lambda: True,
                 clock=lambda: self._monotonic,
                 wall_clock=lambda: self.users.seconds,
+                in_background=at_once,
+                start_hook=lambda argv, _message, _environment, _folder: ToldCommand(self.users, os.path.basename(argv[-1])),
             ),
         )
+        self.deliveries, self.hooks = parts.deliveries, parts.hooks
         self.runs, self.views, self.claims, self.requests = parts.runs, parts.views, parts.claims, parts.requests
         self.copies = parts.copies
         self.recovered = False
@@ -291,6 +330,8 @@ class SimulatedDaemon:
         self.runs.end_without_worker()
         self.runs.start_next()
         self.runs.check_and_publish()
+        self.deliveries.look(self._monotonic)
+        self.hooks.look(self._monotonic)
         if not self.users.in_hurry:
             self.views.refresh(self._monotonic, force=True)
 
@@ -350,7 +391,8 @@ class SimulatedDaemon:
             self.users.seconds += 30.0  # so that no pause takes many rounds
             self._monotonic += 30.0
             self.turn()
-            if not self.ledger.jobs.live and not self.ready() and not self._has_requests():
+            done = not self.ledger.jobs.live and self.deliveries.is_done() and self.hooks.is_done()
+            if done and not self.ready() and not self._has_requests():
                 return
             if any(job.state == "processing" for job in self.ledger.jobs.live.values()):
                 self._cancel_the_endless()
@@ -401,7 +443,7 @@ def check_visible(disk: SimDisk, *, statuses: bool = True) -> None:
             continue
         assert status.job_id == entry.name.decode()
         if status.state == "completed":
-            assert b"result" in names, f"{entry.name!r} says completed and has no result"
+            assert b"result" in names or status.pruned_at, f"{entry.name!r} says completed and has no result"
             for output in status.outputs:
                 data = disk.read(os.path.join(folder, output.path.encode()), 1 << 20)
                 assert (len(data), hashlib.sha256(data).hexdigest()) == (output.bytes, output.sha256), output.path
@@ -464,7 +506,9 @@ def check_ended(simulated: SimulatedDaemon, *, everything: bool = True) -> None:
         assert (status.state, status.completed_at) == (job.state, job.completed_at), f"the status of {entry.name!r} is stale"
         assert (status.error is None) == (status.state == "completed")
         names = {found.name for found in disk.scan(os.path.join(OUTBOX, entry.name))}
-        assert (b"result" in names) == (status.state == "completed"), f"{entry.name!r}: {status.state} with {names}"
+        assert (b"result" in names) == (status.state == "completed" and not status.pruned_at), (
+            f"{entry.name!r}: {status.state} with {names}"
+        )
         assert not any(name.startswith(b".tmp-") for name in names if not name.startswith(b".tmp-status")), names
         source = os.path.join(OUTBOX, entry.name, b"source")
         for file in disk.scan(source):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.surroundings import CASES, NO_HOME, PYTEST, ROOT, Machine, NoInterpreterError, machine
+from tests.surroundings import CASES, NO_HOME, PYTEST, ROOT, Machine, NoInterpreterError, machine, main
 
 pytestmark = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is a copy: git says which files belong to a checkout")
 
@@ -51,3 +51,8 @@ def test_elsewhere_is_what_it_says(elsewhere: tuple[str, Machine]) -> None:
         assert not os.path.exists(home)
         assert told == [0o002, 16, True, "checkout"]
         assert user == os.geteuid()
+
+
+def test_cases_are_named_as_the_guide_names_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nobody", "odd path", "moon", "--", "tests/unit"]) == 2
+    assert capsys.readouterr().err.startswith("there is no case moon; there are no bfloat16, ")

@@ -120,9 +120,9 @@ class AlwaysHealthy:
 class Scene:
     """One home and the parts of its daemon, on a disk that can fail on request, or on the given one."""
 
-    def __init__(self, home: Path, fs: LocalFiles | None = None) -> None:
+    def __init__(self, home: Path, fs: LocalFiles | None = None, *, settings: dict[str, str] | None = None, **machine) -> None:
         self.fs = fs or Files()
-        self.settings = load(home, SETTINGS)
+        self.settings = load(home, SETTINGS | (settings or {}))
         paths = self.settings.paths
         self.inbox, self.root = home / "inbox", home / "outbox"
         self.requests_folder = Path(os.fsdecode(paths.requests_bytes))
@@ -153,6 +153,7 @@ class Scene:
                 inbox_is_local=lambda: True,
                 clock=lambda: self.clock(),
                 wall_clock=lambda: self.wall_clock(),
+                **machine,
             ),
         )
         self.runs, self.views, self.folder, self.claims = parts.runs, parts.views, parts.folder, parts.claims

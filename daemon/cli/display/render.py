@@ -57,7 +57,7 @@ def remark(status: Status, halt: Standstill | None = None) -> str:
         case "processing":
             said = (progress_text(status, halt), attempt(status))
         case "completed" if status.processing_seconds:
-            said = (f"{status.processing_seconds:.1f} s",)
+            said = (f"{status.processing_seconds:.1f} s", on_machine(status))
     return " · ".join(filter(None, said))
 
 
@@ -65,12 +65,13 @@ def progress_text(status: Status, halt: Standstill | None = None) -> str:
     """The queue position of a pending job, or the progress of a running one, and what `halt` says about it."""
     said: tuple[str, ...] = ()
     if status.state == "pending":
-        place = status.queue_position
-        said = ("next in line" if place == 1 else f"number {place:,} in line" if place else "", halt.word if halt else "")
+        number = status.queue_position
+        said = ("next in line" if number == 1 else f"number {number:,} in line" if number else "", halt.word if halt else "")
     elif status.state == "processing":
         progress = status.progress
         said = (
             f"{stage_name(progress.stage)} {percent(progress.fraction)}" if progress else "",
+            on_machine(status),
             LAST_HEARD if halt and halt.stale else "",
         )
     return " · ".join(filter(None, said))
@@ -81,6 +82,11 @@ def batch_text(batch: BatchProgress, *, stale: bool = False) -> str:
     failed = f"{batch.failed:,} failed" if batch.failed else ""
     left = "" if batch.eta_seconds is None or stale else f"about {duration(max(1.0, round(batch.eta_seconds)))} left"
     return " · ".join(filter(None, (f"{batch.ended:,} of {batch.total:,}", failed, left)))
+
+
+def on_machine(status: Status) -> str:
+    """The machine of a cluster on which a job runs or ran; empty without a cluster."""
+    return f"on {status.machine}" if status.machine else ""
 
 
 def retry_remark(status: Status) -> str:
@@ -118,6 +124,14 @@ def duration(seconds: float) -> str:
     if seconds < _DAY:
         return f"{int(seconds) // _HOUR} h {int(seconds) % _HOUR // _MINUTE} min"
     return f"{int(seconds) // _DAY} d {int(seconds) % _DAY // _HOUR} h"
+
+
+def size(count: int) -> str:
+    """A number of bytes for people, with two significant digits."""
+    for unit, least in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= 0.995 * least:
+            return f"{count / least:.1f} {unit}" if count < 9.95 * least else f"{count / least:,.0f} {unit}"
+    return f"{count} bytes"
 
 
 def ago(moment: str, now: datetime) -> str:

@@ -25,7 +25,7 @@ def check(
     settings = settings_of(home)
     results = [(path, *_check(path, settings)) for path in files]
     if json:
-        print_json([{"file": str(path), "ok": ok, "says": says} for path, ok, says in results])
+        print_json([{"file": str(path.absolute()), "ok": ok, "says": says} for path, ok, says in results])
     else:
         for path, ok, says in results:
             mark = "[green]ok[/]" if ok else "[red]not ok[/]"

@@ -7,8 +7,9 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 
-from daemon.cli.common import Home, Json, err, fs, out, print_error, print_json, printable, settings_in_use
+from daemon.cli.common import Home, Json, err, fs, located, out, print_error, print_json, printable, settings_in_use
 from daemon.cli.display.render import batch_text, cell, now, remark, state_cell
+from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import Standstill, standstill
 from daemon.contract.status import ENDED, State, Status
@@ -33,12 +34,12 @@ def jobs(
     batches = queries.batches(batch) if batch is not None else None
     if batches is not None and not batches:
         print_error(f"there is no batch {batch}", "Its name is that of the folder that was dropped, or the id in status.json.")
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.UNKNOWN)
     # One more than the page shows, to know whether there is another page.
     found = queries.statuses((page - 1) * PAGE, PAGE + 1, state=state, batches=batches)
     shown = found[:PAGE]
     if json:
-        print_json(shown)
+        print_json([located(status, settings) for status in shown])
         return
     if not shown:
         err.print("No jobs." if page == 1 else "No more jobs.")

@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from daemon.cli.common import Home, Json, settings_of
+from daemon.cli.examples import epilog
 from daemon.contract.commands import SHORT, command
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
@@ -29,13 +30,13 @@ Name = Annotated[
 ]
 
 
-@models.command("list")
+@models.command("list", epilog=epilog("models list"))
 def list_(home: Home = None, json: Json = False) -> None:
     """List the models: what they are for, their size and licence, and what is installed."""
     _become(home, "list", *_if(json, "--json"))
 
 
-@models.command()
+@models.command(epilog=epilog("models fetch"))
 def fetch(
     name: Name,
     accept_licence: Annotated[
@@ -48,7 +49,7 @@ def fetch(
     _become(home, "fetch", *([f"--accept-licence={accept_licence}"] if accept_licence is not None else []), "--", name)
 
 
-@models.command()
+@models.command(epilog=epilog("models verify"))
 def verify(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One model. Default: all that are installed.")] = None,
     home: Home = None,
@@ -58,7 +59,7 @@ def verify(
     _become(home, "verify", *_if(json, "--json"), *(["--", name] if name is not None else []))
 
 
-@models.command()
+@models.command(epilog=epilog("models remove"))
 def remove(name: Name, home: Home = None) -> None:
     """Remove a model's fetched weights. A folder of your own is never touched."""
     _become(home, "remove", "--", name)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from daemon import sidecar
-from daemon.cli.common import print_json
+from daemon.cli.common import Home, print_json
 
 
 class Which(StrEnum):
@@ -26,17 +26,22 @@ class Which(StrEnum):
     RETRY = "retry"
     REDO = "redo"
     RM = "rm"
+    PRUNE = "prune"
+    CONFIG = "config"
     CHECK = "check"
     DOCTOR = "doctor"
     SERVICE_STATUS = "service-status"
+    CLUSTER_STATUS = "cluster-status"
     MODELS_LIST = "models-list"
     MODELS_VERIFY = "models-verify"
 
 
 def schema(
     which: Annotated[Which, typer.Argument(help="Which file, or which command's --json output.")] = Which.SIDECAR,
+    home: Home = None,
 ) -> None:
     """Print the JSON Schema of the sidecar, of status.json, layer_manifest.json or daemon.json, or of a command's JSON."""
+    del home  # accepted like everywhere; schemas are the same in every home
     if which is Which.SIDECAR:
         print_json(sidecar.schema())
         return

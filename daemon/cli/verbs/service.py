@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_of
+from daemon.cli.examples import epilog
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.service_status import installed, is_managed, look, status_lines
 from daemon.cli.verbs.models import fetch_default_model
@@ -36,7 +37,7 @@ _PLACES = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 _TAIL_BYTES = 1 << 20
 
 
-@service.command()
+@service.command(epilog=epilog("service install"))
 def install(
     anyway: Annotated[bool, typer.Option("--anyway", help="Install even in a folder that macOS protects.")] = False,
     quick_action: Annotated[
@@ -49,6 +50,10 @@ def install(
     no_model: Annotated[
         bool, typer.Option("--no-model", help="Don't fetch the default depth model if none is installed.")
     ] = False,
+    worker: Annotated[
+        bool, typer.Option("--worker", help="Install a worker of the cluster that the settings name, instead of the daemon.")
+    ] = False,
+    slots: Annotated[int, typer.Option("--slots", min=1, max=1024, help="With --worker: how many jobs run here at once.")] = 1,
     show: Annotated[bool, typer.Option("--print", help="Print the file that would be installed, and change nothing.")] = False,
     home: Home = None,
 ) -> None:
@@ -56,19 +61,30 @@ def install(
     if show and quick_action:
         raise typer.BadParameter("--print shows the file of the service alone; leave --quick-action out")
     _check_quick_action(quick_action, wait=wait)
-    settings, its = settings_of(home), manager()
+    settings, its = settings_of(home), manager("worker" if worker else "daemon")
+    if worker and settings.cluster.scheduler is None:
+        raise Refusal("the settings name no cluster", hint="Set cluster.scheduler and the certificates first.", exit_status=1)
+    facts = _facts(settings, slots=slots if worker else None)
     if show:
         # Standard output has only the file, so that it can be piped.
         err.print(f"Would be installed as {printable(str(its.path()))}:", markup=False)
-        typer.echo(its.content(_facts(settings)), nl=False)
+        typer.echo(its.content(facts), nl=False)
         return
     existing = installed(its)
     if existing and not _same(existing.home, settings) and os.path.exists(existing.python):
+        if worker:
+            remedy = command("service", "uninstall", "--worker", "--home", existing.home)
+        else:
+            remedy = command("service", "uninstall", "--home", existing.home)
         raise Refusal(
             f"the service is installed for another home, {existing.home}",
-            hint=f"One home is served at a time: {command('service', 'uninstall', '--home', existing.home)}",
+            hint=f"One home is served at a time: {remedy}",
             exit_status=1,
         )
+    if worker:
+        _install_file(its, facts, keep=bool(existing))
+        out.print("The worker runs, and joins the cluster when the scheduler answers.")
+        return
     guards = _guards(settings)
     if guards and not anyway:
         raise Refusal(
@@ -84,21 +100,8 @@ def install(
         )
     if not no_model:
         fetch_default_model(settings)
-    facts = _facts(settings)
-    make_folders(fs, os.fsencode(os.path.dirname(facts.errors)))
-    make_folders(fs, os.fsencode(its.path().parent))
-    write_atomic(fs, os.fsencode(its.path()), its.content(facts), durable=True)
     before = JobQueries(fs, settings).health()
-    try:
-        perform(its.steps("install"))
-    except Refusal:
-        # Otherwise the next login would start what could not be started now.
-        if not existing:
-            fs.unlink(os.fsencode(its.path()))
-        raise
-    out.print(f"Installed: {printable(str(its.path()))}", markup=False)
-    for name in facts.environ:
-        out.print(f"It uses {name} as set here.", markup=False)
+    _install_file(its, facts, keep=bool(existing))
     if guards:
         python = os.path.realpath(sys.executable)
         err.print(
@@ -111,10 +114,29 @@ def install(
         _install_quick_action(settings, waits=wait)
 
 
-@service.command()
-def uninstall(home: Home = None) -> None:
+def _install_file(its: Manager, facts: Facts, *, keep: bool = False) -> None:
+    """Write the service's file, and start the service. If that fails, the file is removed, unless `keep`."""
+    make_folders(fs, os.fsencode(os.path.dirname(facts.errors)))
+    make_folders(fs, os.fsencode(its.path().parent))
+    write_atomic(fs, os.fsencode(its.path()), its.content(facts), durable=True)
+    try:
+        perform(its.steps("install"))
+    except Refusal:
+        # Otherwise the next login would start what could not be started now.
+        if not keep:
+            fs.unlink(os.fsencode(its.path()))
+        raise
+    out.print(f"Installed: {printable(str(its.path()))}", markup=False)
+    for name in facts.environ:
+        out.print(f"It uses {name} as set here.", markup=False)
+
+
+@service.command(epilog=epilog("service uninstall"))
+def uninstall(
+    home: Home = None, worker: Annotated[bool, typer.Option("--worker", help="Remove the service of a cluster's worker.")] = False
+) -> None:
     """Stop and remove the service, the Quick Action and the droplet; pictures, results and settings stay."""
-    settings, its = settings_of(home), manager()
+    settings, its = settings_of(home), manager("worker" if worker else "daemon")
     if _check_home(its, settings):
         perform(its.steps("uninstall"))
         fs.unlink(os.fsencode(its.path()))
@@ -122,29 +144,31 @@ def uninstall(home: Home = None) -> None:
         out.print(f"Removed: {printable(str(its.path()))}", markup=False)
     else:
         err.print("The service is not installed.")
+    if worker:
+        return
     for path in remove_actions(Path.home()):
         out.print(f"Removed: {printable(str(path))}", markup=False)
 
 
-@service.command()
+@service.command(epilog=epilog("service start"))
 def start(home: Home = None) -> None:
     """Start the installed service."""
     _act("start", home)
 
 
-@service.command()
+@service.command(epilog=epilog("service stop"))
 def stop(home: Home = None) -> None:
     """Stop the service; it starts again at the next login."""
     _act("stop", home)
 
 
-@service.command()
+@service.command(epilog=epilog("service restart"))
 def restart(home: Home = None) -> None:
     """Restart the service, for instance after you changed the settings."""
     _act("restart", home)
 
 
-@service.command()
+@service.command(epilog=epilog("service status"))
 def status(home: Home = None, json: Json = False) -> None:
     """Show whether the daemon is alive, since when, its last job and its next one; exit 3 if the daemon isn't alive."""
     found = look(settings_of(home), manager())
@@ -157,7 +181,7 @@ def status(home: Home = None, json: Json = False) -> None:
         raise typer.Exit(EXIT_NOT_RUNNING)
 
 
-@service.command()
+@service.command(epilog=epilog("service logs"))
 def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines to print.")] = 50,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new lines until Ctrl-C.")] = False,
@@ -221,8 +245,11 @@ def _await_start(settings: Settings, before: Health | None) -> None:
     )
 
 
-def _facts(settings: Settings) -> Facts:
-    """What the service file must contain. The settings file is an absolute path, because a service has no working directory."""
+def _facts(settings: Settings, *, slots: int | None = None) -> Facts:
+    """What the service file must contain; `slots`: for a worker.
+
+    The settings file is an absolute path, because a service has no working directory.
+    """
     environ = {key: value for key, value in sorted(os.environ.items()) if key.startswith("MULTIPLANE_") or key in _PLACES}
     environ.pop("MULTIPLANE_HOME", None)
     if environ.get("MULTIPLANE_CONFIG"):
@@ -231,8 +258,10 @@ def _facts(settings: Settings) -> Facts:
         # Do not resolve this link: Python finds the virtual environment's packages through it.
         python=os.path.abspath(sys.executable),
         home=str(settings.paths.home),
-        errors=str(settings.paths.state / "log" / "service.err"),
+        errors=str(settings.paths.state / "log" / ("service.err" if slots is None else "worker.err")),
         environ=environ,
+        network=settings.cluster.scheduler is not None,
+        slots=slots,
     )
 
 

@@ -7,15 +7,18 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter
 
-from daemon.cli.common import Home, Json, fs, out, print_error, print_json, printable, settings_in_use
+from daemon.cli.common import Home, Json, fs, located, out, print_error, print_json, printable, settings_in_use
 from daemon.cli.display.render import local, now, progress_text, wrapped
+from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_names import no_such_job
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import Standstill, standstill
 from daemon.cli.options import job_ids
 from daemon.clock import hour, written
 from daemon.contract.commands import SHORT, command, unmarked
-from daemon.contract.records import AnyRecord, AttemptEnded, Ended, Job, LiveJob, Publishing, Requeued, Started
+from daemon.contract.ended.follow_ups import FollowUpFailed, FollowUpOver, FollowUpOwed
+from daemon.contract.ended.pruning import Pruned
+from daemon.contract.records import AnyRecord, AttemptEnded, Ended, Job, LiveJob, Publishing, Removed, Requeued, Started
 from daemon.contract.requests import is_job_id
 from daemon.contract.segment_records import SegmentStart
 from daemon.contract.status import ENDED, ErrorInfo, Status
@@ -48,17 +51,22 @@ def show(
     queries = JobQueries(fs, settings)
     records = queries.history.records_of(job_id) if is_job_id(job_id) else []
     job = job_of(job_id, records)
+    if job is None and records and isinstance(gone := records[-1].record, Removed) and gone.pruned:
+        print_error(
+            f"{job_id} was removed {local(records[-1].ts)}, because it had ended long before", "Its files are gone with it."
+        )
+        raise typer.Exit(ExitStatus.UNKNOWN)
     if job is None:
         print_error(*no_such_job(queries, job_id))
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.UNKNOWN)
     status, folder = _status(queries, job), settings.paths.outbox / job_id
     lost = _is_lost(Outbox(fs, settings.paths.outbox_bytes), job_id)
     if lost:
         status = without_folder(status, str(settings.paths.outbox))
-    story = [entry for entry in records if not isinstance(entry.record, LiveJob)]
+    story = [entry for entry in records if not isinstance(entry.record, LiveJob | FollowUpOwed)]
     if json:
         events = [{"ts": entry.ts, **_RECORD.dump_python(entry.record, mode="json")} for entry in story]
-        print_json({"status": status.model_dump(mode="json"), "events": events})
+        print_json({"status": located(status, settings).model_dump(mode="json"), "events": events})
         return
     halt = standstill(settings, queries, now()) if status.state not in ENDED else None
     lines = list(job_lines(status, f"{folder} no longer exists" if lost else str(folder), halt))
@@ -90,6 +98,8 @@ def job_lines(status: Status, folder: str, halt: Standstill | None = None) -> It
     if status.attempts > 1:
         running = status.state == "processing"
         yield ("", attempt_of(status.attempts)) if running else ("attempts", str(status.attempts))
+    if status.machine and status.state != "processing":
+        yield "machine", status.machine
     yield "folder", folder
     if status.spec:
         yield "asked for", f"{status.spec.mode}, {status.spec.num_layers} layers, depth {status.spec.depth}"
@@ -168,8 +178,9 @@ def _numbered(story: Iterable[Entry]) -> Iterator[tuple[Entry, int]]:
 
 def _sentence(entry: Entry, number: int) -> str:
     match entry.record:
-        case Started(process=None):
-            return f"{attempt_of(number)} begins" if number > 1 else "an attempt begins"
+        case Started(process=None, machine=machine):
+            where = f" on {machine}" if machine else ""
+            return f"{attempt_of(number)} begins{where}" if number > 1 else f"an attempt begins{where}"
         case Started(process=process):
             return f"a worker was started (process {process.pid})" if process else "a worker was started"
         case AttemptEnded(error=None, retry_at=0.0):
@@ -184,6 +195,13 @@ def _sentence(entry: Entry, number: int) -> str:
             return f"{state}: {error.message}" if error else state
         case Requeued():
             return "a retry was requested"
+        case FollowUpFailed(trouble=trouble):
+            return trouble
+        case FollowUpOver(what=what, trouble=trouble, delivered=delivered):
+            done = f"delivered to {delivered}" if delivered else f"its {what} is done"
+            return trouble or done
+        case Pruned():
+            return "its result was removed because of its age"
         case LiveJob() | SegmentStart():
             return "the daemon started a new journal segment"
         case record:

@@ -10,9 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from daemon.cli.common import Home, Json, err, fs, give_up, out, print_json, settings_in_use
-from daemon.cli.display.render import ago, cell, duration, local
+from daemon.cli.display.render import ago, cell, duration, local, size
 from daemon.cli.job_queries import JobQueries
 from daemon.errors import Refusal
+from daemon.outbox import DiskUse, measure_outbox
+from daemon.settings import Settings
 from daemon.stats import Day, Failures, ModeTimes, Stats
 from daemon.stats import stats as compute
 
@@ -35,14 +37,31 @@ def stats(
         found = compute(JobQueries(fs, settings).history, now=datetime.now(UTC), days=days, zone=zone)
     except Refusal as refusal:
         give_up(refusal)
+    found = found.model_copy(update={"disk": _measured(settings)})
     if json:
         print_json(found)
         return
+    if found.disk and found.disk.jobs:
+        out.print(_space(found.disk), soft_wrap=False)
     if not found.modes and not any(day.completed + day.failed + day.cancelled for day in found.days):
         err.print(f"No job ended in the last {days} days." if days > 1 else "No job ended today.")
         return
     for part in screen(found, out.width, datetime.now(UTC)):
         out.print(part, soft_wrap=False)
+
+
+def _measured(settings: Settings) -> DiskUse | None:
+    try:
+        return measure_outbox(fs, settings.paths.outbox_bytes)
+    except OSError:
+        return None  # the doctor says what is wrong with the outbox
+
+
+def _space(disk: DiskUse) -> Text:
+    """The outbox's size, and its largest jobs."""
+    jobs = "1 job" if disk.jobs == 1 else f"{disk.jobs:,} jobs"
+    largest = ", ".join(f"{job.job_id} {size(job.bytes)}" for job in disk.largest[:3])
+    return Text.assemble(f"{size(disk.bytes)} in the outbox, {jobs}", (f"; the largest: {largest}" if largest else "", "dim"))
 
 
 def screen(found: Stats, width: int, now: datetime) -> Iterator[RenderableType]:

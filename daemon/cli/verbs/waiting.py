@@ -1,5 +1,7 @@
 """waiting: lists everything that waits in the inbox, with the reason."""
 
+import os
+
 from rich import box
 from rich.table import Table
 
@@ -8,6 +10,7 @@ from daemon.cli.display.render import now
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import SnapshotReader
 from daemon.contract.commands import command
+from daemon.contract.names import to_bytes
 from daemon.outbox import Waiting
 
 _BARE_HINT = (
@@ -22,7 +25,8 @@ def waiting(home: Home = None, json: Json = False) -> None:
     snapshot = SnapshotReader(settings, JobQueries(fs, settings)).look(now())
     items = snapshot.waiting
     if json:
-        print_json(list(items))
+        inbox = settings.paths.inbox_bytes
+        print_json([item.model_copy(update={"file": _absolute(inbox, item)}) for item in items])
         return
     if not snapshot.alive:
         err.print("The daemon isn't running. This is in the inbox now:" if items else "The daemon isn't running.")
@@ -47,6 +51,10 @@ def waiting(home: Home = None, json: Json = False) -> None:
         err.print(f"… and {snapshot.waiting_total - len(items):,} more")
     if any(is_bare(item) for item in items):
         err.print(_BARE_HINT, markup=False, soft_wrap=False)
+
+
+def _absolute(inbox: bytes, item: Waiting) -> str:
+    return os.fsdecode(os.path.join(inbox, to_bytes(item.path)))
 
 
 def is_bare(item: Waiting) -> bool:

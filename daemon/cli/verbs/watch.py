@@ -18,6 +18,7 @@ from daemon.cli.display.render import (
     cell,
     duration,
     now,
+    on_machine,
     percent,
     remark,
     retry_remark,
@@ -229,7 +230,9 @@ def _running(scene: Scene, at: datetime, width: int, most: int, halt: Standstill
     for status in scene.running[:most]:
         progress = status.progress
         share, left = (progress.fraction if progress else 0.0), "" if stale else _time_left(status, at)
-        stage = " · ".join(filter(None, (stage_name(progress.stage) if progress else "Starting", stale, attempt(status))))
+        stage = " · ".join(
+            filter(None, (stage_name(progress.stage) if progress else "Starting", on_machine(status), stale, attempt(status)))
+        )
         line = cell(_name(status), "bold").append(f"  {stage}", style="not bold")
         line.truncate(max(0, width - len(left) - 2), overflow="ellipsis", pad=True)
         done = Text(bar(share, width - 6, ground=True), style=STYLES["processing"], no_wrap=True).append(f" {percent(share):>5}")

@@ -24,16 +24,17 @@ function recall() {
   state.words = plain($("search").value).split(/\s+/).filter(Boolean);
   state.folded = new Set((parts.get("fold") ?? "").split(",").filter(Boolean));
   state.open = parts.get("job");
-  state.sought = parts.get("at");
+  state.sought = parts.get("at") ?? state.last;
+  [state.pushed, state.last] = [false, null];
   state.limit = history.state?.limit ?? STEP;
   state.top = history.state?.top ?? null;
   render();
 }
 
 /** Goes to the place on the page where the person was, or to the job that the address names, once it is drawn. */
-function settle(ended) {
+function settle() {
   if (state.sought) {
-    const place = ended.findIndex((job) => job.id === state.sought);
+    const place = state.order.findIndex((job) => job.id === state.sought);
     if (place < 0) {
       if (state.live && state.next < 0) state.sought = null; // there is no such job
       return;

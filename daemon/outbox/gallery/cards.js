@@ -12,6 +12,7 @@ function due(job) {
   if (!works()) return "Pending";
   if (job.retry) return `Next attempt at ${exact.format(Date.parse(job.retry))}${job.attempts ? ` (attempt ${job.attempts + 1} of ${job.of})` : ""}`;
   if (state.live.state === "paused" || state.live.state === "offline") return `Pending, ${state.live.state}`;
+  if (job.waits) return `Waits for ${job.waits}`;
   return job.position === 1 ? "Next" : job.position ? `Number ${job.position} in line` : "Pending";
 }
 
@@ -34,6 +35,7 @@ function progress(node, job) {
   const parts = [job.stage ?? "Starting"];
   if (job.fraction !== undefined) parts.push(percent(job.fraction));
   if (job.left !== undefined && alive) parts.push(`about ${duration(Math.max(1, Math.round(job.left)))} left`);
+  if (job.machine) parts.push(`on ${job.machine}`);
   if (job.attempts) parts.push(unbroken(`attempt ${job.attempts} of ${job.of}`));
   if (!alive) parts.push(unbroken(LAST_HEARD));
   set(node.querySelector(".meta").firstChild, parts.join(" · "));
@@ -93,8 +95,11 @@ function about(job) {
   if (job.state === "cancelled") parts.push("Cancelled");
   if (job.layers) parts.push(count(job.layers, "layer"));
   if (job.mode === "painterly" && job.state === "completed") parts.push("painterly");
+  if (job.pruned) parts.push("result removed");
   if (job.seconds !== undefined) parts.push(duration(job.seconds));
+  if (job.bytes) parts.push(unbroken(bytes(job.bytes)));
   if (job.attempts) parts.push(`${job.attempts} attempts`);
+  if (job.machine) parts.push(`on ${job.machine}`);
   if (job.ended) parts.push(clock.format(Date.parse(job.ended)));
   return parts.join(" · ");
 }

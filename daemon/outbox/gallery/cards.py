@@ -48,10 +48,14 @@ def card_of(status: Status) -> Card:
         "of": MAX_ATTEMPTS if attempts and status.state not in ENDED else None,
         "retry": status.retry_at,
         "position": status.queue_position,
+        "machine": _short(status.machine) if status.machine else None,
+        "waits": _short(status.waits_for) if status.waits_for else None,
         "stage": _short(stage_name(progress.stage)) if progress else None,
         "fraction": progress.fraction if progress else None,
         "left": progress.eta_seconds if progress else None,
         "error": [_short(error.message), _short(error.hint)] if error else None,
+        "bytes": _bytes(status),
+        "pruned": status.pruned_at,
         "estimated": _asked(status) if status.depth_source in ESTIMATES else None,
         "warnings": [_short(warning) for warning in status.warnings[:_MAX_WARNINGS]],
         **_files(status.job_id, status.outputs),
@@ -62,6 +66,12 @@ def card_of(status: Status) -> Card:
 def _asked(status: Status) -> str:
     """The `depth` in the job's spec. The page offers a model only if the spec did not ask for an estimate."""
     return status.spec.depth if status.spec else "auto"
+
+
+def _bytes(status: Status) -> int | None:
+    """The bytes of the result and of the picture, by the journal; None if the job has no result."""
+    made = sum(output.bytes for output in status.outputs)
+    return made + status.source.bytes if made and status.source else None
 
 
 def _files(job_id: str, outputs: Sequence[Output]) -> dict[str, object | None]:

@@ -8,7 +8,7 @@ const ROWS = 4; // rows of the queue and of the waiting list before they are exp
 const state = {
   live: null, chunks: new Map(), stamps: new Map(), epoch: null, next: -1, allowed: AUTOMATIC,
   filter: "all", words: [], limit: STEP, unfolded: new Set(), folded: new Set(),
-  shown: [], open: null, sought: null, top: null,
+  order: [], open: null, pushed: false, last: null, sought: null, top: null,
   opened: Date.now(), heard: null, heardAt: 0,
 };
 
@@ -45,20 +45,22 @@ function render() {
   markRedone(all);
   const hits = all.filter(matches);
   const shows = FILTERS.find(([key]) => key === state.filter)[2];
-  const shown = state.shown = hits.filter(shows);
+  const shown = hits.filter(shows);
   const ended = shown.filter((job) => job.state !== "processing" && job.state !== "pending");
-  renderHealth();
+  renderHealth(all);
   renderModel(all);
   renderFilters(all, hits);
   renderNow(shown.filter((job) => job.state === "processing"));
   renderBatches();
   renderQueue(shown.filter((job) => job.state === "pending"));
   renderWaiting();
-  renderHistory(ended);
+  const groups = grouped(ended);
+  state.order = groups.flatMap((group) => group.jobs);
+  renderHistory(groups);
   $("older").hidden = state.next < 0 || state.stamps.size < state.allowed || ended.length > state.limit;
   renderEmpty(all, shown);
   renderViewer();
-  settle(ended);
+  settle();
   set($("found"), state.words.length || state.filter !== "all" ? `${count(shown.length, "job")} shown` : "");
 }
 const STATES = { starting: "Starting", running: "Running", paused: "Paused", offline: "Offline", stopped: "Stopped", refused: "Refused to start" };
@@ -73,7 +75,7 @@ function silentSince(live) {
 /** Whether what the page knows about the running jobs is current. */
 const works = () => Boolean(state.live) && silentSince(state.live) === null && !["stopped", "refused"].includes(state.live.state);
 
-function renderHealth() {
+function renderHealth(all) {
   const { live } = state;
   const since = silentSince(live);
   const word = since !== null ? "Silent" : live ? STATES[live.state] : "No response yet";
@@ -98,6 +100,8 @@ function renderHealth() {
     banner.replaceChildren(...(problem ? [said(text)] : [`${text} Start it with `, make("code", "", START), "."]));
   }
   const foot = live ? [`Multiplane ${live.version}`, `started ${moment(Date.parse(live.started_at))}`] : [];
+  const taken = all.reduce((sum, job) => sum + (job.bytes ?? 0), 0);
+  if (taken) foot.push(`${state.next >= 0 ? "more than " : ""}${bytes(taken)} of results`);
   if (live?.fault) foot.push(`watching the inbox failed and was repaired: ${unmarked(live.fault)}`);
   set($("foot"), foot.join(" · "));
 }
@@ -216,7 +220,7 @@ function renderWaiting() {
 }
 
 /** The ended jobs: a batch under its name, single drops under the day on which they ended. */
-function renderHistory(ended) {
+function grouped(ended) {
   const groups = new Map();
   for (const job of ended) {
     const day = dayOf(Date.parse(job.ended ?? job.created));
@@ -224,9 +228,14 @@ function renderHistory(ended) {
     if (!groups.has(key)) groups.set(key, { key, day, batch: job.batch, jobs: [] });
     groups.get(key).jobs.push(job);
   }
+  return [...groups.values()];
+}
+
+/** Draws the first cards of the groups, up to the limit. */
+function renderHistory(groups) {
   let room = state.limit;
   const shown = [];
-  for (const group of groups.values()) {
+  for (const group of groups) {
     if (room <= 0) break;
     shown.push({ ...group, cards: group.jobs.slice(0, room) });
     room -= group.jobs.length;
@@ -250,9 +259,11 @@ function renderHistory(ended) {
 }
 
 function tally({ batch, day, jobs: list }) {
-  if (batch === undefined) return count(list.length, "job");
+  const taken = list.reduce((sum, job) => sum + (job.bytes ?? 0), 0);
+  const size = taken ? bytes(taken) : null;
+  if (batch === undefined) return [count(list.length, "job"), size].filter(Boolean).join(" · ");
   const failed = list.filter((job) => job.state === "failed").length;
-  return [`Batch of ${count(list.length, "picture")}`, failed ? `${failed} failed` : null, dayName(day).toLowerCase()].filter(Boolean).join(" · ");
+  return [`Batch of ${count(list.length, "picture")}`, failed ? `${failed} failed` : null, size, dayName(day).toLowerCase()].filter(Boolean).join(" · ");
 }
 
 function renderEmpty(all, shown) {

@@ -4,7 +4,7 @@ const viewer = $("viewer");
 const frame = viewer.querySelector("iframe");
 
 /** The jobs that can be viewed: those with a preview among the ones that the filter and the search leave, in the page's order. */
-const viewable = () => state.shown.filter((job) => job.files?.preview);
+const viewable = () => state.order.filter((job) => job.files?.preview);
 
 /** Opens, changes or closes the viewer, as the address says. */
 function renderViewer() {
@@ -29,6 +29,7 @@ function renderViewer() {
 
 function view(id) {
   state.open = id;
+  state.pushed = true;
   remember(true);
   renderViewer();
 }
@@ -48,6 +49,12 @@ viewer.addEventListener("close", () => {
   delete frame.dataset.job;
   frame.contentWindow.location.replace("about:blank");
   state.open = null;
+  if (state.pushed) {
+    // Opening it was a step, so closing it is the step back; otherwise Back would lead to the same list again.
+    [state.pushed, state.last] = [false, last];
+    history.back();
+    return;
+  }
   state.sought = last;
   remember();
   render();

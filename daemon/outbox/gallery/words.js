@@ -47,6 +47,12 @@ function duration(seconds) {
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
   return `${Math.floor(whole / 3600)} h ${Math.round((whole % 3600) / 60)} min`;
 }
+const AMOUNTS = [["GB", 1e9], ["MB", 1e6], ["kB", 1e3]];
+function bytes(number) {
+  const [unit, size] = AMOUNTS.find(([, least]) => number >= least * 0.9995) ?? ["bytes", 1];
+  const amount = number / size;
+  return `${amount.toLocaleString(undefined, { maximumFractionDigits: amount < 9.95 && size > 1 ? 1 : 0 })} ${unit}`;
+}
 const count = (number, one, many = `${one}s`) => `${number.toLocaleString()} ${number === 1 ? one : many}`;
 const unbroken = (text) => text.replaceAll(" ", "\u00a0"); // kept on one line
 const percent = (share) => `${Math.floor(share * 100 + 1e-6)} %`; // only a finished job reaches 100; 0.57 is stored as slightly less

@@ -17,6 +17,8 @@ from daemon.errors import Refusal
 
 #: `forget` runs after the file of an uninstalled service was removed.
 Action = Literal["install", "uninstall", "forget", "start", "stop", "restart"]
+#: Which program is the service. A machine may have both.
+Role = Literal["daemon", "worker"]
 
 #: EX_OSERR of sysexits.h: the service manager refused.
 _EXIT_REFUSED = 71
@@ -31,6 +33,8 @@ class Facts:
         python: the interpreter of the environment that the program is installed in.
         home: the folder with inbox and outbox.
         errors: the file for messages that come before the daemon's own log is open.
+        network: whether it talks to a cluster.
+        slots: for the worker of a cluster, how many jobs it runs at once; None for the daemon.
         environ: settings (`MULTIPLANE_…`) and places (`XDG_…_HOME`) of this session that the service should also have.
     """
 
@@ -38,6 +42,8 @@ class Facts:
     home: str
     errors: str
     environ: Mapping[str, str]
+    network: bool = False
+    slots: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +98,21 @@ class Manager(Protocol):
         """Whether the output of `status_argv` says that the service's process is running."""
 
 
-def manager() -> Manager:
-    """The service manager of this system."""
+def manager(role: Role = "daemon") -> Manager:
+    """The service manager of this system, for the service of the daemon or for that of a cluster's worker."""
     if sys.platform == "darwin":
         from daemon.platform.service.launchd import Launchd
 
-        return Launchd()
+        return Launchd(role=role)
     from daemon.platform.service.systemd import Systemd
 
-    return Systemd()
+    return Systemd(role=role)
 
 
 def command(facts: Facts, *more: str) -> list[str]:
     """The command of the service. `-P`: no module is imported from a working directory."""
-    return [facts.python, "-P", "-m", "daemon.cli", "run", "--home", facts.home, *more]
+    verb = ["run"] if facts.slots is None else ["cluster", "worker", "--slots", str(facts.slots)]
+    return [facts.python, "-P", "-m", "daemon.cli", *verb, "--home", facts.home, *more]
 
 
 def perform(steps: Sequence[Step], *, sleep: Callable[[float], None] = time.sleep) -> None:

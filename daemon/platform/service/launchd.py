@@ -10,10 +10,11 @@ import re
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
-from daemon.platform.service import Action, Facts, Installed, Step, command
+from daemon.platform.service import Action, Facts, Installed, Role, Step, command
 from daemon.shipped import LAUNCHD
 
 LABEL = "io.multiplane.daemon"
+WORKER_LABEL = "io.multiplane.worker"
 TEMPLATE = LAUNCHD / f"{LABEL}.plist"
 #: launchctl's "No such process", "Operation now in progress" (it is stopping) and "Could not find specified service".
 _NOT_THERE = frozenset({3, 36, 113})
@@ -35,13 +36,14 @@ class Launchd:
 
     name = "launchd"
 
-    def __init__(self, *, uid: int | None = None, user_home: Path | None = None) -> None:
+    def __init__(self, *, uid: int | None = None, user_home: Path | None = None, role: Role = "daemon") -> None:
+        self._label = LABEL if role == "daemon" else WORKER_LABEL
         self._domain = f"gui/{os.getuid() if uid is None else uid}"
         self._user_home = user_home or Path.home()
 
     def path(self) -> Path:
-        """~/Library/LaunchAgents/io.multiplane.daemon.plist."""
-        return self._user_home / "Library" / "LaunchAgents" / f"{LABEL}.plist"
+        """~/Library/LaunchAgents/io.multiplane.daemon.plist, or that of the worker."""
+        return self._user_home / "Library" / "LaunchAgents" / f"{self._label}.plist"
 
     def content(self, facts: Facts) -> bytes:
         """The property list as XML; see `Facts`.
@@ -50,7 +52,8 @@ class Launchd:
         which KeepAlive (SuccessfulExit: false) does not restart it.
         """
         listed = plistlib.loads(TEMPLATE.read_bytes())
-        listed["ProgramArguments"] = command(facts, "--launchd")
+        listed["Label"] = self._label
+        listed["ProgramArguments"] = command(facts, *(["--launchd"] if facts.slots is None else []))
         listed["StandardErrorPath"] = facts.errors
         # Without a working directory: launchd does not start a service whose working directory is on a disk that is not
         # mounted.
@@ -75,7 +78,7 @@ class Launchd:
         bootstrapped. `kickstart` starts at once what ThrottleInterval would delay. Its -k is not used: it kills without a
         request to stop.
         """
-        target, plist = f"{self._domain}/{LABEL}", str(self.path())
+        target, plist = f"{self._domain}/{self._label}", str(self.path())
         unload = (
             Step(("launchctl", "bootout", target), _NOT_THERE),
             Step(("launchctl", "print", target), until_it_fails=_GONE_SECONDS),
@@ -94,7 +97,7 @@ class Launchd:
 
     def status_argv(self) -> tuple[str, ...]:
         """The command that prints state, pid and last exit code of a loaded service."""
-        return ("launchctl", "print", f"{self._domain}/{LABEL}")
+        return ("launchctl", "print", f"{self._domain}/{self._label}")
 
     def runs(self, answer: str) -> bool:
         """Whether the answer contains the line `state = running`."""

@@ -8,10 +8,11 @@ import re
 import shlex
 from pathlib import Path
 
-from daemon.platform.service import Action, Facts, Installed, Step, command
+from daemon.platform.service import Action, Facts, Installed, Role, Step, command
 from daemon.shipped import LAUNCHD
 
 UNIT = "multiplane.service"
+WORKER_UNIT = "multiplane-worker.service"
 TEMPLATE = LAUNCHD / UNIT
 #: systemctl's "not loaded": there is nothing to reset or to stop.
 _NOT_LOADED = frozenset({1, 5})
@@ -22,12 +23,13 @@ class Systemd:
 
     name = "systemd"
 
-    def __init__(self, *, config_home: Path | None = None) -> None:
+    def __init__(self, *, config_home: Path | None = None, role: Role = "daemon") -> None:
+        self._unit = UNIT if role == "daemon" else WORKER_UNIT
         self._config = config_home or Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
 
     def path(self) -> Path:
-        """~/.config/systemd/user/multiplane.service."""
-        return self._config / "systemd" / "user" / UNIT
+        """~/.config/systemd/user/multiplane.service, or multiplane-worker.service."""
+        return self._config / "systemd" / "user" / self._unit
 
     def content(self, facts: Facts) -> bytes:
         """The unit's text; see `Facts`."""
@@ -35,6 +37,11 @@ class Systemd:
         settings = [f"Environment={_word(f'{key}={value}', command=False)}" for key, value in facts.environ.items()]
         lines = TEMPLATE.read_text(encoding="utf-8").splitlines()
         made = [line if not line.startswith("ExecStart=") else "\n".join((start, *settings)) for line in lines]
+        if facts.network:
+            made = [f"{line} AF_INET AF_INET6" if line.startswith("RestrictAddressFamilies=") else line for line in made]
+        if facts.slots is not None:
+            # A worker does not report to systemd.
+            made = ["Type=simple" if line == "Type=notify" else line for line in made if not line.startswith("WatchdogSec=")]
         # The first lines of the template are for people who install it by hand.
         return ("\n".join(made[made.index("[Unit]") :]) + "\n").encode()
 
@@ -50,20 +57,21 @@ class Systemd:
         """The calls for an action. A unit that failed too often starts again only after `reset-failed`."""
         user = ("systemctl", "--user")
         reload = Step((*user, "daemon-reload"))
-        forget = Step((*user, "reset-failed", UNIT), _NOT_LOADED)
+        unit = self._unit
+        forget = Step((*user, "reset-failed", unit), _NOT_LOADED)
         actions: dict[Action, tuple[Step, ...]] = {
-            "install": (reload, forget, Step((*user, "enable", UNIT)), Step((*user, "restart", UNIT))),
-            "uninstall": (Step((*user, "disable", "--now", UNIT), _NOT_LOADED),),
+            "install": (reload, forget, Step((*user, "enable", unit)), Step((*user, "restart", unit))),
+            "uninstall": (Step((*user, "disable", "--now", unit), _NOT_LOADED),),
             "forget": (reload, forget),
-            "start": (forget, Step((*user, "start", UNIT))),
-            "stop": (Step((*user, "stop", UNIT), _NOT_LOADED),),
-            "restart": (forget, Step((*user, "restart", UNIT))),
+            "start": (forget, Step((*user, "start", unit))),
+            "stop": (Step((*user, "stop", unit), _NOT_LOADED),),
+            "restart": (forget, Step((*user, "restart", unit))),
         }
         return actions[action]
 
     def status_argv(self) -> tuple[str, ...]:
         """The command that prints the state of the unit as `Key=value` lines."""
-        return ("systemctl", "--user", "show", UNIT, "--property=ActiveState,SubState,MainPID,ExecMainStatus,UnitFileState")
+        return ("systemctl", "--user", "show", self._unit, "--property=ActiveState,SubState,MainPID,ExecMainStatus,UnitFileState")
 
     def runs(self, answer: str) -> bool:
         """Whether the answer's ActiveState says that it runs."""

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.depth.figures.proposals import Evidence, Mask, components, cut, proposals
+from pipeline.depth.figures.proposals import Evidence, Mask, components, cut_by_colours_of, proposals
 from pipeline.image.filters import dilate_mask, resize
 
 SIDE = 256
@@ -79,7 +79,7 @@ def find(rgb: NDArray[np.uint8]) -> NDArray[np.int32]:
     evidence = Evidence(small, fine)
     masks = [_standing(mask) for mask in proposals(evidence)]
     chosen = choose(masks, evidence)
-    return nothing if chosen is None else components(_outlined(chosen, fine))[0]
+    return nothing if chosen is None else components(_outlined(chosen, small, fine))[0]
 
 
 def choose(masks: list[Mask], evidence: Evidence) -> Mask | None:
@@ -165,8 +165,8 @@ def _overlap(a: Mask, b: Mask) -> float:
     return int((a & b).sum()) / max(1, int((a | b).sum()))
 
 
-def _outlined(mask: Mask, fine: NDArray[np.uint8]) -> Mask:
-    """Redraw the outline on a larger version of the picture, within a band around the old outline."""
+def _outlined(mask: Mask, small: NDArray[np.uint8], fine: NDArray[np.uint8]) -> Mask:
+    """Redraw the outline of a mask of `small` on a larger version of the picture, within a band around the old outline."""
     shape = fine.shape[:2]
     rough = resize(mask.view(np.uint8), shape, cv2.INTER_LINEAR) > 0
     reach = 2 * max(2, round(BAND * max(shape))) + 1
@@ -174,7 +174,7 @@ def _outlined(mask: Mask, fine: NDArray[np.uint8]) -> Mask:
     start[~dilate_mask(rough, reach)] = cv2.GC_BGD
     start[~dilate_mask(~rough, reach)] = cv2.GC_FGD
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
-    found = cut(fine, start).view(np.uint8)
+    found = cut_by_colours_of(small, mask, fine, start).view(np.uint8)
     tidy = cv2.morphologyEx(cv2.morphologyEx(found, cv2.MORPH_CLOSE, disc), cv2.MORPH_OPEN, disc)
     parts, sizes = components(np.asarray(tidy, np.uint8).reshape(shape).view(np.bool_))
     if not len(sizes):

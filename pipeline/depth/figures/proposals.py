@@ -1,6 +1,6 @@
 """Proposes masks of possible figures: makes several first guesses, and cuts out each of them by colour.
 
-A guess comes from contrast to the edge of the picture, from focus, from the usual places of a subject, or from several of them.
+A guess comes from the usual places of a subject, with or without contrast to the edge of the picture and focus.
 GrabCut (C. Rother et al., "GrabCut: interactive foreground extraction using iterated graph cuts", 2004) turns each guess into
 a mask. `pipeline.depth.figures.finding` decides which of the masks is a figure, if any.
 """
@@ -59,12 +59,7 @@ def proposals(evidence: Evidence) -> list[Mask]:
         the same masks on any number of threads.
     """
     rgb = evidence.rgb
-    masks = in_parallel(lambda start: whole(cut(rgb, start)), _starts(evidence))
-    plausible = [mask for mask in masks if 0.02 < mask.mean() < 0.75]
-    if len(plausible) > 1:
-        votes = np.mean(plausible, axis=0)
-        masks.append(whole(cut(rgb, _unsure(votes > votes.max() / 2, never=votes < votes.max() / 10))))
-    return masks
+    return in_parallel(lambda start: whole(cut(rgb, start)), _starts(evidence))
 
 
 def cut(rgb: NDArray[np.uint8], start: NDArray[np.uint8]) -> Mask:
@@ -86,6 +81,30 @@ def cut(rgb: NDArray[np.uint8], start: NDArray[np.uint8]) -> Mask:
     mask, _, _ = cv2.grabCut(grained(rgb), start.copy(), (0, 0, 1, 1), ours, theirs, ROUNDS, cv2.GC_INIT_WITH_MASK)
     found = np.asarray(mask, np.uint8).reshape(start.shape)
     figure: Mask = (found == cv2.GC_FGD) | (found == cv2.GC_PR_FGD)
+    return figure
+
+
+def cut_by_colours_of(small: NDArray[np.uint8], mask: Mask, rgb: NDArray[np.uint8], start: NDArray[np.uint8]) -> Mask:
+    """Cut a picture once, by the colours that a mask of a smaller version has inside and outside.
+
+    Args:
+        small: uint8 (h, w, 3), the smaller version.
+        mask: bool (h, w), the figure in it.
+        rgb: uint8 (H, W, 3).
+        start: uint8 (H, W) of OpenCV's GC_ values.
+
+    Returns:
+        bool (H, W); all False if there are too few pixels inside or outside for a colour model.
+    """
+    if min(int(mask.sum()), int((~mask).sum())) < FEWEST:
+        return np.zeros(start.shape, np.bool_)
+    cv2.setRNGSeed(0)
+    ours, theirs = np.zeros((1, 65)), np.zeros((1, 65))
+    # Without a round, only the models are made.
+    cv2.grabCut(grained(small), _unsure(mask), (0, 0, 1, 1), ours, theirs, 0, cv2.GC_INIT_WITH_MASK)
+    found, _, _ = cv2.grabCut(grained(rgb), start.copy(), (0, 0, 1, 1), ours, theirs, 1, cv2.GC_EVAL_FREEZE_MODEL)
+    values = np.asarray(found, np.uint8).reshape(start.shape)
+    figure: Mask = (values == cv2.GC_FGD) | (values == cv2.GC_PR_FGD)
     return figure
 
 
@@ -128,7 +147,11 @@ def components(mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
 
 
 def _starts(evidence: Evidence) -> list[NDArray[np.uint8]]:
-    """First guesses for GrabCut."""
+    """First guesses for GrabCut.
+
+    Ten were tried on 34 pictures. These five find the same figures as all ten in half of the time (mean overlap with the truth
+    0.699; all ten: 0.700). With fewer, a figure that most of them find agrees with too few others to pass `GATE`.
+    """
     height, width = evidence.contrast.shape
     x, y = (np.arange(width) + 0.5)[None, :] / width, (np.arange(height) + 0.5)[:, None] / height
     edge = np.minimum(np.minimum(x, 1 - x), np.minimum(y, 1 - y))
@@ -137,13 +160,9 @@ def _starts(evidence: Evidence) -> list[NDArray[np.uint8]]:
     middle = np.exp(-((x - 0.5) ** 2 + np.maximum(0.0, 0.6 - y) ** 2) / (2 * 0.25**2))
     centre = np.exp(-((x - 0.5) ** 2 / (2 * 0.22**2) + (y - 0.55) ** 2 / (2 * 0.25**2)))
     return [
-        _unsure(_above(evidence.contrast)),
-        _unsure(_above(evidence.standing)),
-        _unsure(edge > 0.1, never=edge <= 0.1),
         _unsure(_ellipse(x, y, (0.5, 0.5), (0.33, 0.36)), never=edge < 0.03),
         _unsure(head | shoulders, never=(y < 0.03) | ((y < 0.6) & (np.minimum(x, 1 - x) < 0.06))),
         _unsure(_ellipse(x, y, (0.5, 0.62), (0.3, 0.34)), never=(y < 0.05) | (np.minimum(x, 1 - x) < 0.03)),
-        _unsure(_above(evidence.focus)),
         _unsure(_above(0.5 * _stretched(evidence.standing) + 0.5 * evidence.focus + 0.3 * middle)),
         _unsure(_above(0.4 * _stretched(evidence.contrast) + 0.4 * evidence.focus + 0.6 * centre)),
     ]

@@ -4,6 +4,9 @@ H.264, which everything plays, comes from macOS (AVFoundation, through OpenCV) o
 names. Everywhere else, OpenCV's own encoder writes VP9. All files say which matrix turns their samples into colours.
 """
 
+import errno
+import io
+import os
 import re
 import subprocess
 import sys
@@ -19,15 +22,15 @@ from numpy.typing import NDArray
 
 from daemon.contract.bounds import MAX_OF_A_WORD
 from daemon.errors import Internal
+from pipeline.image import boxes
 
 Pixels = NDArray[np.uint8]
 Kind = Literal["avfoundation", "ffmpeg", "vp9"]
 
 _QUALITY = "17"  # libx264's crf: at 1080p, hardly anybody sees a difference from the frames themselves
 _PRESET = "faster"
+_NO_ROOM = 1 << 20  # with fewer free bytes than this, a file that could not be written was too large for the disk
 _VERSION = re.compile(r"ffmpeg version (\S+)")
-_SECONDS = 20.0
-"""How long ffmpeg may take to list its encoders."""
 
 
 def choose(ffmpeg: str | None) -> Kind:
@@ -55,6 +58,7 @@ def encode(target: Path, frames: Iterable[Pixels], *, size: tuple[int, int], fps
 
     Raises:
         Internal: the encoder failed; the detail has its own words.
+        OSError: the disk is full.
     """
     if kind == "ffmpeg" and ffmpeg is not None:
         _by_ffmpeg(target, frames, size, fps, ffmpeg)
@@ -69,7 +73,22 @@ def encode(target: Path, frames: Iterable[Pixels], *, size: tuple[int, int], fps
     finally:
         writer.release()
     if kind == "vp9":
-        target.write_bytes(tagged(target.read_bytes()))
+        try:
+            described = tagged(target.read_bytes())
+        except Internal:
+            _check_room(target)
+            raise
+        target.write_bytes(described)
+
+
+def _check_room(target: Path) -> None:
+    """Encoders do not say that the disk was full. Raises OSError if it is."""
+    try:
+        disk = os.statvfs(target.parent)
+    except FileNotFoundError:
+        return
+    if disk.f_bavail * disk.f_frsize < _NO_ROOM:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
 
 
 def tagged(mp4: bytes) -> bytes:
@@ -82,10 +101,11 @@ def tagged(mp4: bytes) -> bytes:
     Raises:
         Internal: there is no such box.
     """
-    at = mp4.find(b"vpcC")
+    content, start = boxes.top_level(io.BytesIO(mp4), b"moov")
+    at = content.find(b"vpcC")
     if at < 0:
         raise Internal("OpenCV's MP4 has no vpcC box")
-    described = at + 4 + 4 + 3
+    described = start + at + 4 + 4 + 3
     return mp4[:described] + bytes([1, 1, 6]) + mp4[described + 3 :]
 
 
@@ -117,6 +137,7 @@ def _by_ffmpeg(target: Path, frames: Iterable[Pixels], size: tuple[int, int], fp
                 pass  # ffmpeg ended early; it says why
         said.seek(0)
         if process.returncode != 0:
+            _check_room(target)
             raise Internal(f"ffmpeg could not write {target.name}", detail=said.read().decode(errors="replace")[-2000:])
 
 
@@ -132,9 +153,10 @@ def _feed(process: "subprocess.Popen[bytes]", frame: Pixels) -> None:
 def _asked(ffmpeg: str) -> tuple[str, bool]:
     """The version that an ffmpeg says it has, and whether it encodes H.264."""
     command = [ffmpeg, "-nostdin", "-encoders"]
+    # No time limit of its own: the sandbox would not let this process kill it. The job's limit holds.
     try:
-        said = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        said = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except OSError:
         return "", False
     version = _VERSION.match(said.stderr.decode(errors="replace"))
     return (version[1][:MAX_OF_A_WORD] if version else "unknown"), b" libx264 " in said.stdout

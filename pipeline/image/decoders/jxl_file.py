@@ -1,8 +1,8 @@
 """Decodes JPEG XL through pylibjxl (libjxl), with 8 bits per channel.
 
-The decoder converts neither orientation nor colours wrongly: it turns the picture upright, and returns its numbers in the colours
-that the file declares. It does not say which these are unless they are a profile, and of an animation it returns the last frame.
-So the header is read here first, and what it does not explain is refused.
+The decoder turns the picture upright, and returns its numbers in the colours that the file declares. It does not say which these
+are unless they are a profile, nor whether they are multiplied by alpha. It leaves out black ink, and of an animation it returns
+the last frame. So the header is read here first, and what it does not explain is refused.
 """
 
 from typing import BinaryIO
@@ -12,6 +12,7 @@ from daemon.errors import ImageType
 from pipeline.image import formats, jxl
 from pipeline.image.colour import convert, declared
 from pipeline.image.decoders.decoded import Decoded
+from pipeline.image.filters import unpremultiplied
 from pipeline.image.source_file import check_limits, display_name
 
 _MODES: dict[int, convert.Mode] = {1: "L", 2: "L", 3: "RGB", 4: "RGB"}
@@ -30,9 +31,8 @@ def decode(path: bytes, file: BinaryIO, limits: Limits) -> Decoded:
         import pylibjxl
     except ImportError as missing:
         raise ImageType(f"{name} is a {formats.JPEG_XL}, and this machine has no decoder for it.", hint=hint) from missing
-    header = jxl.read(file)
-    file.seek(0)
-    data = file.read()
+    data = jxl.codestream(file)
+    header = jxl.read(data)
     about = pylibjxl.probe(data)
     check_limits(path, limits, pixels=(about["width"], about["height"]))
     why = _refusal(header, about["channels"])
@@ -45,9 +45,11 @@ def decode(path: bytes, file: BinaryIO, limits: Limits) -> Decoded:
     if icc:
         said = declared.of_file("JXL", file, None, icc)
     else:
-        space, remark = declared.numbered(*header.numbers) if header.numbers else (None, None)
-        said = declared.Declared(space, None, remark)
+        space, _ = declared.numbered(*header.numbers) if header.numbers else (None, None)
+        said = declared.Declared(space, None)
     has_alpha = bool(about["has_alpha"])
+    if has_alpha and header.is_premultiplied:
+        pixels = unpremultiplied(pixels)
     bits = int(about["bits_per_sample"])
     return Decoded(pixels, _MODES[about["channels"]], has_alpha, said.icc, bits, "JXL", space=said.space)
 
@@ -58,6 +60,8 @@ def _refusal(header: jxl.Header, channels: int) -> str | None:
         return "that is an animation"
     if header.is_float:
         return "of floating-point numbers"
+    if header.has_black:
+        return "in CMYK"
     if not header.is_known:
         return "in colours of a kind that is not known here"
     return None if channels in _MODES else "with further channels"

@@ -28,7 +28,7 @@ def decode(path: bytes, file: BinaryIO, limits: Limits) -> Decoded:
         ImageTooLarge: above the limits.
     """
     found = raw_previews.find(file)
-    best = max(found.previews, key=lambda each: each.width * each.height, default=None)
+    best = found.largest
     hint = formats.OTHER_PICTURES[formats.RAW]
     name = display_name(path)
     if best is None:

@@ -23,6 +23,8 @@ SIDE = 640
 """Pixels of a half's longer side at which the halves are compared."""
 CERTAIN = 0.6
 """The share of matched points that must agree before a picture that says nothing is called a pair."""
+CLEAR = 0.01
+"""How much its disparities must differ, as a fraction of a half's width. A pattern that repeats matches itself, too."""
 #: The last word of a name, before its ending, and which half is on the left.
 _WORDS: dict[str, Order] = {"sbs": "left first", "parallel": "left first", "crosseye": "right first", "crosseyed": "right first"}
 _LAST_WORD = re.compile(r"[._ -]([a-z]+)\.[^.]+\Z")
@@ -87,7 +89,7 @@ def said_by(name: str, descriptor: str | None) -> Order | None:
 def _hint(name: str, rgb: NDArray[np.uint8], first: slice, second: slice) -> tuple[str, ...]:
     """A warning if the halves of a picture that says nothing match like two views."""
     found = align(_small(rgb[:, first]), _small(rgb[:, second]))
-    if found is None or found.share < CERTAIN or not found.has_depth:
+    if found is None or found.share < CERTAIN or found.depth < CLEAR:
         return ()
     return (
         f"{name} looks like a stereo pair side by side, but does not say so; it was layered as one picture. To use the pair, "

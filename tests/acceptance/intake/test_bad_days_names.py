@@ -146,7 +146,7 @@ def test_cancel_in_every_state(running: QuickFolder, state: str) -> None:
     if state == "waiting":
         running.write(name)
         running.waits(name, "waiting for")
-        assert running.verb("cancel", "cancel-waiting").returncode == 1
+        assert running.verb("cancel", "cancel-waiting").returncode == 4
         os.unlink(running.at(name))
         return
     blocker = None

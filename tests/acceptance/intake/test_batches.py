@@ -126,8 +126,8 @@ def test_a_batch_can_be_cancelled_and_retried_by_its_folders_name(running: Quick
     assert [job["state"] for job in jobs] == ["cancelled"] * 3
     assert running.of("other.jpg")[0]["state"] == "processing"
     unknown = running.verb("cancel", "--batch", "nobody")
-    assert (unknown.returncode, "there is no batch nobody" in unknown.stderr) == (1, True)
-    assert running.verb("jobs", "--batch", "nobody").returncode == 1
+    assert (unknown.returncode, "there is no batch nobody" in unknown.stderr) == (4, True)
+    assert running.verb("jobs", "--batch", "nobody").returncode == 4
     assert running.verb("retry", "--batch", jobs[0]["batch"]).returncode == 0
     assert running.verb("cancel", running.of("other.jpg")[0]["job_id"]).returncode == 0
     for name in ("n1.jpg", "n2.jpg", "n3.jpg"):

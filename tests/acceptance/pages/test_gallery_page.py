@@ -172,7 +172,7 @@ def test_every_state_says_what_a_person_wants_to_know(home: Home, open_page: Ope
     assert page.locator("#waiting .rows li").all_text_contents() == ["a.jpgwaiting for a.yaml"]
     # The first thing that everybody drops; what to do about it is said, and only then.
     assert "photo in 4 layers" in page.locator("#bare:visible").text_content()
-    assert page.locator(".completed .meta").text_content() == "2 layers · 2.6 s · 11:59"
+    assert page.locator(".completed .meta").text_content() == "2 layers · 2.6 s · 9\xa0bytes · 11:59"
     assert page.locator(".failed .well p").all_text_contents() == ["It took longer than 600 s.", "Ask for less."]
     assert not page.get_by_text(warning).is_visible()
     page.get_by_text("1 note").click()
@@ -398,7 +398,11 @@ def test_batches_stand_under_their_name_and_single_drops_under_their_day(home: H
     page = open_page(at=NOON)
     filled(page, 5)
     headings = page.locator("#history h2").all_text_contents()
-    assert headings == ["Today1 job", "holidayBatch of 3 pictures · 1 failed · today", "Yesterday1 job"]
+    assert headings == [
+        "Today1 job · 9 bytes",
+        "holidayBatch of 3 pictures · 1 failed · 18 bytes · today",
+        "Yesterday1 job · 9 bytes",
+    ]
     assert page.locator("#history section").nth(1).locator(".card").count() == 3
 
 
@@ -714,3 +718,29 @@ def test_failed_cards_keep_one_height_and_show_their_whole_text(home: Home, open
     assert max(heights) - min(heights) < 1
     page.locator("#card-long .well code").scroll_into_view_if_needed()
     assert page.locator("#card-long .well code").is_visible()
+
+
+def test_next_follows_the_cards_and_closing_is_one_step_back_at_the_card(home: Home, open_page: Open) -> None:
+    """A batch stands together under its name, although single drops ended between its pictures."""
+    for number in range(84, 0, -1):
+        of = {} if number % 21 == 2 else {"batch": "20260131T120000-many-00000000"}
+        home.ended(f"job-{number:02}", minutes=number * 60 * 24 if not of else number, **of)
+    home.tell()
+    page = open_page()
+    page.wait_for_selector("#card-job-01")
+    steps = page.evaluate("history.length")
+    page.click("#card-job-01 a[data-role=Preview]")
+    page.wait_for_function("() => document.querySelector('#viewer').open")
+    page.click("#next")
+    assert address(page) == "#job=job-03", "the next card, which is of the same batch"
+    page.click("#close")
+    page.wait_for_function("() => document.activeElement.closest('.card')?.id === 'card-job-03'")
+    assert address(page) == ""
+    assert page.evaluate("history.length") == steps + 1, "Back was taken, so only Forward is left"
+    page.click("#card-job-03 a[data-role=Preview]")
+    page.wait_for_function("() => document.querySelector('#viewer').open")
+    for _ in range(79):
+        page.click("#next")
+    assert address(page) == "#job=job-02", "the first of the single drops, behind the whole batch"
+    page.click("#close")
+    page.wait_for_function("() => document.activeElement.closest('.card')?.id === 'card-job-02'")

@@ -31,6 +31,7 @@ CHAIN = ("tests/crash/test_moved_segments.py", "tests/crash/test_cut_journal.py"
 JOURNAL = ("tests/unit/journal/test_journal.py",)
 STUCK = ("tests/unit/claiming/test_stuck_claims.py",)
 HEALTH = ("tests/unit/health/test_folder_health.py",)
+AFTERWARDS = ("tests/crash/afterwards/test_after_the_end.py", "tests/unit/following/test_hooks.py")
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ MUTATIONS = (
     _one(
         "a snapshot forgets a job",
         "daemon/journal/ledger.py",
-        "Ledger.record",
+        "Ledger.begin_segment",
         Replace("list(self.jobs.live.values())", "list(self.jobs.live.values())[1:]"),
     ),
     _one("a record behind a hole counts", "daemon/journal/segment.py", "_parse", FallThrough("torn")),
@@ -277,9 +278,25 @@ MUTATIONS = (
     _one("a done request may come back", "daemon/service/requests.py", "Requests._put_away", Drop("sync_dir")),
     _one(
         "a job is removed from the journal before its folder goes",
-        "daemon/service/requests.py",
-        "Requests._remove",
+        "daemon/service/removal.py",
+        "Removal._remove",
         Move("ledger.record", before="move_aside"),
+    ),
+    # -- after the end
+    _one(
+        "a snapshot forgets what is still to be done for an ended job",
+        "daemon/jobs/fold.py",
+        "Jobs.other_records",
+        Replace("self.follow_ups.records()", "()"),
+        suite=AFTERWARDS,
+    ),
+    _one("a delivery is shown before it is durable", "daemon/following/copying.py", "_copy", Drop("sync_dir"), suite=AFTERWARDS),
+    _one(
+        "a result goes and no record says so",
+        "daemon/service/removal.py",
+        "Removal.prune",
+        Drop("ledger.record"),
+        suite=AFTERWARDS,
     ),
     # -- back to the inbox
     _one(

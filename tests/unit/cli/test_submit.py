@@ -8,6 +8,7 @@ import typer
 import yaml
 from service_scene import SETTINGS
 
+from daemon.cli.submitting import dropping
 from daemon.cli.verbs import submit
 from daemon.fs import LocalFiles
 from daemon.settings import load
@@ -45,18 +46,18 @@ class Failing(LocalFiles):
 
 @pytest.mark.parametrize("renames", [0, 1, 2], ids=["nothing", "the picture", "its depth too"])
 def test_what_cannot_be_dropped_whole_leaves_nothing_in_the_inbox(monkeypatch, settings, photo, renames, capsys):
-    monkeypatch.setattr(submit, "fs", Failing(renames))
+    monkeypatch.setattr(dropping, "fs", Failing(renames))
     with pytest.raises(typer.Exit) as ended:
-        submit.drop(photo, {"id": "mine"}, settings)
+        dropping.drop(photo, {"id": "mine"}, settings)
     assert ended.value.exit_code == 1
     assert "photo.png cannot be put into the inbox: No space left on device" in " ".join(capsys.readouterr().err.split())
     assert list(settings.paths.inbox.iterdir()) == []
 
 
 def test_ctrl_c_leaves_nothing_in_the_inbox_either(monkeypatch, settings, photo):
-    monkeypatch.setattr(submit, "fs", Failing(1, error=KeyboardInterrupt()))
+    monkeypatch.setattr(dropping, "fs", Failing(1, error=KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
-        submit.drop(photo, {"id": "mine"}, settings)
+        dropping.drop(photo, {"id": "mine"}, settings)
     assert list(settings.paths.inbox.iterdir()) == []
 
 
@@ -66,9 +67,9 @@ def test_ctrl_c_right_after_a_rename_takes_that_file_back_too(monkeypatch, setti
             super().rename(source, target)
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(submit, "fs", Interrupted())
+    monkeypatch.setattr(dropping, "fs", Interrupted())
     with pytest.raises(KeyboardInterrupt):
-        submit.drop(photo, {"id": "mine"}, settings)
+        dropping.drop(photo, {"id": "mine"}, settings)
     assert list(settings.paths.inbox.iterdir()) == []
 
 
@@ -76,7 +77,7 @@ def test_a_link_to_a_picture_is_submitted_as_the_picture(settings, photo, tmp_pa
     (tmp_path / "linked").mkdir()
     for name in ("photo.png", "photo.depth.png"):
         (tmp_path / "linked" / name).symlink_to(tmp_path / name)
-    submit.drop(tmp_path / "linked" / "photo.png", {"id": "mine"}, settings)
+    dropping.drop(tmp_path / "linked" / "photo.png", {"id": "mine"}, settings)
     dropped = {path.name: path.read_bytes() for path in settings.paths.inbox.iterdir() if path.suffix == ".png"}
     assert dropped == {"photo.png": b"a picture", "photo.depth.png": b"its depth"}
 
@@ -88,9 +89,9 @@ def test_a_file_that_somebody_else_put_in_place_of_ours_is_not_taken_back(monkey
         (inbox / "photo.png").rename(tmp_path / "claimed.png")
         (inbox / "photo.png").write_bytes(b"another picture")
 
-    monkeypatch.setattr(submit, "fs", Failing(2, claimed_and_dropped_again))
+    monkeypatch.setattr(dropping, "fs", Failing(2, claimed_and_dropped_again))
     with pytest.raises(typer.Exit):
-        submit.drop(photo, {"id": "mine"}, settings)
+        dropping.drop(photo, {"id": "mine"}, settings)
     assert {path.name: path.read_bytes() for path in inbox.iterdir()} == {"photo.png": b"another picture"}
 
 
@@ -101,8 +102,8 @@ def test_once_the_sidecar_is_there_the_job_is_dropped_whatever_the_disk_says_the
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             super().sync_dir(path)
 
-    monkeypatch.setattr(submit, "fs", Unsure())
-    assert submit.drop(photo, {"id": "mine"}, settings).job_id == "mine"
+    monkeypatch.setattr(dropping, "fs", Unsure())
+    assert dropping.drop(photo, {"id": "mine"}, settings).job_id == "mine"
     assert "photo.png is in the inbox, but a power cut might lose it" in " ".join(capsys.readouterr().err.split())
     assert sorted(os.listdir(settings.paths.inbox)) == ["photo.depth.png", "photo.png", "photo.png.yaml"]
 
@@ -113,26 +114,26 @@ def test_where_there_can_be_no_lock_no_turns_are_taken(monkeypatch, settings, ph
         def lock(self, path):
             raise OSError(why, os.strerror(why))
 
-    monkeypatch.setattr(submit, "fs", Lockless())
-    assert submit.drop(photo, {"id": "mine"}, settings).job_id == "mine"
+    monkeypatch.setattr(dropping, "fs", Lockless())
+    assert dropping.drop(photo, {"id": "mine"}, settings).job_id == "mine"
 
 
 def test_a_submit_that_was_stopped_in_its_turn_is_waited_for_only_so_long(monkeypatch, settings, photo, capsys):
-    monkeypatch.setattr(submit, "_LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(dropping, "_LOCK_SECONDS", 0.05)
     settings.paths.state.mkdir()
     held = LocalFiles().lock(settings.paths.state_bytes + b"/submit.lock")
     with pytest.raises(typer.Exit):
-        submit.drop(photo, {"id": "mine"}, settings)
+        dropping.drop(photo, {"id": "mine"}, settings)
     assert "another submit is running and does not finish" in " ".join(capsys.readouterr().err.split())
     assert list(settings.paths.inbox.iterdir()) == []
     os.close(held)
-    assert submit.drop(photo, {"id": "mine"}, settings).job_id == "mine"
+    assert dropping.drop(photo, {"id": "mine"}, settings).job_id == "mine"
     assert sorted(os.listdir(settings.paths.inbox)) == ["photo.depth.png", "photo.png", "photo.png.yaml"]
 
 
 def test_what_was_dropped_before_one_that_could_not_be_is_told(monkeypatch, settings, photo, tmp_path, capsys):
     (tmp_path / "second.png").write_bytes(b"another picture")
-    monkeypatch.setattr(submit, "fs", Failing(3))  # the first, its depth and its sidecar
+    monkeypatch.setattr(dropping, "fs", Failing(3))  # the first, its depth and its sidecar
     monkeypatch.setattr(submit, "settings_in_use", lambda home: settings)
     with pytest.raises(typer.Exit):
         submit.submit([photo, tmp_path / "second.png"], json=True)

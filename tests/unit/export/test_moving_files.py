@@ -192,3 +192,16 @@ def test_a_flat_picture_is_written_although_nothing_can_move(tmp_path):
     webp.FORMAT.write(tmp_path, replace(flat, motion=Motion(seconds=1.0, fps=5)), nothing)
     with Image.open(tmp_path / "motion.webp") as loop:
         assert (loop.size, np.abs(np.asarray(loop.convert("RGB")).astype(int) - 90).max() <= 2) == ((60, 40), True)
+
+
+def test_only_the_description_is_changed_even_if_the_frames_contain_its_name():
+    def box(kind: bytes, content: bytes) -> bytes:
+        return (8 + len(content)).to_bytes(4, "big") + kind + content
+
+    described = box(b"vpcC", bytes(16))
+    frames = box(b"mdat", b"vpcC" + bytes(range(40)))
+    file = box(b"ftyp", b"isom") + frames + box(b"moov", described)
+    found = encoders.tagged(file)
+    assert len(found) == len(file)
+    changed = [place for place, (old, new) in enumerate(zip(file, found, strict=True)) if old != new]
+    assert changed == [len(file) - len(described) + 8 + 7 + k for k in range(3)]

@@ -13,7 +13,7 @@ from daemon.contract.messages import Limits
 from daemon.errors import ImageTooLarge, ImageType, ImageUnreadable, JobError
 from pipeline.image import decode
 from pipeline.image.colour import cicp, icc
-from tests.carriers import jxl_files
+from tests.carriers import heic_files, jxl_files
 from tests.unit.image.charts import BT2020_TO_XYZ, LUMINANCE_2020, P3_TO_XYZ, SRGB_TO_XYZ, by_lcms, chart, hlg, lab, srgb
 from tests.unit.pictures import landscape
 
@@ -71,6 +71,32 @@ def test_a_chart_comes_back_as_the_same_colours(read, colours, gamut, to_xyz, co
     photo = read(jxl_files.jxl(np.pad(samples, ((0, 29), (0, 47), (0, 0))), colours))
     assert deltaE_ciede2000(lab(xyz), by_lcms(photo)[:12, :12]).mean() <= 1.0
     assert any("tone mapped" in each for each in photo.warnings) == (colours is not None and colours[1] == jxl_files.HLG)
+
+
+def test_colours_that_are_multiplied_by_alpha_are_divided_again(read):
+    alpha = np.full((41, 59), 128, np.uint8)
+    halves = ((RGB.astype(int) * 128 + 127) // 255).astype(np.uint8)
+    photo = read(jxl_files.jxl(np.dstack([halves, alpha]), extra="premultiplied"))
+    assert np.array_equal(photo.alpha, alpha)
+    assert np.abs(photo.rgb.astype(int) - RGB).max() <= 2
+    assert np.array_equal(read(jxl_files.jxl(np.dstack([halves, alpha]), extra="alpha")).rgb, halves)
+
+
+def test_black_ink_is_not_left_out_but_refused(read):
+    with pytest.raises(ImageType, match="JPEG XL picture in CMYK, which is not read"):
+        read(jxl_files.jxl(np.dstack([RGB, RGB[..., 0]]), extra="black"))
+
+
+def test_a_compressed_box_beside_the_picture_is_never_expanded(read, monkeypatch):
+    import pylibjxl
+
+    seen = []
+    decoded = pylibjxl.decode
+    monkeypatch.setattr(pylibjxl, "decode", lambda data, **more: (seen.append(data), decoded(data, **more))[1])
+    picture = jxl_files.jxl(RGB)
+    photo = read(jxl_files.boxed(picture) + heic_files.box(b"brob", b"Exif", bytes(2000)))
+    assert np.array_equal(photo.rgb, RGB)
+    assert seen == [picture]
 
 
 def test_an_animation_whose_last_frame_the_decoder_would_return_is_refused(read):

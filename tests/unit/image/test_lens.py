@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.image.lens import focal_35mm
+from tests.carriers import raw_files
 from tests.unit.pictures import SAMPLES, encoded, exif, landscape
 
 
@@ -23,6 +24,12 @@ def test_the_lens_is_read_from_every_format_that_says_it(tmp_path: Path, form: s
     assert focal_35mm(os.fsencode(path), form) == 85.0
     path.write_bytes(encoded(landscape(40, 60), form))
     assert focal_35mm(os.fsencode(path), form) is None
+
+
+def test_the_lens_of_a_raw_file_is_that_of_the_jpeg_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.nef"
+    path.write_bytes(raw_files.nikon(encoded(landscape(40, 60), "JPEG", exif=with_lens(85)), 60, 40))
+    assert focal_35mm(os.fsencode(path), "RAW") == 85.0
 
 
 @pytest.mark.parametrize(

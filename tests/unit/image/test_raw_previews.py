@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 
 import numpy as np
 import pytest
@@ -11,9 +12,9 @@ from PIL import Image
 
 from daemon.contract.messages import Limits
 from daemon.errors import ImageTooLarge, ImageType, JobError
-from pipeline.image import decode
+from pipeline.image import decode, jpeg, raw_previews
 from pipeline.image.turning import upright
-from tests.carriers import raw_files
+from tests.carriers import heic_files, raw_files
 from tests.unit.pictures import encoded, exif, landscape, stored
 
 LIMITS = Limits(max_bytes=10**7, max_pixels=10**6)
@@ -95,3 +96,27 @@ def test_hostile_raw_files_give_a_picture_or_a_plain_error(tmp_path_factory, who
     except JobError:
         return
     assert photo.rgb.shape[2] == 3
+
+
+def test_many_orientations_and_fill_bytes_cost_no_time(tmp_path, monkeypatch):
+    calls = []
+    shape = jpeg.shape
+    monkeypatch.setattr(jpeg, "shape", lambda *given: (calls.append(given), shape(*given))[1])
+    filled = b"\xff\xd8" + b"\xff" * 100_000
+    tiff = b"II*\0" + struct.pack("<IHHHIIHHIII", 8, 2, 513, 4, 1, 0, 514, 4, 1, 10, 0)
+    file = io.BytesIO(
+        heic_files.box(b"ftyp", b"crx ")
+        + heic_files.box(b"moov", heic_files.box(b"uuid", bytes(16), *[heic_files.box(b"CMT1", tiff)] * 500))
+        + filled
+    )
+    assert raw_previews.find(file).orientation == 1
+    assert calls == []
+    read = []
+
+    class Counted(io.BytesIO):
+        def read(self, *size):
+            read.append(size)
+            return super().read(*size)
+
+    assert jpeg.shape(Counted(filled), 0) is None
+    assert len(read) < 5000

@@ -356,9 +356,9 @@ def test_something_else_altogether_is_shown():
     scene = Scene()
     scene.put("notes.pdf")
     scene.put("README")
-    scene.put("photo.JXL")
+    scene.put("photo.JP2")
     assert scene.settle() == []
-    assert scene.reason("photo.JXL") == "not a supported picture: JPEG XL is not read; export it as PNG or TIFF"
+    assert scene.reason("photo.JP2") == "not a supported picture: JPEG 2000 is not read; export it as PNG or TIFF"
     assert "not a supported picture" in scene.reason("notes.pdf")
     assert "not a supported picture" in scene.reason("README")
 

@@ -46,7 +46,7 @@ def test_a_batch_counts_what_ended_and_what_failed():
 def test_a_restart_in_the_middle_forgets_nothing():
     before = jobs_after(*claimed("a", "b", "c"), *completed("a"), Ended(job="b", state="failed"))
     snapshot = [LiveJob(job=job.job_id, value=job) for job in before.live.values()]
-    after = jobs_after(*snapshot, *before.batch_records())
+    after = jobs_after(*snapshot, *before.other_records())
     assert list(after.counts) == list(before.counts)
     assert numbers(after) == [("holiday", 2, 3, 1)]
 

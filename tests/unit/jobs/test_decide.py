@@ -40,7 +40,7 @@ def test_the_third_failure_is_the_end():
 def test_what_another_attempt_would_not_mend_ends_the_job_at_once():
     for code, error in BY_CODE.items():
         record = decide.after_failure(running(1), error("no").info(), now=0.0, seconds=None)
-        assert (record.event == "ended") == (code not in ("worker_crashed", "timeout", "disk_full")), code
+        assert (record.event == "ended") == (code not in ("worker_crashed", "worker_lost", "timeout", "disk_full")), code
 
 
 def test_a_failure_of_a_cancelled_job_is_its_cancellation():

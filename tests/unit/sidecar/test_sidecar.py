@@ -322,6 +322,9 @@ def test_a_painterly_field_on_a_photo_is_worth_a_warning():
     )
     assert sidecar.without_effect(JobSpec(formats=("webp",)), None, parse("motion: pan")) == ()
     assert sidecar.without_effect(JobSpec(formats=("stereo",)), None, parse("amount: 0.5")) == ()
+    (warning,) = sidecar.without_effect(JobSpec(), None, parse("mesh: relief"))
+    assert unmarked(warning) == "photo.jpg.yaml, line 1: mesh has no effect without a 3-D scene, such as `formats: [glb]`"
+    assert sidecar.without_effect(JobSpec(formats=("usdz",)), None, parse("mesh: relief")) == ()
 
 
 @pytest.mark.parametrize("field", ["matting", "fill"])

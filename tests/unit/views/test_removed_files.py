@@ -146,7 +146,16 @@ def test_a_page_that_is_made_again_has_it_only_if_it_is_back(scene: Scene, trash
         if back:
             trash.rename(scene.root / "a")
         scene.views = view_writer.ViewWriter(
-            scene.outbox, scene.ledger, {}, scene.history.ended, scene.runs.pauses.left, lambda: None, "", "multiplane run", tuple
+            scene.outbox,
+            scene.ledger,
+            {},
+            scene.history.ended,
+            scene.history.job,
+            scene.runs.pauses.left,
+            lambda: None,
+            "",
+            "multiplane run",
+            tuple,
         )
         shutil.rmtree(scene.root / ".gallery")
         scene.refresh()

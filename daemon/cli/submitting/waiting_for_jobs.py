@@ -5,13 +5,16 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import typer
 
-from daemon.cli.common import err, fs, give_up, out, print_error, print_json, printable
+from daemon.cli.common import err, fs, give_up, located, out, print_error, print_json, printable
 from daemon.cli.display.render import now
+from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import silence
+from daemon.cli.submitting.result_copies import copied
 from daemon.contract.commands import command
 from daemon.contract.status import ENDED, Status
 from daemon.errors import Refusal
@@ -20,8 +23,6 @@ from daemon.settings import Settings
 
 #: A service manager restarts a crashed daemon after 30 s; do not give up before that.
 NO_DAEMON_SECONDS = 60.0
-#: EX_TEMPFAIL of sysexits.h: the pictures are fine, and a later try may work.
-EXIT_NO_DAEMON = 75
 _POLL_SECONDS = 0.1
 #: Seconds between two checks of whether the daemon runs and what holds it up.
 _ASK_SECONDS = 1.0
@@ -29,10 +30,17 @@ _ASK_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A picture in the inbox. `job_id`: the id that its job will have. `sidecar`: the sidecar's path until the claim."""
+    """A picture in the inbox.
+
+    Attributes:
+        job_id: the id that its job will have.
+        sidecar: the sidecar's path until the claim.
+        image: the picture as it was named on the command line; in the inbox it may have got a number.
+    """
 
     job_id: str
     sidecar: bytes
+    image: Path
 
 
 @dataclass
@@ -61,16 +69,18 @@ def wait_for(
     *,
     as_json: bool,
     patience: float,
+    output: Path | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Print each job as it ends, or all of them at the end as JSON. Exit 1 if a job did not complete.
+    """Print each job as it ends, or all of them at the end as JSON. Exits with another status than 0 if a job did not complete.
 
     Args:
         dropped: what to wait for.
         settings: the settings of the home.
         as_json: print one list: the statuses of the jobs that ended, in the order of `dropped`.
         patience: how many seconds to wait without a running daemon. Then give up with exit 75; the pictures stay in the inbox.
+        output: a folder that gets a copy of each result; None: no copies.
         clock: returns monotonic seconds.
         sleep: waits for the given number of seconds.
     """
@@ -86,12 +96,12 @@ def wait_for(
             _look_at_the_daemon(queries, watched, settings, tick, patience)
         given_up = expired and watched.idle_since is not None
         for one in left:
-            _look_at(one, queries, watched, settings, thoroughly=asks, as_json=as_json)
+            _look_at(one, queries, watched, settings, thoroughly=asks, as_json=as_json, output=output)
         if given_up:
             break
         sleep(_POLL_SECONDS)
     if as_json:
-        print_json([watched.ended[one.job_id] for one in dropped if one.job_id in watched.ended])
+        print_json([located(watched.ended[one.job_id], settings) for one in dropped if one.job_id in watched.ended])
     left = [one for one in dropped if watched.is_left(one)]
     if left:
         what = "the picture waits" if len(left) == 1 else f"{len(left):,} pictures wait"
@@ -99,9 +109,14 @@ def wait_for(
             f"no daemon has been running for {patience:g} s; {what} for it, and nothing is lost",
             f"Start it with: {command('run')} (here), or {command('service', 'start')}. Then: {command('jobs')}",
         )
-        raise typer.Exit(EXIT_NO_DAEMON)
-    if watched.gone or any(status.state != "completed" for status in watched.ended.values()):
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.NO_DAEMON)
+    states = {status.state for status in watched.ended.values()}
+    if "failed" in states:
+        raise typer.Exit(ExitStatus.FAILED)
+    if "cancelled" in states:
+        raise typer.Exit(ExitStatus.CANCELLED)
+    if watched.gone:
+        raise typer.Exit(ExitStatus.UNKNOWN)
 
 
 def _look_at_the_daemon(queries: JobQueries, watched: _Watched, settings: Settings, tick: float, patience: float) -> None:
@@ -126,7 +141,14 @@ def _kind(sentence: str) -> str:
 
 
 def _look_at(
-    one: Dropped, queries: JobQueries, watched: _Watched, settings: Settings, *, thoroughly: bool, as_json: bool
+    one: Dropped,
+    queries: JobQueries,
+    watched: _Watched,
+    settings: Settings,
+    *,
+    thoroughly: bool,
+    as_json: bool,
+    output: Path | None,
 ) -> None:
     status = queries.status(one.job_id)
     if status is None and thoroughly and not os.path.lexists(one.sidecar):
@@ -142,6 +164,8 @@ def _look_at(
             return
         status = status_of(job)
     if status and status.state in ENDED:
+        if output is not None and status.state == "completed":
+            status = copied(status, settings, output, one.image)
         watched.ended[one.job_id] = status
         if not as_json:
             _print_end(status, settings)
@@ -149,7 +173,8 @@ def _look_at(
 
 def _print_end(status: Status, settings: Settings) -> None:
     if status.state == "completed":
-        out.print(f"{status.job_id}: {settings.paths.outbox / status.job_id / 'result'}", markup=False)
+        place = status.delivered or settings.paths.outbox / status.job_id / "result"
+        out.print(f"{status.job_id}: {place}", markup=False)
     elif status.error:
         print_error(f"{status.job_id} {status.state}: {status.error.message}", status.error.hint)
     else:

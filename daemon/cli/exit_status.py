@@ -1,0 +1,40 @@
+"""The exit statuses of the command line: the same number means the same for every verb but `service status`.
+
+A job's own error has a status too (`daemon.errors`); only worker processes exit with those.
+"""
+
+from enum import IntEnum
+
+
+class ExitStatus(IntEnum):
+    """What a verb ended with."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    CANCELLED = 3
+    UNKNOWN = 4
+    EXISTS = 5
+    JOURNAL = 74
+    NO_DAEMON = 75
+    SETTINGS = 78
+    RESTART = 80
+
+
+MEANINGS: dict[ExitStatus, str] = {
+    ExitStatus.DONE: "everything that was asked for is done, or is a request that waits for the daemon",
+    ExitStatus.FAILED: "a job failed, a request was refused, or a check found something wrong",
+    ExitStatus.USAGE: "the command line is wrong: an unknown option, a wrong value, a picture that is not there",
+    ExitStatus.CANCELLED: "a job was cancelled, and none failed; service status: the daemon is not alive",
+    ExitStatus.UNKNOWN: "there is no such job or batch, or the job was removed",
+    ExitStatus.EXISTS: "the id or the folder for the result is taken (submit --if-exists fail)",
+    ExitStatus.JOURNAL: "run: the journal cannot be written",
+    ExitStatus.NO_DAEMON: "no daemon runs that could do it; nothing is lost",
+    ExitStatus.SETTINGS: "the settings or the folders are wrong, or another daemon runs",
+    ExitStatus.RESTART: "run, as a service: the program was changed, and is to be started again",
+}
+
+
+def table() -> str:
+    """The exit statuses, one a line, for `--help`."""
+    return "\n\n".join(f"{status:>2}  {meaning}" for status, meaning in MEANINGS.items())

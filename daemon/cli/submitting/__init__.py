@@ -1,0 +1,1 @@
+"""What `submit` does: dropping pictures, waiting for their jobs, copying the results."""

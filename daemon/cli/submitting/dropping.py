@@ -1,0 +1,159 @@
+"""Puts pictures into the inbox in the documented way: under temporary names first, with the sidecar's rename last."""
+
+import contextlib
+import errno
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+import yaml
+
+from daemon.cli.common import err, fs, print_error
+from daemon.cli.submitting.waiting_for_jobs import Dropped
+from daemon.fs import make_folders, write_new
+from daemon.intake.names import DEPTH_EXTENSIONS, key_of
+from daemon.settings import Settings
+from daemon.sidecar import MAX_BYTES
+
+Identity = tuple[int, int]
+#: Seconds between two tries to take the lock. Another submit holds it only for a few renames.
+_LOCK_POLL_SECONDS = 0.02
+#: Seconds to wait for the lock. If this is not enough, the process that holds it was stopped, or its disk does not answer.
+_LOCK_SECONDS = 60.0
+#: Errors of a home that belongs to somebody else, or of a disk without locks. submit then works without the lock.
+_NO_LOCK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
+
+
+def sidecar_of(options: dict[str, object]) -> bytes:
+    """The content of a sidecar with these fields."""
+    data = yaml.safe_dump(options, sort_keys=False, allow_unicode=True).encode()
+    if len(data) > MAX_BYTES:
+        raise AssertionError("a sidecar of a few options is never that long")
+    return data
+
+
+def drop(image: Path, options: dict[str, object], settings: Settings, folder: Path | None = None) -> Dropped:
+    """Put a picture into the inbox, with a new sidecar and its depth picture, if it has one. Returns what to wait for.
+
+    The files are written under temporary names. Then they are renamed, while a lock keeps any other submit from renaming. The
+    sidecar comes last: its rename drops the job. Until then, an error or Ctrl-C leaves nothing behind.
+
+    Args:
+        image: the picture; a depth picture is a `name.depth.png` or `.tiff` next to it.
+        options: the content of the sidecar, with the `id` of the job.
+        settings: the settings of the home.
+        folder: the inbox, or a folder in it; None: the inbox.
+
+    Raises:
+        typer.Exit: the picture cannot be dropped; the reason was printed.
+    """
+    inbox, given = os.fsencode(folder or settings.paths.inbox), os.fsencode(image.absolute())
+    beside_it = depth_of(image)
+    depth = os.fsencode(beside_it) if beside_it else None
+    try:
+        with _all_or_nothing() as ours:
+            sources = [given, depth] if depth else [given]
+            parts = [_part(inbox, ours) for _ in range(len(sources) + 1)]
+            for source, part in zip(sources, parts[:-1], strict=True):
+                fs.copy(os.path.realpath(source), part)
+            write_new(fs, parts[-1], sidecar_of(options), durable=True)
+            with _submit_lock(settings):
+                name = _free_name(inbox, os.fsencode(image.name))
+                beside = [os.path.splitext(name)[0] + b".depth" + os.path.splitext(depth)[1]] if depth else []
+                targets = [os.path.join(inbox, each) for each in (name, *beside, name + b".yaml")]
+                for part, target in zip(parts, targets, strict=True):
+                    found = fs.lstat(part)
+                    ours[target] = (found.dev, found.ino)
+                    fs.rename(part, target)
+                    del ours[part]
+    except _LockTimeout:
+        print_error(
+            f"{image.name} cannot be put into the inbox: another submit is running and does not finish; if it hangs, end it",
+            "Find it with: ps -ef | grep '[m]ultiplane'",
+        )
+        raise typer.Exit(1) from None
+    except OSError as error:
+        print_error(f"{image.name} cannot be put into the inbox: {error.strerror}", f"Check the folder {settings.paths.inbox}.")
+        raise typer.Exit(1) from error
+    try:
+        fs.sync_dir(inbox)
+    except OSError as error:
+        err.print(f"{image.name} is in the inbox, but a power cut might lose it: {error.strerror}", markup=False)
+    return Dropped(str(options["id"]), targets[-1], image)
+
+
+def depth_of(image: Path) -> Path | None:
+    """The absolute path of the depth picture next to a picture, if there is one."""
+    stem = os.path.splitext(image.absolute())[0]
+    return next((path for suffix in DEPTH_EXTENSIONS if (path := Path(stem + suffix)).is_file()), None)
+
+
+def _part(inbox: bytes, ours: dict[bytes, Identity | None]) -> bytes:
+    """A temporary name in the inbox that nobody else will use."""
+    path = os.path.join(inbox, b".submit-" + secrets.token_hex(8).encode() + b".part")
+    ours[path] = None
+    return path
+
+
+@contextlib.contextmanager
+def _all_or_nothing() -> Iterator[dict[bytes, Identity | None]]:
+    """Yield a dict of our files in the inbox, which the caller keeps up to date. If the block fails, these files are removed.
+
+    The keys are paths. The value is None for a temporary name. For a name that others may use, it is the file's device and
+    inode, so that nobody else's file is removed by mistake.
+    """
+    ours: dict[bytes, Identity | None] = {}
+    try:
+        yield ours
+    except BaseException:
+        for path, identity in ours.items():
+            # Go on with the others if one cannot be removed. If one is missing, it was claimed or never written.
+            with contextlib.suppress(OSError):
+                found = fs.lstat(path)
+                if identity in (None, (found.dev, found.ino)):
+                    fs.unlink(path)
+        raise
+
+
+class _LockTimeout(Exception):
+    """Another submit has held the lock for too long."""
+
+
+@contextlib.contextmanager
+def _submit_lock(settings: Settings) -> Iterator[None]:
+    """Hold the lock of submit. Without it, two processes could choose the same name, and one would replace the other's picture.
+
+    Raises:
+        OSError: the lock cannot be taken.
+        _LockTimeout: another submit has held it for too long.
+    """
+    path, held = os.path.join(settings.paths.state_bytes, b"submit.lock"), None
+    deadline = time.monotonic() + _LOCK_SECONDS
+    try:
+        make_folders(fs, settings.paths.state_bytes)
+        while (held := fs.lock(path)) is None:
+            if time.monotonic() > deadline:
+                raise _LockTimeout
+            time.sleep(_LOCK_POLL_SECONDS)
+    except OSError as error:
+        if error.errno not in _NO_LOCK:
+            raise
+    try:
+        yield
+    finally:
+        if held is not None:
+            fs.close(held)
+
+
+def _free_name(inbox: bytes, name: bytes) -> bytes:
+    """The picture's name, with a number added if something in the inbox already has that stem, ignoring case."""
+    stem, extension = os.path.splitext(name)
+    taken = [key_of(entry.name) for entry in fs.scan(inbox)]
+    number, free = 1, stem
+    while any(other.startswith(key_of(free + b".")) for other in taken):
+        number += 1
+        free = b"%s-%d" % (stem, number)
+    return free + extension

@@ -1,0 +1,358 @@
+"""The executor that runs jobs on the machines of a cluster. `Connection` talks to them; this decides, in the daemon's one thread.
+
+A job begins in two steps. First a seat is sought for it: until a machine has one, the job stays pending, and the journal says
+nothing. Then the runner starts it like any other job, and the machine gets its order.
+"""
+
+import os
+import selectors
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from loguru import logger
+
+from daemon.cluster.connection import Connection, home_mark
+from daemon.cluster.events import Connected, Disconnected, MachinesSeen, Moved, Over, Printed, SeatLost, SeatTaken, SlotFree
+from daemon.cluster.files import described, shared_paths
+from daemon.cluster.machine.about import lists_mark
+from daemon.cluster.messages import Order, program_mark
+from daemon.cluster.placement import Fit, Machine, Needs, Seek, fit, name_of, seek
+from daemon.cluster.security import security
+from daemon.cluster.transfer import Transfer
+from daemon.contract.commands import command as shown
+from daemon.contract.records import Job, Process
+from daemon.fs import FileSystem
+from daemon.jobs.retry_pause import PauseLeft
+from daemon.outbox import Outbox
+from daemon.running.executor import JobListener, Place, Trouble
+from daemon.running.job_command import command
+from daemon.running.late_writes import Fingerprint
+from daemon.running.model_inventory import ModelInventory, ModelKind
+from daemon.settings import Settings
+from daemon.supervisor import Failed, Outcome, Stopped
+from daemon.supervisor.joblog import JobLog
+from daemon.wakeup import Wakeup
+
+#: At most so many pending jobs are looked at, so that those behind jobs that wait for a certain machine get a turn as well.
+_LOOKED_AT = 200
+#: Events handled in one pass. The loop has other work.
+_EVENTS_AT_ONCE = 500
+#: Seconds to wait at a stop until the machines were told.
+_STOP_SECONDS = 8.0
+#: For so many seconds, a machine that failed is avoided by the job that it failed.
+_AVOID_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class _Sought:
+    """A seat that was asked for. `address`: where it was taken; None: not yet."""
+
+    attempt: str
+    seek: Seek
+    address: str | None = None
+
+
+@dataclass(frozen=True)
+class _Running:
+    """An attempt that has its order. `slot`: whether it still occupies its slot."""
+
+    job_id: str
+    attempt: str
+    address: str
+    log: JobLog
+    slot: bool = True
+
+
+class ClusterExecutor:
+    """See `daemon.running.executor.Executor`.
+
+    Args:
+        settings: the home's settings, which name a scheduler.
+        fs: the disk.
+        outbox: where attempts and jobs are.
+        inventory: the models that are listed here.
+        selector: the daemon's loop is woken through it.
+        boot_id: of this machine.
+
+    Raises:
+        Refusal: the certificates cannot be used.
+    """
+
+    is_here = False
+
+    def __init__(
+        self,
+        settings: Settings,
+        fs: FileSystem,
+        outbox: Outbox,
+        inventory: ModelInventory,
+        selector: selectors.BaseSelector,
+        boot_id: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        cluster = settings.cluster
+        if cluster.scheduler is None:
+            raise AssertionError("no cluster is configured")
+        self._settings, self._fs, self._outbox, self._inventory, self._clock = settings, fs, outbox, inventory, clock
+        self._address = cluster.scheduler
+        self._share = None if cluster.shared_folder is None else os.fspath(cluster.shared_folder.expanduser())
+        self._program = program_mark()
+        self._lists = lists_mark(settings.paths.own_models, settings.paths.own_styles)
+        self._listener: JobListener | None = None
+        wakeup = Wakeup()
+        selector.register(wakeup.read_end, selectors.EVENT_READ, wakeup.drain)
+        self._connection = Connection(
+            cluster.scheduler,
+            security(settings, cluster.scheduler),
+            home_mark(os.fsencode(settings.paths.home), boot_id),
+            lost_seconds=cluster.lost_seconds,
+            transfer=Transfer(fs, outbox, int(settings.limits.max_output_bytes)),
+            wake=wakeup.wake,
+        )
+        self._connected = False
+        self._why_not = "it has not answered yet"
+        self._machines: dict[str, Machine] = {}
+        self._sought: dict[str, _Sought] = {}
+        self._running: dict[str, _Running] = {}
+        #: The jobs of running attempts, by attempt.
+        self._job_of: dict[str, str] = {}
+        #: Jobs that avoid machines, by the machine's name; with the time until which they do.
+        self._avoided: dict[str, dict[str, float]] = {}
+        self._fits: dict[tuple[object, ...], Fit] = {}
+        self._lacking: dict[str, str] = {}
+
+    # -- what the runner asks ---------------------------------------------------------------------------------------------
+
+    @property
+    def most(self) -> int:
+        """See `Executor.most`."""
+        return max(1, sum(machine.about.slots for machine in self._machines.values()))
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """See `Executor.trouble`."""
+        if self._connected:
+            return None
+        return Trouble(
+            f"the cluster's scheduler {self._address} does not answer: {self._why_not}",
+            f"Start it with {shown('cluster', 'scheduler')}, or check the connection; work then resumes automatically.",
+        )
+
+    def subscribe(self, listener: JobListener) -> None:
+        """See `Executor.subscribe`. Also begins to connect."""
+        if self._listener is not None:
+            raise AssertionError("the cluster has its listener already")
+        self._listener = listener
+        self._connection.start()
+
+    def candidates(self, queue: Iterable[Job], paused_for: PauseLeft, at_work: int) -> Iterable[Job]:
+        """See `Executor.candidates`. Seats are sought for the jobs that come first."""
+        if not self._connected:
+            return ()
+        waiting = {job.job_id: job for job in self._first(queue, paused_for)}
+        for job_id in [job_id for job_id in self._sought if job_id not in waiting]:
+            self._give_up(job_id)
+        self._lacking = {}
+        fits = ((job_id, self._fit(job)) for job_id, job in waiting.items() if job_id not in self._sought)
+        pending = [one.seek for one in self._sought.values() if one.address is None]
+        for wanted in list(seek(fits, pending, self._now())):
+            attempt = self._outbox.new_attempt()
+            self._sought[wanted.job_id] = _Sought(attempt, wanted)
+            self._connection.seek(attempt, wanted)
+        return [job for job_id, job in waiting.items() if job_id in self._sought and self._sought[job_id].address]
+
+    def place(self, job: Job) -> Place:
+        """See `Executor.place`."""
+        one = self._sought[job.job_id]
+        return Place(one.attempt, self._machines[one.address].about.name if one.address in self._machines else "a machine")
+
+    def start(self, job: Job, place: Place, seen: Fingerprint) -> Process | None:
+        """See `Executor.start`."""
+        one = self._sought.pop(job.job_id)
+        told = command(
+            job,
+            self._outbox,
+            self._settings,
+            attempt=place.attempt,
+            seen=seen,
+            warm=self._inventory.warm_for(job),
+        )
+        names = [told.image, *([told.depth_picture] if told.depth_picture else [])]
+        try:
+            files = described(self._outbox, job.job_id, names)
+        except OSError:
+            self._connection.give_up(place.attempt)
+            raise
+        log = JobLog(self._fs, int(self._settings.worker.max_log_bytes))
+        log.open(self._outbox.job(job.job_id, b"job.log"))
+        self._running[job.job_id] = _Running(job.job_id, place.attempt, one.address or "", log)
+        self._job_of[place.attempt] = job.job_id
+        order = Order(
+            command=told,
+            timeout_seconds=job.spec.timeout_seconds if job.spec else self._settings.worker.max_timeout_seconds,
+            files=files,
+            shared=shared_paths(self._share, self._outbox.root, job.job_id, place.attempt),
+        )
+        self._connection.order(place.attempt, order)
+        return None
+
+    def cancel(self, job_id: str) -> None:
+        """See `Executor.cancel`."""
+        if (one := self._running.get(job_id)) is not None:
+            self._connection.cancel(one.attempt)
+
+    @property
+    def lacking(self) -> Mapping[str, str]:
+        """See `Executor.lacking`."""
+        return self._lacking
+
+    def tick(self) -> None:
+        """See `Executor.tick`."""
+        for _ in range(_EVENTS_AT_ONCE):
+            event = self._connection.next_event()
+            if event is None:
+                if not self._connection.is_alive():
+                    raise RuntimeError("the thread that talks to the cluster has ended")
+                return
+            match event:
+                case Connected():
+                    self._connected = True
+                    logger.info("connected to the cluster at {}", self._address)
+                case Disconnected(why=why):
+                    self._disconnected(why)
+                case MachinesSeen(machines=machines):
+                    self._see({address: Machine(address, about, reached=ok) for address, (about, ok) in machines.items()})
+                case SeatTaken(attempt=attempt, address=address):
+                    if (sought := self._seat(attempt)) is not None:
+                        self._sought[sought.seek.job_id] = replace(sought, address=address)
+                case SeatLost(attempt=attempt):
+                    if (sought := self._seat(attempt)) is not None:
+                        self._give_up(sought.seek.job_id)
+                case Moved(attempt=attempt, stage=stage, fraction=fraction):
+                    if (job_id := self._job_of.get(attempt)) is not None:
+                        self._listening().on_progress(job_id, stage, fraction)
+                case Printed(attempt=attempt, output=output):
+                    if (job_id := self._job_of.get(attempt)) is not None:
+                        self._running[job_id].log.feed(output)
+                case SlotFree(attempt=attempt):
+                    if (job_id := self._job_of.get(attempt)) is not None:
+                        self._running[job_id] = replace(self._running[job_id], slot=False)
+                case Over(attempt=attempt, outcome=outcome):
+                    if (job_id := self._job_of.get(attempt)) is not None:
+                        self._over(job_id, outcome)
+
+    def next_deadline(self) -> float | None:
+        """See `Executor.next_deadline`. Events wake the loop."""
+        return None
+
+    def shutdown(self) -> None:
+        """See `Executor.shutdown`."""
+        self._connection.close(_STOP_SECONDS)
+        self._disconnected("the daemon stops")
+
+    # -- inside -----------------------------------------------------------------------------------------------------------
+
+    def _first(self, queue: Iterable[Job], paused_for: PauseLeft) -> Iterator[Job]:
+        """The first jobs of the queue that do not pause, and those that have or seek a seat."""
+        looked = 0
+        for job in queue:
+            if job.job_id in self._sought or looked < _LOOKED_AT:
+                if paused_for(job) <= 0:
+                    looked += 1
+                    yield job
+            elif looked >= _LOOKED_AT:
+                return
+
+    def _fit(self, job: Job) -> Fit:
+        models = self._inventory.needs(job)
+        asked = self._settings.worker.device
+        device = None if asked in ("auto", "cpu") else asked
+        key = (tuple(sorted(models.items())), device)
+        if key not in self._fits:
+            needs = Needs(self._program, self._lists, models, device)
+            self._fits[key] = fit(needs, self._machines.values(), self._kinds())
+        found = self._fits[key]
+        if found.lacking is not None:
+            self._lacking[job.job_id] = found.lacking
+        current = {machine.address: machine for machine in self._now()}
+        return replace(found, machines=tuple(current[each.address] for each in found.machines if each.address in current))
+
+    def _kinds(self) -> Mapping[str, ModelKind]:
+        names = {name_of(model) for machine in self._machines.values() for model in machine.about.models}
+        return {name: kind for name in names if (kind := self._inventory.kind_of(name)) is not None}
+
+    def _see(self, machines: dict[str, Machine]) -> None:
+        if {a: (m.about.program, m.about.lists, m.about.models, m.about.devices) for a, m in machines.items()} != {
+            a: (m.about.program, m.about.lists, m.about.models, m.about.devices) for a, m in self._machines.items()
+        }:
+            self._fits = {}
+        for address in machines.keys() - self._machines.keys():
+            logger.info("{} has joined the cluster", machines[address].about.name)
+        for address in self._machines.keys() - machines.keys():
+            logger.warning("{} has left the cluster", self._machines[address].about.name)
+        self._machines = machines
+
+    def _now(self) -> list[Machine]:
+        """The machines, with what is known of them at this moment."""
+        taken: dict[str, int] = {}
+        for address in [one.address for one in self._running.values() if one.slot] + [
+            one.address for one in self._sought.values() if one.address
+        ]:
+            taken[address] = taken.get(address, 0) + 1
+        now = self._clock()
+        return [
+            replace(
+                machine,
+                taken=taken.get(machine.address, 0),
+                avoided_by=frozenset(
+                    job_id for job_id, until in self._avoided.get(machine.about.name, {}).items() if until > now
+                ),
+            )
+            for machine in self._machines.values()
+        ]
+
+    def _seat(self, attempt: str) -> _Sought | None:
+        return next((one for one in self._sought.values() if one.attempt == attempt), None)
+
+    def _give_up(self, job_id: str) -> None:
+        one = self._sought.pop(job_id)
+        self._connection.give_up(one.attempt)
+        self._discard(one.attempt)
+
+    def _discard(self, attempt: str) -> None:
+        try:
+            self._outbox.discard_attempt(attempt)
+        except OSError as error:
+            # It is hidden, and removed at the next start.
+            logger.warning("cannot remove the attempt {}: {}", attempt, error)
+
+    def _over(self, job_id: str, outcome: Outcome) -> None:
+        one = self._running.pop(job_id)
+        del self._job_of[one.attempt]
+        one.log.close()
+        if isinstance(outcome, Failed) and outcome.elsewhere:
+            until = self._clock() + _AVOID_SECONDS
+            self._avoided.setdefault(outcome.elsewhere, {})[job_id] = until
+        self._avoided = {
+            name: left
+            for name, jobs in self._avoided.items()
+            if (left := {each: until for each, until in jobs.items() if until > self._clock()})
+        }
+        self._listening().on_end(job_id, outcome)
+
+    def _disconnected(self, why: str) -> None:
+        if self._connected:
+            logger.warning("the connection to the cluster at {} is lost: {}", self._address, why)
+        self._connected, self._why_not = False, why
+        self._machines, self._fits, self._lacking = {}, {}, {}
+        for job_id in tuple(self._sought):
+            self._discard(self._sought.pop(job_id).attempt)
+        for job_id in tuple(self._running):
+            self._over(job_id, Stopped(0.0))
+
+    def _listening(self) -> JobListener:
+        if self._listener is None:
+            raise AssertionError("nobody listens to the cluster")
+        return self._listener

@@ -1,0 +1,1 @@
+"""The journal's records about jobs that have ended."""

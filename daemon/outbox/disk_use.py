@@ -1,0 +1,46 @@
+"""How much disk space the outbox takes: in all, and for the jobs that take most."""
+
+import heapq
+from collections import Counter
+
+from pydantic import Field
+
+from daemon.contract.names import to_text
+from daemon.contract.requests import is_job_id
+from daemon.contract.status import Frozen
+from daemon.fs import FileSystem
+
+#: How many of the largest jobs are named.
+_MOST = 5
+
+
+class JobSize(Frozen):
+    """The size of one job's folder in bytes."""
+
+    job_id: str
+    bytes: int = Field(ge=0)
+
+
+class DiskUse(Frozen):
+    """The space that the outbox takes, by the lengths of the files. `bytes` includes running attempts and the page."""
+
+    bytes: int = Field(ge=0)
+    jobs: int = Field(ge=0, description="how many job folders there are")
+    largest: tuple[JobSize, ...] = Field((), description="the largest of them, largest first")
+
+
+def measure_outbox(fs: FileSystem, outbox: bytes) -> DiskUse:
+    """Measure the outbox. Reads no file, but looks at each: about 10 µs a file on a local disk.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    sizes: Counter[bytes] = Counter()
+    for entry in fs.tree(outbox):
+        top = entry.trail[0] if entry.trail else entry.name if entry.kind == "directory" else b""
+        sizes[top] += entry.size if entry.kind == "file" else 0
+    jobs = {name.decode(): size for name, size in sizes.items() if is_job_id(to_text(name))}
+    largest = heapq.nlargest(_MOST, jobs.items(), key=lambda job: job[1])
+    return DiskUse(
+        bytes=sizes.total(), jobs=len(jobs), largest=tuple(JobSize(job_id=job_id, bytes=size) for job_id, size in largest)
+    )

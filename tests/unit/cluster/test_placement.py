@@ -1,0 +1,82 @@
+"""A job goes where what it needs is installed, and nowhere else; the result never depends on which machine was free."""
+
+import dataclasses
+
+import pytest
+
+from daemon.cluster.messages import About
+from daemon.cluster.placement import SLOT, Fit, Machine, Needs, Seek, fit, offered, seek
+
+KINDS = {"small": "depth", "large": "depth", "sd": "painting", "lcm": "painting"}
+NEEDS = Needs("1-abc", "")
+
+
+def machine(name: str, *models: str, slots: int = 1, **more) -> Machine:
+    fields = {field.name for field in dataclasses.fields(Machine)}
+    mine = {key: value for key, value in more.items() if key in fields}
+    said = {key: value for key, value in more.items() if key not in fields}
+    about = {"name": name, "version": "1", "program": "1-abc", "slots": slots, "models": models, "devices": ("cpu",), **said}
+    return Machine(f"tls://{name}", About(**about), **mine)
+
+
+def names(found: Fit) -> list[str]:
+    return [each.about.name for each in found.machines]
+
+
+@pytest.mark.parametrize(
+    ("needs", "machines", "said"),
+    [
+        (NEEDS, [], "none has joined"),
+        (NEEDS, [machine("a", program="1-xyz"), machine("b", program="2-xyz")], "those of the cluster have 1-xyz, 2-xyz"),
+        (NEEDS, [machine("a", lists="f00")], "the same lists of styles and models"),
+        (dataclasses.replace(NEEDS, device="cuda"), [machine("a")], "the device cuda"),
+        (
+            dataclasses.replace(NEEDS, models={"depth": frozenset({"small"})}),
+            [machine("a", "large@1")],
+            "a model for depth: small",
+        ),
+    ],
+)
+def test_a_job_that_fits_nowhere_says_what_it_waits_for(needs, machines, said) -> None:
+    found = fit(needs, machines, KINDS)
+    assert found.machines == ()
+    assert said in found.lacking
+
+
+def test_a_job_that_may_use_a_model_goes_where_the_most_is_installed() -> None:
+    auto = dataclasses.replace(NEEDS, models={"depth": frozenset()})
+    without, one, other = machine("a"), machine("b", "small@1", "sd@1"), machine("c", "small@1")
+    assert names(fit(auto, [without, one, other], KINDS)) == ["b", "c"], "paintings do not matter for depth"
+    assert names(fit(auto, [without, one, machine("c", "small@2")], KINDS)) == ["c"], "two revisions are two models"
+    assert names(fit(auto, [without], KINDS)) == ["a"], "where nobody has a model, depth is estimated"
+    assert fit(auto, [without, one], KINDS).resources == {SLOT: 1.0, "program 1-abc": 1.0, "model small@1": 1.0}
+
+
+def test_a_machine_offers_everything_for_each_of_its_slots() -> None:
+    assert offered(machine("a", "small@1", slots=3).about) == {SLOT: 3, "program 1-abc": 3, "device cpu": 3, "model small@1": 3}
+
+
+def wanted(machines: list[Machine], jobs: list[str], sought: tuple[Seek, ...] = ()) -> list[tuple[str, list[str]]]:
+    found = Fit(tuple(machines), {SLOT: 1.0})
+    asked = seek(((job, found) for job in jobs), sought, machines)
+    return [(one.job_id, [address.removeprefix("tls://") for address in one.addresses]) for one in asked]
+
+
+def test_no_more_seats_are_sought_than_there_are_free_slots() -> None:
+    machines = [
+        machine("a", slots=2, taken=1),
+        machine("b"),
+        machine("c", problem="its disk is full"),
+        machine("d", reached=False),
+    ]
+    assert wanted(machines, ["1", "2", "3"]) == [("1", ["a", "b"]), ("2", ["b"])]
+    already = (Seek("0", ("tls://a", "tls://b"), {}),)
+    assert wanted(machines, ["1", "2", "3"], already) == [("1", ["b"])]
+
+
+def test_a_job_goes_back_to_a_machine_that_lost_it_only_if_no_other_can_take_it() -> None:
+    lost = machine("a", avoided_by=frozenset({"1"}))
+    assert wanted([lost, machine("b")], ["1", "2"]) == [("1", ["b"]), ("2", ["a"])]
+    assert wanted([lost, machine("b", taken=1)], ["1"]) == [], "the other one will be free"
+    assert wanted([lost, machine("b", problem="its disk is full")], ["1"]) == [("1", ["a"])]
+    assert wanted([lost], ["1"]) == [("1", ["a"])]

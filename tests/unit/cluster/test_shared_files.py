@@ -1,0 +1,53 @@
+"""Files on a share: it is used only if both sides see the same outbox, and nothing is written for an attempt that is gone."""
+
+import os
+import stat
+
+import pytest
+
+from daemon.cluster.files import deliver_to_share, described, fetch_from_share, sees, shared_paths
+from daemon.fs import LocalFiles
+from daemon.outbox import Outbox
+
+
+@pytest.fixture
+def outbox(tmp_path):
+    outbox = Outbox(LocalFiles(), os.fsencode(tmp_path / "share" / "studio" / "outbox"))
+    outbox.prepare()
+    (tmp_path / "share/studio/outbox/job/source").mkdir(parents=True)
+    (tmp_path / "share/studio/outbox/job/source/a.jpg").write_bytes(b"picture")
+    (tmp_path / "mounted").symlink_to(tmp_path / "share")
+    return outbox
+
+
+def test_a_share_under_another_path_is_known_by_the_attempts_own_folder(tmp_path, outbox) -> None:
+    attempt = outbox.new_attempt()
+    shared = shared_paths(str(tmp_path / "share"), outbox.root, "job", attempt)
+    assert sees(str(tmp_path / "mounted"), shared)
+    assert not sees(None, shared)
+    assert not sees(str(tmp_path), shared)
+    outbox.discard_attempt(attempt)
+    assert not sees(str(tmp_path / "mounted"), shared), "a copy of the outbox has its marker, but not this attempt"
+    assert shared_paths(str(tmp_path / "mounted" / "studio" / "outbox" / "job"), outbox.root, "job", attempt) is None
+
+
+def test_files_go_to_the_machine_and_back_unless_the_attempt_is_gone(tmp_path, outbox) -> None:
+    attempt = outbox.new_attempt()
+    shared = shared_paths(str(tmp_path / "share"), outbox.root, "job", attempt)
+    files = described(outbox, "job", ["a.jpg"])
+    here = tmp_path / "here"
+    (here / "result/preview").mkdir(parents=True)
+    assert fetch_from_share(str(tmp_path / "mounted"), shared, files, os.fsencode(here)) is None
+    assert (here / "a.jpg").read_bytes() == b"picture"
+    assert (here / "a.jpg").stat().st_mtime_ns == files[0].mtime_ns
+    (here / "result/preview/p.webp").write_bytes(b"preview")
+    (here / "result/preview/p.webp").chmod(0o600)
+    deliver_to_share(LocalFiles(), str(tmp_path / "mounted"), shared, os.fsencode(here))
+    made = tmp_path / "share/studio/outbox/.work" / attempt / "result/preview/p.webp"
+    assert (made.read_bytes(), stat.S_IMODE(made.stat().st_mode)) == (b"preview", 0o644)
+    outbox.discard_attempt(attempt)
+    with pytest.raises(FileNotFoundError):
+        deliver_to_share(LocalFiles(), str(tmp_path / "mounted"), shared, os.fsencode(here))
+    (tmp_path / "share/studio/outbox/job/source/a.jpg").write_bytes(b"another one")
+    (here / "a.jpg").unlink()
+    assert "is not what it was" in fetch_from_share(str(tmp_path / "mounted"), shared, files, os.fsencode(here))
