@@ -87,9 +87,7 @@ class Studio:
         """What each process holds, in bytes: the daemon, the scheduler, and the machine that holds most."""
         held = {"daemon": self.home.process.pid, "scheduler": self.cluster.scheduler.pid}
         found = {name: psutil.Process(pid).memory_info().rss for name, pid in held.items()}
-        return found | {
-            "machine": max(psutil.Process(each.pid).memory_info().rss for each in self.cluster.workers.values())
-        }
+        return found | {"machine": max(psutil.Process(each.pid).memory_info().rss for each in self.cluster.workers.values())}
 
 
 def throughput(slots: int) -> None:
@@ -113,9 +111,9 @@ def throughput(slots: int) -> None:
     print(
         f"{slots:3} slots, {count:4} jobs: {took:6.2f} s, {share:6.1%} of the ideal"
         + (f" (bar {bar:.0%}: {'ok' if share >= bar else 'MISS'})" if bar else "")
-        + f"; processor time a job: claim {claims:.1f} ms, run and publish {each['daemon']:.1f}, scheduler {each['scheduler']:.1f}; "
-        f"together {together:.1f}"
-        + (f" (bar {MOST_MS:.0f}: {'ok' if together <= MOST_MS else 'MISS'})" if bar else ""),
+        + f"; processor time a job: claim {claims:.1f} ms, "
+        f"run and publish {each['daemon']:.1f}, scheduler {each['scheduler']:.1f}; "
+        f"together {together:.1f}" + (f" (bar {MOST_MS:.0f}: {'ok' if together <= MOST_MS else 'MISS'})" if bar else ""),
         flush=True,
     )
 

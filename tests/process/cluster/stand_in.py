@@ -140,9 +140,7 @@ def write_result(command: JobCommand) -> Result:
         (attempt / path).write_bytes(data)
     picture = (Path(command.source) / command.image).read_bytes()
     result = Result(
-        source=Source(
-            image=command.image, bytes=len(picture), sha256=hashlib.sha256(picture).hexdigest(), width=4, height=2
-        ),
+        source=Source(image=command.image, bytes=len(picture), sha256=hashlib.sha256(picture).hexdigest(), width=4, height=2),
         outputs=tuple(
             Output(
                 path=path,
