@@ -95,7 +95,9 @@ def test_twenty_photos_on_three_machines_are_those_of_one(tmp_path, tiny_depth) 
     print(f"\n{dict(machines)}")
     assert machines.keys() == {"alpha", "beta", "gamma"}
     assert {found[name]["machine"] for name in WITHOUT} == {"gamma"}
-    records = [json.loads(line) for path in (home.home / ".state/journal").glob("*.jsonl") for line in path.open()]
+    records = [
+        json.loads(line) for path in (home.home / ".state/journal").glob("*.jsonl") for line in path.read_text().splitlines()
+    ]
     for event in ("started", "publishing", "ended"):
         counted = Counter(record["job"] for record in records if record["event"] == event)
         assert counted == Counter({status["job_id"]: 1 for status in found.values()}), event

@@ -79,7 +79,9 @@ def all_ended(home: HotFolder, count: int, seconds: float = 120) -> list[dict]:
 
 def check(home: HotFolder) -> None:
     """Each job is published at most once, exactly if it completed, and its files are what it says."""
-    records = [json.loads(line) for path in (home.home / ".state/journal").glob("*.jsonl") for line in path.open()]
+    records = [
+        json.loads(line) for path in (home.home / ".state/journal").glob("*.jsonl") for line in path.read_text().splitlines()
+    ]
     published = Counter(record["job"] for record in records if record["event"] == "publishing")
     for status in home.statuses():
         folder = home.job(status)
