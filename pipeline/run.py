@@ -26,6 +26,7 @@ from pipeline.depth.depth_map import DepthMap
 from pipeline.export.format import Pictures
 from pipeline.export.manifest import describe_camera, describe_layers, encode, versions
 from pipeline.export.moving.motion import Motion
+from pipeline.export.naming import prefix_of
 from pipeline.export.result import check_formats, packages_of, programs_of, remarks_of, write_pictures
 from pipeline.image import decode, lens
 from pipeline.image.auxiliary import beside
@@ -257,6 +258,7 @@ def _export(
         motion=Motion.of(command.spec),
         ffmpeg=command.ffmpeg,
         mesh=command.spec.mesh,
+        prefix=prefix_of(title) if command.spec.naming == "photo" else "",
     )
     if painted is not None and command.spec.strength > 0.0:
         from pipeline import painterly
@@ -273,6 +275,7 @@ def _export(
             layers.bboxes,
             [sha256[output.path] for output in written if output.kind == "layer"],
             pictures.camera.planes,
+            pictures.prefix,
         ),
         camera=describe_camera(pictures.camera),
         split=Split(method=layers.method, thresholds=layers.thresholds),

@@ -14,6 +14,7 @@ DepthKind = Literal["disparity", "distance"]
 DepthQuality = Literal["fast", "best"]
 Choice = Literal["auto", "model"]
 MeshKind = Literal["flat", "relief"]
+Naming = Literal["plain", "photo"]
 SplitMethod = Literal["natural", "equal", "quantile"]
 MotionName = Literal["sway", "orbit", "push-in", "pan", "tilt"]
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ class JobSpec(BaseModel):
         description="how a depth model works: fast (one pass) or best (the average of several, finer passes; much slower)",
     )
     formats: tuple[Format, ...] = Field(("psd",), description="what to make besides the PNG layers; [] for nothing")
+    naming: Naming = Field(
+        "plain",
+        description="what the names of layers, depth map, composite and formats begin with: nothing (plain) or the photo's name",
+    )
     motion: MotionName = Field(
         "sway",
         description="formats that move: sway (to one side and the other), orbit (around), push-in, pan or tilt (across or down "

@@ -23,6 +23,7 @@ from daemon.contract.spec import (
     MeshKind,
     Mode,
     MotionName,
+    Naming,
     SplitMethod,
 )
 from daemon.sidecar.problems import choice, did_you_mean, quoted
@@ -94,6 +95,7 @@ FIELDS: dict[str, Field] = {
     "formats": Field(
         "list of texts", f"a list of formats ({choice(get_args(Format))}) such as [psd], or [] for none", get_args(Format)
     ),
+    "naming": _one_of(Naming),
     "motion": _one_of(MotionName),
     "seconds": Field("number", f"a number of seconds {_range('seconds')}"),
     "fps": Field("whole number", f"a whole number {_range('fps')}"),

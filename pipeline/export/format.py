@@ -38,6 +38,7 @@ class Pictures:
         motion: how the picture moves, in formats that move.
         ffmpeg: the path of an ffmpeg that this process may start; None if there is none.
         mesh: what layers are drawn on in 3-D scenes: flat planes, or a relief of their depth.
+        prefix: what the names of the layers' files, and of those of the formats, begin with; see `pipeline.export.naming`.
     """
 
     title: str
@@ -53,6 +54,7 @@ class Pictures:
     motion: Motion = DEFAULT
     ffmpeg: str | None = None
     mesh: MeshKind = "flat"
+    prefix: str = ""
 
     @property
     def camera(self) -> Camera:

@@ -11,31 +11,10 @@ from importlib.metadata import distribution
 from daemon import __version__
 from daemon.contract.manifest import Camera, Layer, Manifest
 from pipeline.export import camera
+from pipeline.export.naming import layer_files, layer_names
 
 # Decimals of depths and fractions: finer than any depth source resolves, but short enough to read.
 _DECIMALS = 6
-
-
-def layer_files(count: int) -> tuple[str, ...]:
-    """File names of the layers, back to front: `Layer_1_background.png` … `Layer_N_foreground.png`.
-
-    Raises:
-        ValueError: fewer than two layers.
-    """
-    return tuple(f"Layer_{number}_{role}.png" for number, role in enumerate(_roles(count), 1))
-
-
-def layer_names(count: int) -> tuple[str, ...]:
-    """Names of the layers for people, back to front, each unique: Background, Midground 1, Midground 2 …, Foreground.
-
-    Raises:
-        ValueError: fewer than two layers.
-    """
-    numbered = count > 3
-    return tuple(
-        f"{role.capitalize()} {number}" if role == "midground" and numbered else role.capitalize()
-        for number, role in enumerate(_roles(count))
-    )
 
 
 def describe_layers(
@@ -44,6 +23,7 @@ def describe_layers(
     bboxes: Sequence[tuple[int, int, int, int] | None],
     sha256: Sequence[str],
     planes: Sequence[camera.Plane],
+    prefix: str = "",
 ) -> tuple[Layer, ...]:
     """The manifest's entries for layers given back to front.
 
@@ -53,12 +33,13 @@ def describe_layers(
         bboxes: x, y, width, height of the visible part of each layer; None if it is empty.
         sha256: of each layer's file, hexadecimal.
         planes: where each layer stands before the camera.
+        prefix: what the names of the files begin with.
 
     Raises:
         ValueError: the sequences differ in length.
     """
     count = len(sha256)
-    columns = zip(layer_names(count), layer_files(count), depth_ranges, coverage, bboxes, sha256, planes, strict=True)
+    columns = zip(layer_names(count), layer_files(count, prefix), depth_ranges, coverage, bboxes, sha256, planes, strict=True)
     return tuple(
         Layer(
             index=index,
@@ -118,9 +99,3 @@ def _version(package: str) -> str:
 def encode(manifest: Manifest) -> bytes:
     """`layer_manifest.json`: UTF-8, two spaces of indent, fields in their declared order, a newline at the end."""
     return (json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def _roles(count: int) -> tuple[str, ...]:
-    if count < 2:
-        raise ValueError(f"a stack has at least two layers, not {count}")
-    return ("background", *["midground"] * (count - 2), "foreground")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.export.format import Pictures
-from pipeline.export.manifest import layer_files, layer_names
+from pipeline.export.naming import layer_files, layer_names
 from pipeline.export.preview import PreviewLayer, PreviewPage
 
 
@@ -24,7 +24,7 @@ def page_of(pictures: Pictures, formats: Sequence[tuple[str, str]]) -> PreviewPa
     links = [
         *formats,
         ("Contact sheet", "contact_sheet.jpg"),
-        ("Depth map", "depth_map.png"),
+        ("Depth map", f"{pictures.prefix}depth_map.png"),
         ("Manifest", "layer_manifest.json"),
     ]
     return PreviewPage(
@@ -33,7 +33,7 @@ def page_of(pictures: Pictures, formats: Sequence[tuple[str, str]]) -> PreviewPa
             PreviewLayer(name, (float(far), float(near)), share, plane.travel, _box(bbox, width, height), file)
             for name, file, (far, near), share, plane, bbox in zip(
                 layer_names(count),
-                layer_files(count),
+                layer_files(count, pictures.prefix),
                 layers.depth_ranges,
                 layers.coverage,
                 pictures.camera.planes,

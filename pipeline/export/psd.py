@@ -22,7 +22,7 @@ import numpy.typing as npt
 from daemon.contract.commands import as_code
 from daemon.errors import OutputTooLarge
 from pipeline.export.format import Format, Pictures, Progress
-from pipeline.export.manifest import layer_names
+from pipeline.export.naming import layer_names
 from pipeline.export.packbits import encode_rows
 from pipeline.image.png import LEVEL, deflate
 

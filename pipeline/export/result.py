@@ -22,7 +22,7 @@ from daemon.contract.status import KINDS, Kind, Output
 from daemon.errors import FormatUnavailable, Internal
 from pipeline.export import contact_sheet, preview
 from pipeline.export.format import Pictures, Progress, load
-from pipeline.export.manifest import layer_files
+from pipeline.export.naming import layer_files
 from pipeline.export.page_content import page_of, photo_of
 from pipeline.image import png
 
@@ -74,7 +74,7 @@ def write_pictures(
         Internal: a format wrote another file than the page links to.
     """
     wanted = {word: known for word, known in _FORMATS.items() if word in formats}
-    links = {word: known.file(pictures) for word, known in wanted.items()}
+    links = {word: name and pictures.prefix + name for word, known in wanted.items() for name in (known.file(pictures),)}
     # The page needs these names, and they are only known after the files are written.
     first = [format_task(word, pictures) for word, name in links.items() if name is None]
     page_cost, files = _page_cost(pictures), png_tasks(pictures)
@@ -161,19 +161,19 @@ def write(folder: Path, tasks: Sequence[Task], *, threads: int, progress: Progre
 
 def png_tasks(pictures: Pictures) -> list[Task]:
     """The tasks for the PNG files: the layers, the depth map and the composite."""
-    photo, layers = pictures.photo, pictures.layers
+    photo, layers, prefix = pictures.photo, pictures.layers, pictures.prefix
 
     def layer(name: str, rgba: NDArray[np.uint8]) -> Task:
         return Task(1.0, lambda folder, _: [_written(folder, name, "layer", png.encode_rgba(rgba, photo.icc, dpi=photo.dpi))])
 
     def depth(folder: Path, _: Progress) -> list[Output]:
-        return [_written(folder, "depth_map.png", "depth", png.encode_grey16(_samples(layers.disparity)))]
+        return [_written(folder, f"{prefix}depth_map.png", "depth", png.encode_grey16(_samples(layers.disparity)))]
 
     def composite(folder: Path, _: Progress) -> list[Output]:
         encode = png.encode_rgb if layers.composite.shape[2] == 3 else png.encode_rgba
-        return [_written(folder, "composite.png", "composite", encode(layers.composite, photo.icc, dpi=photo.dpi))]
+        return [_written(folder, f"{prefix}composite.png", "composite", encode(layers.composite, photo.icc, dpi=photo.dpi))]
 
-    files = zip(layer_files(len(layers.rgba)), layers.rgba, strict=True)
+    files = zip(layer_files(len(layers.rgba), prefix), layers.rgba, strict=True)
     return [*(layer(name, rgba) for name, rgba in files), Task(_FULL_COST, depth), Task(_FULL_COST, composite)]
 
 
@@ -194,7 +194,7 @@ def format_task(word: str, pictures: Pictures) -> Task:
     known = _FORMATS[word]
 
     def files(folder: Path, progress: Progress) -> list[Output]:
-        return [_found(folder, name, word) for name in known.write(folder, pictures, progress)]
+        return [_found(folder, _renamed(folder, name, pictures.prefix), word) for name in known.write(folder, pictures, progress)]
 
     return Task(known.cost * (len(pictures.layers.rgba) + 1), files)
 
@@ -229,6 +229,12 @@ def _page_cost(pictures: Pictures) -> float:
 def _written(folder: Path, name: str, kind: Kind, data: bytes) -> Output:
     (folder / name).write_bytes(data)
     return _output(name, kind, len(data), hashlib.sha256(data).hexdigest())
+
+
+def _renamed(folder: Path, name: str, prefix: str) -> str:
+    if prefix:
+        (folder / name).rename(folder / (prefix + name))
+    return prefix + name
 
 
 def _found(folder: Path, name: str, kind: Kind) -> Output:

@@ -42,6 +42,9 @@ def submit(
     depth_quality: Annotated[
         str | None, typer.Option(help="For depth models: fast, or best, which averages several passes.")
     ] = None,
+    naming: Annotated[
+        str | None, typer.Option(help="What file names in the result begin with: plain (nothing) or photo (its name).")
+    ] = None,
     motion: Annotated[str | None, typer.Option(help=f"For formats that move: {choice(get_args(MotionName))}.")] = None,
     seconds: Annotated[float | None, typer.Option(help="For formats that move: length of the loop.")] = None,
     fps: Annotated[int | None, typer.Option(help="For formats that move: frames per second.")] = None,
@@ -90,6 +93,7 @@ def submit(
         "priority": priority, "timeout_seconds": timeout_seconds, "split": split and _split(split),
         "formats": None if formats is None else [word for word in formats.split(",") if word not in ("", "none")],
         "motion": motion, "seconds": seconds, "fps": fps, "amount": amount, "size": size, "mesh": mesh,
+        "naming": naming,
     }  # fmt: skip
     if job_id and len(images) > 1:
         print_error("--id names one job, but there are several pictures", "Leave --id out, or submit them one by one.")

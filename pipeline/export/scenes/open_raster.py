@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.export.format import Format, Pictures, Progress
-from pipeline.export.manifest import layer_names
+from pipeline.export.naming import layer_names
 from pipeline.export.preview import shrink
 from pipeline.export.scenes import archive
 from pipeline.image import png

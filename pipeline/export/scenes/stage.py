@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.export.format import Pictures
-from pipeline.export.manifest import layer_files, layer_names
+from pipeline.export.naming import layer_files, layer_names
 
 CLOSEST_TOGETHER = 1e-4
 """Planes stand at least this fraction of their distance apart: nobody sees it, but programs that compute distances in single
@@ -42,7 +42,7 @@ def standing(pictures: Pictures) -> tuple[Standing, ...]:
     layers, planes = pictures.layers, pictures.camera.planes
     count = len(layers.rgba)
     there = [k for k, box in enumerate(layers.bboxes) if box is not None] or [0]
-    names, files = layer_names(count), layer_files(count)
+    names, files = layer_names(count), layer_files(count, pictures.prefix)
     found = [Standing(k, names[k], files[k], planes[k].distance, planes[k].size, layers.rgba[k]) for k in there]
     return _apart(found)
 

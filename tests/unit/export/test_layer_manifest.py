@@ -1,32 +1,52 @@
 """The layer manifest: names of layers and files, and bytes that stay the same."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from daemon.contract.manifest import Depth, Manifest, Recomposition, Split
-from pipeline.export import manifest
+from pipeline.export import manifest, naming
 from pipeline.export.camera import camera_before
 from pipeline.layers.distances import Distances
 
 
 def test_layers_are_named_back_to_front_and_each_once() -> None:
-    assert manifest.layer_files(4) == (
+    assert naming.layer_files(4) == (
         "Layer_1_background.png",
         "Layer_2_midground.png",
         "Layer_3_midground.png",
         "Layer_4_foreground.png",
     )
-    assert manifest.layer_files(2) == ("Layer_1_background.png", "Layer_2_foreground.png")
-    assert manifest.layer_names(3) == ("Background", "Midground", "Foreground")
-    assert manifest.layer_names(4) == ("Background", "Midground 1", "Midground 2", "Foreground")
+    assert naming.layer_files(2) == ("Layer_1_background.png", "Layer_2_foreground.png")
+    assert naming.layer_names(3) == ("Layer 1 background", "Layer 2 midground", "Layer 3 foreground")
     for count in range(2, 13):
-        assert len(set(manifest.layer_names(count))) == len(set(manifest.layer_files(count))) == count
+        files, names = naming.layer_files(count), naming.layer_names(count)
+        assert list(files) == sorted(files)
+        assert len(set(files)) == count
+        assert [Path(file).stem.replace("_", " ") for file in files] == list(names)
+
+
+@pytest.mark.parametrize(
+    ("title", "prefix"),
+    [
+        ("beach", "beach_"),
+        ("Ünal am Meer (2)", "Ünal am Meer (2)_"),
+        ("a<b>:c", "a_b_c_"),
+        ("..hidden ", "hidden_"),
+        ("", "photo_"),
+        ("\udcff", "__"),
+        ("é" * 100, "é" * 60 + "_"),
+    ],
+)
+def test_a_prefix_is_a_name_that_every_system_takes(title: str, prefix: str) -> None:
+    assert naming.prefix_of(title) == prefix
+    assert naming.layer_files(12, prefix)[1] == f"{prefix}Layer_02_midground.png"
 
 
 def test_a_stack_of_one_is_refused() -> None:
     with pytest.raises(ValueError, match="at least two"):
-        manifest.layer_files(1)
+        naming.layer_files(1)
 
 
 def example() -> Manifest:

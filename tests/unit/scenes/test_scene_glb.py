@@ -103,9 +103,14 @@ def test_names_are_text_whatever_they_hold_and_the_same_picture_gives_the_same_b
     assert len(title) <= 100
     assert "中景" in title
     assert title.isprintable()
-    assert [node["name"] for node in document["nodes"][1:]] == ["Background", "Midground", "Foreground", "Camera"]
+    assert [node["name"] for node in document["nodes"][1:]] == [
+        "Layer 1 background",
+        "Layer 2 midground",
+        "Layer 3 foreground",
+        "Camera",
+    ]
 
 
 def test_a_layer_without_pixels_does_not_stand_in_the_scene(tmp_path: Path) -> None:
     document, _ = parts(written(tmp_path, pictures(count=4, empty=(1, 3))))
-    assert [mesh["name"] for mesh in document["meshes"]] == ["Background", "Midground 2"]
+    assert [mesh["name"] for mesh in document["meshes"]] == ["Layer 1 background", "Layer 3 midground"]

@@ -46,7 +46,7 @@ def test_the_layers_in_the_file_are_the_picture(tmp_path: Path) -> None:
         "yres": "300",
     }
     layers = image.findall("stack/layer")
-    assert [layer.get("name") for layer in layers] == ["Foreground", "Midground", "Background"]
+    assert [layer.get("name") for layer in layers] == ["Layer 3 foreground", "Layer 2 midground", "Layer 1 background"]
     stack = []
     for layer in reversed(layers):
         whole = Image.new("RGBA", (400, 240))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pipeline.export.format import Pictures
-from pipeline.export.manifest import layer_files
+from pipeline.export.naming import layer_files
 from pipeline.export.scenes import after_effects, blender
 from pipeline.image import png
 from tests.unit.scenes.stand_in import HOSTILE, pictures
@@ -58,7 +58,7 @@ def test_after_effects_camera_sees_each_layer_fill_the_composition(tmp_path: Pat
     assert (comp["width"], comp["height"], comp["renderer"]) == (40, 24, "ADBE Advanced 3d")
     assert comp["name"].startswith("Ünï\"q'\\ </script> {{SCENE}}")
     handle, camera, *layers = comp["layers"]
-    assert [layer["name"] for layer in layers] == ["Foreground", "Midground", "Background"]
+    assert [layer["name"] for layer in layers] == ["Layer 3 foreground", "Layer 2 midground", "Layer 1 background"]
     assert (handle["name"], camera["parent"], camera["autoOrient"]) == ("Move the camera", "Move the camera", "none")
     eye = [camera["ADBE Position"][k] + handle["ADBE Position"][k] - handle["ADBE Anchor Point"][k] for k in range(3)]
     for layer in layers:

@@ -30,7 +30,7 @@ def test_no_two_planes_stand_in_one_place_and_each_fills_the_view() -> None:
 
 
 def test_a_picture_without_any_pixel_still_has_a_plane() -> None:
-    assert [each.name for each in standing(pictures(empty=(0, 1, 2)))] == ["Background"]
+    assert [each.name for each in standing(pictures(empty=(0, 1, 2)))] == ["Layer 1 background"]
 
 
 @pytest.mark.parametrize(("given", "shown"), [("  a\tb\nc ", "a b c"), ("\udcff\x00‮", "Picture"), ("x" * 200, "x" * 100)])

@@ -57,7 +57,11 @@ def test_its_camera_sees_each_layer_fill_the_frame_and_the_photo_in_it(tmp_path:
     camera = UsdGeom.Camera(root.GetChild("Camera")).GetCamera(Usd.TimeCode.Default()).frustum
     seen = camera.ComputeViewMatrix() * camera.ComputeProjectionMatrix()
     planes = [UsdGeom.Mesh(each) for each in root.GetChildren() if each.IsA(UsdGeom.Mesh)]
-    assert [plane.GetPrim().GetDisplayName() for plane in planes] == ["Background", "Midground", "Foreground"]
+    assert [plane.GetPrim().GetDisplayName() for plane in planes] == [
+        "Layer 1 background",
+        "Layer 2 midground",
+        "Layer 3 foreground",
+    ]
     lowest, depths = [], []
     for plane in planes:
         place = plane.ComputeLocalToWorldTransform(Usd.TimeCode.Default())

@@ -13,7 +13,7 @@ from daemon.cli.sending_requests import ask
 from daemon.cli.verbs.upkeep.estimated_jobs import estimated_jobs
 from daemon.contract.commands import SHORT, command
 from daemon.contract.registry import FORMATS
-from daemon.contract.spec import DepthChoice
+from daemon.contract.spec import DepthChoice, MotionName
 from daemon.errors import JobError, Refusal
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
@@ -51,6 +51,15 @@ def redo(
         str | None,
         typer.Option(help=f"What to make besides PNG: {', '.join(each.word for each in FORMATS)}, several with commas, or none."),
     ] = None,
+    naming: Annotated[
+        str | None, typer.Option(help="What file names in the result begin with: plain (nothing) or photo (its name).")
+    ] = None,
+    motion: Annotated[str | None, typer.Option(help=f"For formats that move: {choice(get_args(MotionName))}.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="For formats that move: length of the loop.")] = None,
+    fps: Annotated[int | None, typer.Option(help="For formats that move: frames per second.")] = None,
+    amount: Annotated[float | None, typer.Option(help="For formats that move: how far, above 0 to 1.")] = None,
+    size: Annotated[int | None, typer.Option(help="For formats that move: longer side in pixels, at most.")] = None,
+    mesh: Annotated[str | None, typer.Option(help="For glb and usdz: flat planes, or relief, shaped by their depth.")] = None,
     priority: Annotated[int | None, typer.Option(help="−10 to 10, higher runs first.")] = None,
     timeout_seconds: Annotated[float | None, typer.Option(help="How many seconds a job may take.")] = None,
     home: Home = None,
@@ -64,6 +73,7 @@ def redo(
         "mode": mode, "num_layers": num_layers, "style": style, "strength": strength, "seed": seed, "depth": depth,
         "depth_kind": depth_kind, "depth_quality": depth_quality, "split": _listed(split), "matting": matting, "fill": fill,
         "formats": None if formats is None else _words(formats), "priority": priority, "timeout_seconds": timeout_seconds,
+        "naming": naming, "motion": motion, "seconds": seconds, "fps": fps, "amount": amount, "size": size, "mesh": mesh,
     }  # fmt: skip
     if sum((bool(ids), batch is not None, guessed)) != 1:
         raise typer.BadParameter("name the jobs by their ids, or a batch with --batch, or use --guessed")
