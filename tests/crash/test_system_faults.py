@@ -100,20 +100,33 @@ def stop(process: subprocess.Popen) -> str:
     return said
 
 
+def wait_for(process: subprocess.Popen, condition: Callable[[], bool], seconds: float) -> None:
+    """`wait_until`, but if the daemon ends, fail at once with what it said."""
+
+    def is_reached() -> bool:
+        if condition():
+            return True
+        if process.poll() is not None:
+            raise AssertionError(f"the daemon ended with status {process.returncode}: {process.stderr.read()[-2000:]}")
+        return False
+
+    wait_until(is_reached, seconds)
+
+
 def test_the_interpreter_moved_away_and_back_under_load_fails_no_job(home: Home, tmp_path: Path, daemons: list) -> None:
     own = tmp_path / "environment"
     home.python = make_environment(own, ROOT)
     for number in range(4):
         home.drop(f"early-{number}", b"slow early %d" % number, f"id: early-{number}\n")
     daemons.append(process := home.start())
-    wait_until(lambda: home.all_done(1), 60)
+    wait_for(process, lambda: home.all_done(1), 60)
     (own / "bin").rename(own / "away")
     for number in range(6):
         home.drop(f"late-{number}", b"good late %d" % number, f"id: late-{number}\n")
-    wait_until(lambda: home.says('"paused"') and home.says("cannot be started"), 60)
+    wait_for(process, lambda: home.says('"paused"') and home.says("cannot be started"), 60)
     assert home.says("Nothing is lost")
     (own / "away").rename(own / "bin")
-    wait_until(lambda: home.all_done(10), 90)
+    wait_for(process, lambda: home.all_done(10), 90)
     assert "work resumes" in stop(process)
     home.check_unharmed(10)
 
