@@ -9,11 +9,12 @@ from functools import cache
 from typing import TypeVar
 
 from daemon.contract.names import to_text
+from daemon.intake import unread
 from daemon.intake.judge import Context, judge
 from daemon.intake.memory import ControlState, FolderMemory
 from daemon.intake.model import Entry, Finished, Folder, Hint, Late, Waiting
 from daemon.intake.name_index import NameIndex
-from daemon.intake.names import classify, is_batch_file, is_system_file
+from daemon.intake.names import classify, is_batch_file, is_system_file, key_of
 from daemon.intake.rules import Rules
 from daemon.intake.settle import (
     END_MISSING,
@@ -303,6 +304,10 @@ def _listing(memory: FolderMemory) -> tuple[Waiting, ...]:
         pictures = memory.roles.get("image", 0)
         what = f"{pictures} pictures in a folder" if pictures != 1 else "a picture in a folder"
         reason = f"{what} without _preset.yaml or job.yaml: put one in" if memory.histories else "an empty folder"
+        if memory.histories and not pictures:
+            reason = "a folder without pictures"
+        if known := unread.kind_in_words(key_of(name)):  # Finder shows such a folder as one file
+            reason = f"not a supported picture: {known}"
         return (Waiting(b"", name, reason, False),)
     if state.control and state.control.kind == "batch" and memory.empty_since is not None and not state.hold:
         lines.append(_end_of_batch(memory))
