@@ -173,7 +173,7 @@ def told(name, data):
 
 def table():
     """The table, in Markdown: what was dropped, what the inbox says of its name, and what a worker says of its content."""
-    from daemon.intake import unread
+    from daemon.intake.kinds import unread
     from daemon.intake.names import classify
 
     lines = ["| dropped | in the inbox | once it is taken | what to do |", "|---|---|---|---|"]

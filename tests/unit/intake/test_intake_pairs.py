@@ -366,7 +366,7 @@ def test_something_else_altogether_is_shown():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("clip.MP4", "not a supported picture: a video; export a still picture from it"),
+        ("clip.MP4", "a video, which is not read: export a frame of it as JPEG or PNG"),
         ("album.zip", "not a supported picture: an archive; take the pictures out of it, and drop those"),
         ("photo.jpg alias", "Finder alias; drop the original instead"),
         ("README", "by its name"),

@@ -6,6 +6,7 @@ Only names are looked at here. What a file really is, the worker finds out. Pure
 from daemon.contract.registry import PICTURES_IN_WORDS
 
 _EXPORT = "is not read; export it as PNG or TIFF"
+_VIDEO = "a video, which is not read: export a frame of it as JPEG or PNG"
 _PICTURES = {
     ".jp2": "JPEG 2000", ".j2k": "JPEG 2000", ".j2c": "JPEG 2000", ".jpc": "JPEG 2000", ".jpf": "JPEG 2000", ".jpx": "JPEG 2000",
     ".jpm": "JPEG 2000", ".jph": "JPEG 2000", ".jxr": "JPEG XR", ".exr": "OpenEXR", ".hdr": "Radiance HDR", ".tga": "TGA",
@@ -19,7 +20,7 @@ _PICTURES = {
     ".heics": "a HEIC sequence", ".avci": "AVCI",
 }  # fmt: skip
 _OTHERS = {
-    "a video; export a still picture from it": (
+    _VIDEO: (
         ".mp4", ".m4v", ".avi", ".mkv", ".webm", ".3gp", ".mts", ".m2ts", ".wmv", ".mpg", ".mpeg", ".flv", ".insv", ".lrv",
         ".mxf",
     ),
