@@ -29,7 +29,7 @@ Kind = Literal["avfoundation", "ffmpeg", "vp9"]
 
 _QUALITY = "16"  # libx264's crf: the brightness of a frame then differs from the drawn one by more than 40 dB
 _PRESET = "faster"
-_RAISED = (1.0, 0.0, 1.0, 0.0)
+_RAISED = np.array([1.0, 0.0, 1.0, 0.0])
 """Added to blue, green and red before OpenCV encodes VP9. It rounds brightness and both colour differences down, by half a level
 on average, which by BT.601's matrix takes 1.4 levels from red and 1.6 from blue. One level more gives most of that back."""
 _NO_ROOM = 1 << 20  # with fewer free bytes than this, a file that could not be written was too large for the disk
