@@ -7,10 +7,11 @@ by that preset: what is in its source/ is taken.
 from dataclasses import replace
 
 from daemon.contract.names import to_text
+from daemon.intake.kinds import unread
 from daemon.intake.lookalikes import as_control
 from daemon.intake.memory import ControlState, FolderMemory
 from daemon.intake.model import Waiting
-from daemon.intake.names import classify, folder_above, is_batch_file, is_job_folder, is_system_file
+from daemon.intake.names import classify, folder_above, is_batch_file, is_job_folder, is_system_file, key_of
 from daemon.intake.settle import Pace, Track, settle_state
 
 _JOB_FOLDER = "a job's folder from the outbox: put it into a folder with a preset to make another result of its picture"
@@ -77,6 +78,10 @@ def listing(memory: FolderMemory) -> tuple[Waiting, ...]:
         pictures = memory.roles.get("image", 0)
         what = f"{pictures} pictures in a folder" if pictures != 1 else "a picture in a folder"
         reason = f"{what} without _preset.yaml or job.yaml: put one in" if memory.histories else "an empty folder"
+        if memory.histories and not pictures:
+            reason = "a folder without pictures"
+        if (known := unread.kind_in_words(key_of(name))) is not None:  # Finder shows such a folder as one file
+            reason = f"not a supported picture: {known}"
         if (like := as_control(memory.entries)) is not None:
             reason = f"{what}, but {like}"
         return (Waiting(b"", name, reason, False),)

@@ -14,7 +14,6 @@ from daemon.intake.settle import Track, name_text
 _TEXT = (".txt", ".text")
 #: Endings of documents, which contain more than the text that people see in them.
 _DOCUMENTS = (".rtf", ".doc", ".docx", ".odt", ".pages")
-_VIDEOS = (".mov", ".mp4", ".m4v", ".avi", ".mkv", ".webm")
 #: Only these are read as depth: a JPEG blurs depth.
 _DEPTH_PICTURES = (".png", ".tif", ".tiff")
 
@@ -57,11 +56,6 @@ def depth_name(track: Track, image: Track) -> str:
     """The name that a depth picture of `image` must have; `track` is the file that should get it."""
     stem, ending = image.entry.name.rpartition(b".")[0], track.entry.name.rpartition(b".")[2]
     return f"{to_text(stem)}.depth.{to_text(ending).lower()}"
-
-
-def video(key: str) -> str | None:
-    """Why a video is not taken; None if the name is no video's."""
-    return "a video, which is not read: export a frame of it as JPEG or PNG" if key.endswith(_VIDEOS) else None
 
 
 def lone_video(track: Track) -> str:

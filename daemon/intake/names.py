@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from daemon.intake.kinds.unread import is_in_icloud
 from daemon.intake.model import Entry
 
 Role = Literal["image", "sidecar", "depth", "raw", "companion", "twin", "download", "control", "other", "ignored"]
@@ -29,16 +30,6 @@ RAW_EXTENSIONS = (
     ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".dng", ".raf", ".orf", ".rw2", ".pef", ".srw", ".rwl",
     ".3fr", ".fff", ".iiq", ".x3f", ".dcr", ".kdc", ".mrw", ".erf", ".raw", ".gpr",
 )  # fmt: skip
-# Pictures and drawings that a person may expect to work, by their endings.
-UNREAD_EXTENSIONS = {
-    ".jp2": "JPEG 2000", ".j2k": "JPEG 2000", ".jpf": "JPEG 2000", ".jxr": "JPEG XR", ".exr": "OpenEXR",
-    ".hdr": "Radiance HDR", ".tga": "TGA", ".dds": "DDS", ".qoi": "QOI", ".ppm": "PPM", ".pgm": "PGM", ".pbm": "PBM",
-    ".pfm": "PFM", ".pcx": "PCX", ".sgi": "SGI", ".fits": "FITS", ".dcm": "DICOM", ".pict": "PICT", ".emf": "EMF", ".wmf": "WMF",
-    ".ico": "an icon", ".icns": "an icon", ".cur": "a cursor", ".svg": "SVG", ".pdf": "PDF", ".ai": "Illustrator",
-    ".eps": "PostScript", ".xcf": "a GIMP document", ".kra": "a Krita document", ".ora": "OpenRaster",
-    ".afphoto": "an Affinity document", ".afdesign": "an Affinity document", ".procreate": "a Procreate document",
-    ".sketch": "a Sketch document", ".heics": "a HEIC sequence",
-}  # fmt: skip
 # Endings of files that programs have not finished writing.
 UNFINISHED_EXTENSIONS = (
     ".part", ".partial", ".crdownload", ".download", ".tmp", ".filepart", ".uploading", ".opdownload", ".aria2",
@@ -106,12 +97,6 @@ def is_job_folder(entries: Mapping[bytes, Entry]) -> bool:
     return status is not None and source is not None and (status.kind, source.kind) == ("file", "directory")
 
 
-def unread_kind(name: bytes) -> str | None:
-    """The kind of a picture or drawing that is not read, judged by its name; None for other files."""
-    key = key_of(name)
-    return next((kind for extension, kind in UNREAD_EXTENSIONS.items() if key.endswith(extension)), None)
-
-
 def is_system_file(name: bytes) -> bool:
     """Whether a file only holds a file manager's notes about its folder."""
     return key_of(name) in SYSTEM_NAMES
@@ -168,7 +153,13 @@ _FAMILY_EXTENSIONS = DEPTH_EXTENSIONS + IMAGE_EXTENSIONS + RAW_EXTENSIONS + SIDE
 
 
 def _hidden(key: str) -> Label:
-    """The label of a dotfile. Dotfiles are ignored, except AppleDouble files, which have the key of the file they belong to."""
+    """The label of a dotfile. Dotfiles are ignored, with two exceptions.
+
+    AppleDouble files have the key of the file they belong to. A placeholder of a picture in iCloud is shown, because Finder shows
+    it as that picture.
+    """
+    if is_in_icloud(key) and _extension(key.removesuffix(".icloud"), _FAMILY_EXTENSIONS):
+        return _label("other", key, key)
     if key.startswith("._") and len(key) > 2:
         return _label("twin", key[2:], key[2:])
     return _label("ignored", key, key)

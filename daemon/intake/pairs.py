@@ -7,12 +7,11 @@ verdict on it.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from daemon.contract.registry import PICTURES_IN_WORDS
-from daemon.intake.lookalikes import as_depth, as_settings, depth_name, video
-from daemon.intake.names import VIDEO_OF_A_PHOTO, stray_ending, unread_kind
+from daemon.intake.kinds import unread
+from daemon.intake.lookalikes import as_depth, as_settings, depth_name
+from daemon.intake.names import VIDEO_OF_A_PHOTO, stray_ending
 from daemon.intake.settle import Track, name_text
 
-_NOT_A_PICTURE = f"not a supported picture ({PICTURES_IN_WORDS})"
 SYMBOLS = {
     "symlink": "a symbolic link, refused",
     "fifo": "a named pipe, refused",
@@ -107,7 +106,8 @@ def sort_out(members: Sequence[Track], *, in_inbox: bool, reads_folders: bool) -
             family.settings.append((track, reason))
         else:
             stray = stray_ending(track.entry.name, in_inbox=in_inbox)
-            family.foreign.append((track, f"its name ends in {stray}: rename it without that" if stray else _not_read(track)))
+            reason = f"its name ends in {stray}: rename it without that" if stray else unread.reason(track.label.key)
+            family.foreign.append((track, reason))
     return family
 
 
@@ -142,13 +142,6 @@ def choose_raws(family: Family, *, listed: Callable[[Track], bool] | None) -> No
             reason = f"a camera raw file, taken only with a YAML file of its own, {name}.yaml; better export it as TIFF or HEIC"
             family.foreign.append((raw, reason))
     family.raws = [raw for raw in family.raws if raw not in family.images]
-
-
-def _not_read(track: Track) -> str:
-    if (said := video(track.label.key)) is not None:
-        return said
-    kind = unread_kind(track.entry.name)
-    return f"not a supported picture: {kind} is not read; export it as PNG or TIFF" if kind else _NOT_A_PICTURE
 
 
 def match(family: Family) -> list[Match]:

@@ -29,7 +29,7 @@ from pipeline.image.turning import upright
 Image.MAX_IMAGE_PIXELS = None
 
 Pixels = NDArray[np.uint8]
-_WITH_AN = ("A", "Open", "SVG", "SGI")
+_WITH_AN = ("A", "Open", "SVG", "SGI", "Office", "In")
 
 
 @dataclass(frozen=True, eq=False)

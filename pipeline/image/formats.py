@@ -12,6 +12,7 @@ HEAD_BYTES = 4096  # enough for every signature here, and to recognise text
 
 PHOTOSHOP = "Photoshop document"
 RAW = "camera raw file"
+_OFFICE = "Office document"
 JPEG_XL = "JPEG XL picture"
 # (offset, signature, what people call it); the first match wins. Sources: the specifications of the formats.
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
@@ -33,6 +34,14 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"gimp xcf", "GIMP document"),
     (0, b"DDS ", "DDS texture"),
     (0, b"#?RADIANCE", "Radiance HDR picture"),
+    (0, b"#?RGBE", "Radiance HDR picture"),
+    (0, b"FLIF", "FLIF picture"),
+    (0, b"BPG\xfb", "BPG picture"),
+    (0, b"AT&TFORM", "DjVu document"),
+    (0, b"CSFCHUNK", "Clip Studio document"),
+    (0, b"\x06\x06\xed\xf5\xd8\x1d\x46\xe5", "InDesign document"),
+    (8, b"CDR", "CorelDRAW document"),
+    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _OFFICE),
     (0, b"%!PS", "PostScript drawing"),
     (0, b"\xc5\xd0\xd3\xc6", "PostScript drawing"),
     (0, b"\x00\xffKA", "Affinity document"),
@@ -72,45 +81,63 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x7fELF", "program"),
     (0, b"MZ", "program"),
     (0, b"\x1a\x45\xdf\xa3", "video"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "video"),  # Windows Media
+    (0, b"\0\0\x01\xba", "video"),  # MPEG
+    (0, b"\x4c\0\0\0\x01\x14\x02\0", "Windows shortcut to another file"),
+    (0, b"\xff\xfe", "text file"),  # UTF-16
+    (0, b"\xfe\xff", "text file"),
+    (0, b"SQLite format 3\0", "database"),
+    (0, b"BLENDER", "Blender file"),
+    *((4, kind, "video") for kind in (b"moov", b"mdat", b"wide", b"pnot")),  # QuickTime without a file type box
     (0, b"book\0\0\0\0mark", "Finder alias of another file"),
     (0, b"\x00\x05\x16\x07", "resource fork of another file (AppleDouble)"),
 )
 _BRANDS: dict[bytes, str] = {
     b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"heim": "HEIC", b"heis": "HEIC", b"hevc": "HEIC",
-    b"hevx": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC", b"crx ": RAW,
+    b"hevx": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC", b"crx ": RAW, b"avci": "AVCI picture",
+    b"M4A ": "sound file", b"M4B ": "sound file",
 }  # fmt: skip
 PICTURES = frozenset({"JPEG", "PNG", "WebP", "TIFF", "HEIC", "AVIF", "BMP", "GIF", PHOTOSHOP, RAW, JPEG_XL})
 SEQUENCE = "HEIC sequence"
 _STILL, _MOVING = frozenset([b"heic", b"heix", b"heim", b"heis", b"mif1"]), frozenset([b"hevc", b"hevx", b"msf1"])
+_COMMENT = re.compile(r"<!--.*?(-->|\Z)", re.DOTALL)
+#: The first element, or the document type, which says the same.
+_FIRST_TAG = re.compile(r"<(?:!doctype\s+)?([a-z]+)")
 _NETPBM = re.compile(rb"P([1-7Ff])[ \t\r\n]")
 _EXPORT = "Open it in {} and export it as PNG or TIFF, then drop that."
 #: Pictures that other programs can open, and what to do with them.
 OTHER_PICTURES = {
     **dict.fromkeys(
-        (JPEG_XL, "JPEG 2000 picture", "Mac icon", "Windows icon", "Windows cursor", "PDF"),
+        (JPEG_XL, "JPEG 2000 picture", "AVCI picture", "Mac icon", "Windows icon", "Windows cursor", "PDF"),
         _EXPORT.format("Preview or another viewer"),
     ),
     **dict.fromkeys(
         (
             "OpenEXR picture", "Radiance HDR picture", "DDS texture", "QOI picture", "JPEG XR picture", "SGI picture",
-            "PCX picture", "Netpbm picture", "FITS picture", "DICOM picture", "Targa picture",
+            "PCX picture", "Netpbm picture", "FITS picture", "DICOM picture", "Targa picture", "FLIF picture", "BPG picture",
         ),
         _EXPORT.format("an image editor"),
     ),
     **dict.fromkeys(
-        ("SVG drawing", "PostScript drawing", "PICT drawing", "Windows drawing"), _EXPORT.format("the program that drew it")
+        ("SVG drawing", "PostScript drawing", "PICT drawing", "Windows drawing", "CorelDRAW document"),
+        _EXPORT.format("the program that drew it"),
     ),
     "GIMP document": _EXPORT.format("GIMP"),
     "Krita document": _EXPORT.format("Krita"),
     "OpenRaster picture": _EXPORT.format("the program that painted it"),
     "Affinity document": _EXPORT.format("Affinity"),
+    "Clip Studio document": _EXPORT.format("Clip Studio Paint"),
+    "InDesign document": _EXPORT.format("InDesign"),
+    "DjVu document": _EXPORT.format("a DjVu viewer"),
     SEQUENCE: "Export one of its pictures as PNG or TIFF, and drop that.",
     RAW: "Develop it in a photo program, export it as TIFF or HEIC, and drop that.",
 }  # fmt: skip
 _UNPACK = "Take the pictures out of it, and drop those."
 #: Files that are no pictures, and what somebody who drops them may want.
 OTHER_FILES = {
-    **dict.fromkeys(("ZIP archive or office document", "gzip archive", "7-Zip archive", "RAR archive"), _UNPACK),
+    **dict.fromkeys(("ZIP archive or office document", "gzip archive", "7-Zip archive", "RAR archive", _OFFICE), _UNPACK),
+    "web page": "Open the page in a browser, save the picture itself, and drop that.",
+    "Windows shortcut to another file": "Drop the original instead.",
     "video": "Export a still picture from it, and drop that.",
     "Finder alias of another file": "Drop the original instead: choose File, Show Original in Finder.",
     "resource fork of another file (AppleDouble)": "Drop the file that it belongs to, whose name does not begin with “._”.",
@@ -142,11 +169,15 @@ def sniff(head: bytes) -> str | None:
     text = head.decode("utf-8", "ignore")
     if len(text.encode()) < len(head) - 3:  # a character that is cut in two at the end loses up to three bytes
         return None
-    start = text.lstrip("\ufeff \t\r\n").lower()
-    if start.startswith(("<svg", "<?xml")) and "<svg" in start:
-        return "SVG drawing"
-    if start.startswith(("<!doctype html", "<html")):
-        return "web page"
+    return _text(text.lstrip("\ufeff \t\r\n").lower())
+
+
+def _text(start: str) -> str:
+    """The kind of a text by its first tag. A comment or a document type often comes before it."""
+    if start.startswith("<"):
+        tag = _FIRST_TAG.search(_COMMENT.sub("", start))
+        kind = tag.group(1) if tag else ""
+        return {"svg": "SVG drawing", "html": "web page", "plist": "property list"}.get(kind, "text file")
     return "text file"
 
 

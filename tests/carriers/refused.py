@@ -90,6 +90,24 @@ KINDS = {
     "7-Zip archive": ("photo.7z", b"7z\xbc\xaf\x27\x1c" + bytes(60)),
     "RAR archive": ("photo.rar", b"Rar!\x1a\x07\x01\0" + bytes(60)),
     "HEIC sequence": ("photo.heics", _box_file(b"hevc")),
+    "AVCI": ("photo.heic", _box_file(b"avci")),
+    "FLIF": ("photo.flif", b"FLIF" + bytes(60)),
+    "BPG": ("photo.bpg", b"BPG\xfb" + bytes(60)),
+    "DjVu": ("photo.djvu", b"AT&TFORM" + bytes(60)),
+    "Clip Studio": ("photo.clip", b"CSFCHUNK" + bytes(60)),
+    "InDesign": ("photo.indd", bytes.fromhex("0606edf5d81d46e5bd31efe7fe74b71d") + bytes(60)),
+    "CorelDRAW": ("photo.cdr", b"RIFF\x40\0\0\0CDR9" + bytes(60)),
+    "old Office document": ("photo.jpg", bytes.fromhex("d0cf11e0a1b11ae1") + bytes(60)),
+    "QuickTime film without a type": ("photo.jpg", heic_files.box(b"moov", bytes(60)) + heic_files.box(b"mdat", bytes(60))),
+    "Windows Media": ("photo.wmv", bytes.fromhex("3026b2758e66cf11") + bytes(60)),
+    "MP4 sound": ("photo.m4a", _box_file(b"M4A ")),
+    "Windows shortcut": ("photo.jpg", bytes.fromhex("4c0000000114020000000000") + bytes(60)),
+    "UTF-16 text": ("photo.jpg", "words".encode("utf-16")),
+    "database": ("photo.jpg", b"SQLite format 3\0" + bytes(60)),
+    "Illustrator's SVG": ("photo.jpg", b"<?xml version='1.0'?>\n<!-- Generator: <Adobe> -->\n<svg xmlns='x'/>"),
+    "web page with a comment": ("photo.jpg", b"<!-- saved from x -->\n<html>"),
+    "XHTML": ("photo.jpg", b"<?xml version='1.0'?><!DOCTYPE html PUBLIC 'x'><html/>"),
+    "property list as text": ("photo.jpg", b"<?xml version='1.0'?>\n<!DOCTYPE plist PUBLIC 'x'>\n<plist/>"),
     "QuickTime film": ("photo.mov", heic_files.box(b"ftyp", b"qt  ", bytes(4), b"qt  ") + bytes(60)),
     "MP4 film": ("photo.mp4", _box_file(b"isom")),
     "Matroska film": ("photo.mkv", b"\x1a\x45\xdf\xa3" + bytes(60)),
@@ -117,6 +135,9 @@ KINDS = {
     "TIFF in Lab of 16 bits": ("photo.tif", _tiff(np.zeros((8, 8, 3), np.uint16), photometric="cielab")),
     "TIFF of CMYK with alpha, 16 bits": (
         "photo.tif", _tiff(np.zeros((8, 8, 5), np.uint16), photometric="separated", extrasamples=["unassalpha"]),
+    ),
+    "TIFF of CMYK with alpha": (
+        "photo.tif", _tiff(np.zeros((8, 8, 5), np.uint8), photometric="separated", extrasamples=["unassalpha"]),
     ),
     "TIFF with five channels": (
         "photo.tif", _tiff(np.zeros((8, 8, 5), np.uint8), photometric="rgb", extrasamples=["unspecified", "unspecified"]),
@@ -152,21 +173,18 @@ def told(name, data):
 
 def table():
     """The table, in Markdown: what was dropped, what the inbox says of its name, and what a worker says of its content."""
-    from daemon.contract.registry import PICTURES_IN_WORDS
-    from daemon.intake.names import classify, unread_kind
+    from daemon.intake.kinds import unread
+    from daemon.intake.names import classify
 
     lines = ["| dropped | in the inbox | once it is taken | what to do |", "|---|---|---|---|"]
     for kind, (name, data) in KINDS.items():
         role = classify(name.encode(), in_inbox=True).role
-        unread = unread_kind(name.encode())
         waits = {
             "image": "is taken",
             "raw": "waits for a YAML file of its own",
             "companion": "is left alone",
             "sidecar": "is a sidecar",
-            "other": f"not a supported picture: {unread} is not read; export it as PNG or TIFF"
-            if unread
-            else f"not a supported picture ({PICTURES_IN_WORDS})",
+            "other": unread.reason(name),
         }.get(role, role)
         error = told(name, data)
         said = "is read" if error is None else f"`{error.code}` {error.message}"

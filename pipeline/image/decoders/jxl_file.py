@@ -37,7 +37,7 @@ def decode(path: bytes, file: BinaryIO, limits: Limits) -> Decoded:
     check_limits(path, limits, pixels=(about["width"], about["height"]))
     why = _refusal(header, about["channels"])
     if why is not None:
-        raise ImageType(f"{name} is a {formats.JPEG_XL} {why}, which is not read.", hint=hint)
+        raise ImageType(f"{name} is a {formats.JPEG_XL} {why}; such pictures are not read.", hint=hint)
     pixels, metadata = pylibjxl.decode(data, metadata=True)
     icc = metadata.get("icc")
     if header.has_profile and not icc:
@@ -57,11 +57,11 @@ def decode(path: bytes, file: BinaryIO, limits: Limits) -> Decoded:
 def _refusal(header: jxl.Header, channels: int) -> str | None:
     """Why a picture is not read, as a part of a sentence; None if it is read."""
     if header.is_animation:
-        return "that is an animation"
+        return "with several frames (an animation)"
     if header.is_float:
         return "of floating-point numbers"
     if header.has_black:
         return "in CMYK"
     if not header.is_known:
-        return "in colours of a kind that is not known here"
+        return "in a colour space that is not known here"
     return None if channels in _MODES else "with further channels"

@@ -24,7 +24,11 @@ _COLOURS: dict[int, tuple[convert.Mode, int]] = {
 _MODES = {0: "bitmap", 7: "multichannel"}
 _RESOLUTION, _ICC_PROFILE, _VERSION_INFO = 1005, 1039, 1057
 _RAW, _PACKBITS = 0, 1
-_SAVE_AS = "Save it as RGB or grey with 8 or 16 bits per channel and drop it again."
+_SAVE_AS = (
+    "In Photoshop, choose RGB Color and 8 or 16 Bits/Channel in the menu Image, Mode, save it, and drop it again; or export it "
+    "as PNG or TIFF, and drop that."
+)
+_EXPORT = "Export it as PNG or TIFF, and drop that."
 _MAX_RESOURCES = 10_000
 
 
@@ -64,7 +68,7 @@ def decode(path: bytes, file: BinaryIO, limits: Limits) -> Decoded:
     has_alpha = _merged_alpha(file, is_big=head.is_big) and head.channels > colours
     planes = _planes(file, head, colours + has_alpha)
     if planes is None:
-        raise ImageType(f"{display_name(path)} is a Photoshop document in a compression that is not read.", hint=_SAVE_AS)
+        raise ImageType(f"{display_name(path)} is a Photoshop document in a compression that is not read.", hint=_EXPORT)
     if head.mode == _INDEXED:
         table = np.frombuffer(palette[:768].ljust(768, b"\0"), np.uint8).reshape(3, 256).T
         return _decoded(table[planes[0]], mode, resources, head, has_alpha=False)

@@ -24,7 +24,7 @@ _ORIENTATION, _NEW_SUBFILE_TYPE, _DNG_VERSION, _XMP, _ICC_PROFILE = 274, 254, 50
 def decode(path: bytes, file: BinaryIO, limits: Limits, *, numbers: bool) -> Decoded:
     """Decode a TIFF of a kind that is known to be read correctly: up to 8 bits through Pillow, more through `tiff`."""
     if file.read(4) == b"MM\0+":  # Pillow would read it as a TIFF with 32-bit offsets
-        raise ImageType(f"{display_name(path)} is a BigTIFF with the high byte first, which is not read.", hint=_SAVE_PLAINLY)
+        raise ImageType(f"{display_name(path)} is a BigTIFF with the high byte first, which is not read.", hint=_SAVE_SMALL)
     directory = tiff_directory.read_directory(file)
     kind = tiff_directory.kind_of(directory)
     check_limits(path, limits, pixels=(kind.width, kind.height))
@@ -62,6 +62,7 @@ def _dpi(directory: tiff_directory.Directory) -> tuple[float, float] | None:
     return None if usable is None or unit is None else usable_dpi([each * unit for each in usable])
 
 
+_SAVE_SMALL = "Save it as an ordinary TIFF, not as a BigTIFF, or as a PNG, and drop it again."
 _SAVE_PLAINLY = "Save it as an RGB or grey TIFF or PNG with 8 or 16 bits per channel and drop it again."
 
 

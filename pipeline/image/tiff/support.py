@@ -26,6 +26,8 @@ _JPEG = 7
 _FAX = (2, 3, 4)
 _LOSSLESS = (1, 5, 8, 32946, 32773, 34925, 50000)  # none, LZW, deflate (new, old number), PackBits, LZMA, Zstandard
 
+_CMYK_ALPHA = "is a CMYK TIFF with transparency, which is not read"
+
 
 def refusal(this: Kind, *, numbers: bool) -> str | None:
     """Why a kind of TIFF is not read, as the rest of a sentence that begins with the file's name; None if it is read.
@@ -74,7 +76,7 @@ def _deep_refusal(this: Kind, *, numbers: bool) -> str | None:
     if this.photometric == MIN_IS_WHITE and (this.sample_format != UNSIGNED or this.has_alpha):
         return "is a TIFF in which white is 0, with a sign, floating point or transparency, which is not read"
     if this.photometric == CMYK and this.has_alpha:
-        return "is a CMYK TIFF with transparency, which is not read"
+        return _CMYK_ALPHA
     return None
 
 
@@ -110,6 +112,8 @@ def _channels_refusal(this: Kind) -> str | None:
     apart = {RGB: ((), (ALPHA,)), CMYK: ((),), LAB: ()}  # Pillow drops the signs of Lab
     allowed = (apart if this.separate else whole).get(this.photometric or MIN_IS_WHITE, ((),))
     unsaid = this.separate and this.channels > COLOURS[this.photometric or MIN_IS_WHITE] and not this.extra
+    if this.photometric == CMYK and this.has_alpha:
+        return _CMYK_ALPHA
     if this.extra not in allowed or unsaid:
         return "is a TIFF with further channels of a kind that is not read"
     return None

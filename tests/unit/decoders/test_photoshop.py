@@ -114,9 +114,9 @@ def test_transparency_of_the_merged_picture_is_not_mixed_with_white(read):
 @pytest.mark.parametrize(
     ("data", "what", "remedy"),
     [
-        (psd(PICTURE.astype(np.uint32), RGB), "32 bits per channel", "8 or 16 bits"),
-        (psd(PICTURE, 7), "multichannel mode", "RGB or grey"),
-        (psd(PICTURE.astype(np.uint16), LAB), "16 bits per channel in Lab", "RGB or grey"),
+        (psd(PICTURE.astype(np.uint32), RGB), "32 bits per channel", "8 or 16 Bits"),
+        (psd(PICTURE, 7), "multichannel mode", "RGB Color"),
+        (psd(PICTURE.astype(np.uint16), LAB), "16 bits per channel in Lab", "RGB Color"),
         (psd(PICTURE, RGB, resources=[(1057, b"\0\0\0\1\0")]), "without a merged picture", "Maximize Compatibility"),
     ],
 )

@@ -83,7 +83,7 @@ def test_colours_that_are_multiplied_by_alpha_are_divided_again(read):
 
 
 def test_black_ink_is_not_left_out_but_refused(read):
-    with pytest.raises(ImageType, match="JPEG XL picture in CMYK, which is not read"):
+    with pytest.raises(ImageType, match="JPEG XL picture in CMYK; such"):
         read(jxl_files.jxl(np.dstack([RGB, RGB[..., 0]]), extra="black"))
 
 
@@ -100,7 +100,7 @@ def test_a_compressed_box_beside_the_picture_is_never_expanded(read, monkeypatch
 
 
 def test_an_animation_whose_last_frame_the_decoder_would_return_is_refused(read):
-    with pytest.raises(ImageType, match="JPEG XL picture that is an animation, which is not read"):
+    with pytest.raises(ImageType, match=r"JPEG XL picture with several frames \(an animation\); such"):
         read(jxl_files.jxl(RGB, animation=True))
 
 

@@ -20,6 +20,25 @@ def test_a_refused_kind_is_named_with_what_to_do(kind):
     assert any(word in hint for word in ("drop", "Drop"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("AVCI", "an AVCI picture"),
+        ("MP4 sound", "a sound file"),
+        ("QuickTime film without a type", "a video"),
+        ("old Office document", "an Office document"),
+        ("Illustrator's SVG", "an SVG drawing"),
+        ("XHTML", "a web page"),
+        ("web page with a comment", "a web page"),
+        ("property list as text", "a property list"),
+        ("TIFF of CMYK with alpha", "a CMYK TIFF with transparency"),
+        ("Windows shortcut", "a Windows shortcut"),
+    ],
+)
+def test_a_file_is_named_as_what_it_is(kind, said):
+    assert said in refused.told(*refused.KINDS[kind]).message
+
+
 def test_the_table_has_a_line_for_every_kind():
     lines = refused.table().splitlines()
     assert len(lines) == len(refused.KINDS) + 2

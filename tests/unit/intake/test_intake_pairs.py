@@ -363,6 +363,33 @@ def test_something_else_altogether_is_shown():
     assert "not a supported picture" in scene.reason("README")
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("clip.MP4", "a video, which is not read: export a frame of it as JPEG or PNG"),
+        ("album.zip", "not a supported picture: an archive; take the pictures out of it, and drop those"),
+        ("photo.jpg alias", "Finder alias; drop the original instead"),
+        ("README", "by its name"),
+        (".photo.jpg.icloud", "still in iCloud: choose Download Now in Finder"),
+        (".notes.icloud", None),
+    ],
+)
+def test_what_a_person_may_take_for_a_picture_is_named_with_what_to_do(name, said):
+    scene = Scene()
+    scene.put(name)
+    assert scene.settle() == []
+    assert said is None if scene.reason(name) is None else said in scene.reason(name)
+
+
+def test_a_folder_that_finder_shows_as_one_file_is_named():
+    scene = Scene()
+    for folder, said in ((b"Photos Library.photoslibrary", "a Photos library"), (b"notes", "a folder without pictures")):
+        scene.folder(folder)
+        scene.put("database", folder=folder)
+        scene.settle()
+        assert said in scene.reason(folder)
+
+
 def test_what_is_ready_stays_so_until_it_is_taken_or_changes():
     scene = Scene()
     scene.put("photo.jpg")

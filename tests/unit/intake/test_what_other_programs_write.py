@@ -107,7 +107,10 @@ def test_a_lone_video_is_named_and_that_of_a_live_photo_is_not():
     assert scene.reason("IMG_1.mov", PRESET) == (
         "a video without its photo: to make layers, export a frame of IMG_1.mov as JPEG; otherwise take it away"
     )
-    assert scene.reason("clip.mp4", PRESET) == "a video, which is not read: export a frame of it as JPEG or PNG"
+    assert (
+        scene.reason("clip.mp4", PRESET)
+        == "not a supported picture: a video, which is not read: export a frame of it as JPEG or PNG"
+    )
     assert scene.ready == [b"IMG_2.jpg"]
     scene.take()
     scene.pass_time(100)

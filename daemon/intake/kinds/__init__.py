@@ -1,0 +1,1 @@
+"""Says what files that are no supported pictures are, by their names."""
