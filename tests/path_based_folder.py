@@ -6,6 +6,7 @@ folders that are exchanged by others are tested on a real disk.
 
 import errno
 import os
+from collections.abc import Iterator
 
 from daemon.fs import DirEntry, FileSystem, Stat, Wanted
 
@@ -84,6 +85,10 @@ class ByPath:
     def copy(self, name: bytes, to: "ByPath", new: bytes, wanted: Wanted) -> str:
         self._check(name, wanted)
         return self.fs.copy(self._at(name), to._at(new))
+
+    def copy_in_background(self, name: bytes, to: "ByPath", new: bytes, wanted: Wanted) -> Iterator[None]:
+        self.copy(name, to, new, wanted)
+        yield
 
     def duplicate(self, name: bytes, to: "ByPath", new: bytes) -> None:
         self.fs.copy(self._at(name), to._at(new))

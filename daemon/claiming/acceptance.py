@@ -13,7 +13,7 @@ from daemon.contract.records import Accepted, ClaimedFile, Job, Retaken, Role
 from daemon.contract.spec import JobSpec, Mode
 from daemon.contract.status import ErrorInfo
 from daemon.errors import IdTaken, ImageTooLarge, ImageUnreadable, JobError
-from daemon.intake.model import Entry, Ready
+from daemon.intake.model import Control, Entry, Ready
 from daemon.jobs.identity import generated_id
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
@@ -90,7 +90,7 @@ class Acceptance:
         job_id, refusal = (known.job_id, None) if known else self._name(pair, reading, reserved)
         reserved.add(job_id)
         batch = None
-        if pair.control and pair.control.kind == "batch":
+        if pair.control and pair.control.kind == "batch" and not pair.from_job:
             batch = batches.setdefault(pair.folder, self._batches.id_of(pair.folder, self._clock()))
         batch = known.accepted.batch if known else batch
         files, effective = self._files(pair, as_asked=reading.spec is not None and refusal is None)
@@ -122,9 +122,9 @@ class Acceptance:
 
     def _read(self, pair: Ready) -> Reading:
         """Read the sidecar and the preset or batch file of a pair. Pairs whose files have equal bytes share one answer."""
-        own = self._bytes(pair, pair.sidecar) if pair.sidecar else None
-        control = self._bytes(pair, pair.control.entry) if pair.control else None
-        key = (own, control, pair.control.kind if pair.control else "pair")
+        own = self._bytes(pair.folder, pair.sidecar) if pair.sidecar and not pair.from_job else None
+        control = self._bytes(_place_of(pair.control, pair), pair.control.entry) if pair.control else None
+        key = (own, control, _kind(pair))
         reading = self._understood.get(key) or self._understand(pair, own, control)
         if reading.refusal is None and reading.requested_id is None and not reading.warnings:
             # Only answers that depend on the bytes alone are cached: refusals and warnings name their file.
@@ -145,8 +145,8 @@ class Acceptance:
                 return ImageTooLarge.in_bytes(to_text(entry.name), entry.size, most)
         return None
 
-    def _bytes(self, pair: Ready, entry: Entry) -> bytes:
-        return self._folders.open(pair.folder).read(entry.name, MAX_BYTES + 1, self._folders.wanted(entry))
+    def _bytes(self, folder: bytes, entry: Entry) -> bytes:
+        return self._folders.open(folder).read(entry.name, MAX_BYTES + 1, self._folders.wanted(entry))
 
     def _understand(self, pair: Ready, own_data: bytes | None, control_data: bytes | None) -> Reading:
         asked: str | None = None
@@ -163,7 +163,7 @@ class Acceptance:
                 preset=preset,
                 own=own,
                 ceiling_seconds=self._settings.worker.max_timeout_seconds,
-                kind=pair.control.kind if pair.control else "pair",
+                kind=_kind(pair),
                 styles=self._settings.styles,
             )
         except JobError as error:
@@ -205,7 +205,7 @@ class Acceptance:
         that ranks first in the inbox (photo.jpg.yaml), or a shorter name if that is too long for the disk. If the picture's own
         sidecar has that name, the sidecar is kept as photo.jpg.yaml.original, a name that intake does not read.
         """
-        effective = _effective_name(pair.image.name) if pair.control and as_asked else None
+        effective = effective_name(pair.image.name) if pair.control and as_asked else None
         files: list[ClaimedFile] = []
         for entry in pair.entries:
             to = _shortened(entry.name, b".original") if entry.name == effective else entry.name
@@ -213,7 +213,19 @@ class Acceptance:
         return tuple(files), to_text(effective) if effective else None
 
 
-def _effective_name(image: bytes) -> bytes:
+def _place_of(control: Control, pair: Ready) -> bytes:
+    """The folder that contains the preset or batch file of a pair."""
+    return pair.folder if control.folder is None else control.folder
+
+
+def _kind(pair: Ready) -> JobKind:
+    """Whose rules the preset or batch file of a pair follows. A folder that is a batch by a preset has no file of its own."""
+    if pair.control is None:
+        return "pair"
+    return pair.control.kind if pair.control.folder is None else "preset"
+
+
+def effective_name(image: bytes) -> bytes:
     """The name for a sidecar of this picture: the one that ranks highest among those short enough for the disk."""
     stem = os.path.splitext(image)[0]
     names = (image + b".yaml", stem + b".yaml", stem + b".yml")

@@ -1,18 +1,21 @@
 """Batch folders: the id that their jobs share, and the removal of the folder when all its pictures are taken.
 
+A plain folder inside a folder with a preset is a batch as well, only without a job.yaml.
+
 The order of the removal:
 
 1. Record `batch_closing`. If a crash follows, recovery completes the removal.
-2. Rename job.yaml into the source/ of the batch's last job, and sync.
+2. Rename job.yaml, if there is one, into the source/ of the batch's last job, and sync.
 3. Remove the empty folder.
 4. Record `batch_closed`.
 
 If the folder contains anything but job.yaml and a file manager's hidden files, it stays: no file of a person is removed.
 """
 
+import contextlib
 import errno
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from loguru import logger
@@ -44,7 +47,7 @@ class Batches:
         The id contains the time, so the same folder dropped again on another day is a new batch.
         """
         batch = self._ledger.jobs.batches.get(to_text(folder))
-        return batch.batch if batch and not batch.closing else generated_id(folder + b".", now)
+        return batch.batch if batch and not batch.closing else generated_id(folder.rpartition(b"/")[2] + b".", now)
 
     def close(self, folder: bytes) -> str | None:
         """End the batch in this folder, and remove the folder. Returns None if that worked, otherwise a clause that says why not.
@@ -58,7 +61,7 @@ class Batches:
         try:
             if not self._outbox.has(batch.last_job):
                 return f"its job.yaml stays because the folder of its last job, {batch.last_job}, is not in the outbox: remove it"
-            with self._fs.hold(self._inbox) as inbox, inbox.enter(folder) as held:
+            with self._held(folder) as (_above, held):
                 left = self._not_ours(held)
             if left is not None:
                 return f"the folder stays because of {to_text(left)}"
@@ -96,15 +99,24 @@ class Batches:
         names = [entry.name for entry in folder.scan()]
         return next((name for name in sorted(names) if not is_system_file(name) and not is_batch_file(name)), None)
 
+    @contextlib.contextmanager
+    def _held(self, name: bytes) -> Iterator[tuple[HeldFolder, HeldFolder]]:
+        """The folder that contains a batch folder, and the batch folder itself, held open while the block runs."""
+        with contextlib.ExitStack() as held:
+            above = folder = held.enter_context(self._fs.hold(self._inbox))
+            for part in name.split(b"/"):
+                above, folder = folder, held.enter_context(folder.enter(part))
+            yield above, folder
+
     def _perform(self, batch: Batch) -> None:
         name = to_bytes(batch.folder)
         try:
-            with self._fs.hold(self._inbox) as inbox, inbox.enter(name) as folder:
+            with self._held(name) as (above, folder):
                 if self._not_ours(folder) is None and self._outbox.has(batch.last_job):
                     self._file(folder, batch.last_job)
-                    inbox.rmdir(name)
-                    inbox.sync_dir()
-                    logger.info("the batch {} is done; its job.yaml is in the source folder of {}", batch.folder, batch.last_job)
+                    above.rmdir(name.rpartition(b"/")[2])
+                    above.sync_dir()
+                    logger.info("the batch {} is done, and its folder is gone from the inbox", batch.folder)
         except OSError as error:
             # The folder is gone, or somebody has just put something in it or in its place. Then it is that person's folder.
             if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from daemon.fs import FileSystem, HeldFolder, Wanted
 from daemon.intake.model import INBOX, Entry
+from daemon.intake.names import folder_above
 
 #: How many folders are held open at once: enough for one group, few enough for the 256 descriptors of a process on macOS.
 _MAX_HELD = 32
@@ -44,12 +45,12 @@ class InboxFolders:
         return self._local
 
     def open(self, name: bytes, ino: int = 0) -> HeldFolder:
-        """Open a folder of the inbox, or the inbox itself (an empty name).
+        """Open a folder of the inbox, a folder in such a folder, or the inbox itself (an empty name).
 
         It is held open until `release`, or until too many are open.
 
         Args:
-            name: the folder's name; empty for the inbox itself.
+            name: its path from the inbox.
             ino: the inode that the folder must have, if it was recorded before; 0 if unknown. Checked only on local disks.
 
         Raises:
@@ -62,7 +63,8 @@ class InboxFolders:
         return held
 
     def _open(self, name: bytes) -> HeldFolder:
-        held = self.open(INBOX).enter(name) if name else self._fs.hold(self._inbox)
+        above = folder_above(name)
+        held = self._fs.hold(self._inbox) if above is None else self.open(above).enter(name.rpartition(b"/")[2])
         identity = held.dev, held.ino
         if self._known.setdefault(name, identity) != identity:
             held.release()

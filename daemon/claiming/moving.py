@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 
 from daemon.claiming.inbox_folders import InboxFolders
+from daemon.claiming.source_files import SOURCE
 from daemon.contract.names import to_bytes
 from daemon.contract.records import ClaimedFile, Job
 from daemon.fs import FileSystem, HeldFolder, Stat, Wanted, write_atomic
@@ -18,9 +19,8 @@ from daemon.fs.compose import TEMPORARY
 from daemon.outbox import Outbox
 from daemon.sidecar import render
 
-_SOURCE = b"source"
 #: The prefix of an unfinished copy.
-_UNFINISHED = TEMPORARY + b"claim"
+UNFINISHED = TEMPORARY + b"claim"
 
 
 class Moved(Enum):
@@ -71,7 +71,7 @@ class Mover:
             _make(outbox, name, job, may_be_there=again)
             try:
                 with outbox.enter(name) as folder:
-                    _make(folder, _SOURCE, job, may_be_there=True)
+                    _make(folder, SOURCE, job, may_be_there=True)
             except NotADirectoryError as error:
                 raise NameTakenError(job.job_id) from error
 
@@ -86,18 +86,20 @@ class Mover:
         Raises:
             OSError: the move could not be completed now; try again later.
         """
-        with self._outbox.held_job(job.job_id, _SOURCE) as source:
+        with self._outbox.held_job(job.job_id, SOURCE) as source:
             picture, *others = job.accepted.files
             taken_back = not self._move_one(job, picture, source)
             if not taken_back or any(_lstat(source, to_bytes(file.to)) for file in others):
                 for file in others:
                     self._move_one(job, file, source)
-                if job.accepted.effective and job.spec:
-                    # For preset and batch jobs, write the spec next to the picture, so that source/ is a complete pair that can
-                    # be dropped again.
-                    write_atomic(source, to_bytes(job.accepted.effective), render(job.spec), durable=False)
+                _write_spec(job, source)
                 return Moved.WHOLE
         return self._remove_job_folder(job)
+
+    def write_spec(self, job: Job) -> None:
+        """Write a job's effective spec into its source/, if it has one. It is not durable before `make_durable`."""
+        with self._outbox.held_job(job.job_id, SOURCE) as source:
+            _write_spec(job, source)
 
     def make_durable(self, jobs: Sequence[Job]) -> None:
         """Make the moves of these jobs durable: first the new names in source/, then the removal of the old ones."""
@@ -107,7 +109,8 @@ class Mover:
                 os.path.join(sources[job.job_id], to_bytes(job.accepted.effective)) for job in jobs if job.accepted.effective
             ]
             self._fs.sync_many([path for path in specs if self._is_there(path)] + list(sources.values()))
-        for folder, ino in {(job.accepted.folder, job.accepted.folder_ino) for job in jobs}:
+        from_inbox = [job.accepted for job in jobs if job.accepted.redo_of is None]
+        for folder, ino in {(accepted.folder, accepted.folder_ino) for accepted in from_inbox}:
             try:
                 self.folders.open(to_bytes(folder), ino).sync_dir()
             except (FileNotFoundError, NotADirectoryError):
@@ -122,7 +125,7 @@ class Mover:
             OSError: the folders cannot be read or removed now; try again later.
         """
         try:
-            with self._outbox.held_job(job.job_id, _SOURCE) as source:
+            with self._outbox.held_job(job.job_id, SOURCE) as source:
                 if any(_lstat(source, to_bytes(file.to)) for file in job.accepted.files):
                     return False
         except FileNotFoundError:
@@ -138,9 +141,9 @@ class Mover:
         try:
             with self._outbox.hold() as outbox:
                 with outbox.enter(job.job_id.encode()) as folder:
-                    with folder.enter(_SOURCE) as source:
-                        _remove_if_there(source, _UNFINISHED)
-                    folder.rmdir(_SOURCE)
+                    with folder.enter(SOURCE) as source:
+                        _remove_if_there(source, UNFINISHED)
+                    folder.rmdir(SOURCE)
                 outbox.rmdir(job.job_id.encode())
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
@@ -199,14 +202,14 @@ class Mover:
 
     def _rename_or_copy(self, folder: HeldFolder, name: bytes, source: HeldFolder, to: bytes, wanted: Wanted) -> None:
         """Move a file to another file system: copy, compare, rename, and only then remove the original."""
-        _remove_if_there(source, _UNFINISHED)
+        _remove_if_there(source, UNFINISHED)
         try:
             _copy(folder, name, source, wanted)
-            source.rename(_UNFINISHED, to)
+            source.rename(UNFINISHED, to)
         except OSError:
             # An unfinished copy must not take up the space that other jobs need until the next try.
             with contextlib.suppress(OSError):
-                _remove_if_there(source, _UNFINISHED)
+                _remove_if_there(source, UNFINISHED)
             raise
         source.sync_dir()
         # Another file that appeared under this name meanwhile is a new drop, and stays.
@@ -225,6 +228,12 @@ class Mover:
         return Wanted(file.size, file.mtime_ns, file.ino if self.folders.local else None)
 
 
+def _write_spec(job: Job, source: HeldFolder) -> None:
+    """Write the effective spec next to the picture, so that source/ is a complete pair that can be dropped again."""
+    if job.accepted.effective and job.spec:
+        write_atomic(source, to_bytes(job.accepted.effective), render(job.spec), durable=False)
+
+
 def _make(folder: HeldFolder, name: bytes, job: Job, *, may_be_there: bool) -> None:
     """Make a subfolder. Raises NameTakenError if the name is taken. If `may_be_there`, a folder of this name is accepted."""
     try:
@@ -235,7 +244,7 @@ def _make(folder: HeldFolder, name: bytes, job: Job, *, may_be_there: bool) -> N
 
 
 def _copy(folder: HeldFolder, name: bytes, source: HeldFolder, wanted: Wanted) -> None:
-    if folder.copy(name, source, _UNFINISHED, wanted) != source.digest(_UNFINISHED):
+    if folder.copy(name, source, UNFINISHED, wanted) != source.digest(UNFINISHED):
         raise OSError(errno.EIO, "the copy differs from the original", name)
 
 

@@ -138,6 +138,7 @@ VERBS: dict[str, TypeAdapter[Any]] = {
     "stats": TypeAdapter(Stats),
     "cancel": _REQUEST,
     "retry": _REQUEST,
+    "redo": _REQUEST,
     "rm": _REQUEST,
     "prune": TypeAdapter(Pruning),
     "config": TypeAdapter(Configuration),

@@ -34,6 +34,7 @@ VERBS = {
     "stats": "Show how many jobs ended each day, how long they took by mode, and what failed.",
     "cancel": "Cancel pending or running jobs. Their pictures stay in source/.",
     "retry": "Run failed or cancelled jobs again with what is in source/ now. Correct a wrong sidecar there first.",
+    "redo": "Make new jobs of copies of ended jobs' pictures. The old jobs, their pictures and their results stay.",
     "rm": "Remove ended jobs with their folders, including the original pictures in source/.",
     "prune": "Remove jobs that ended long ago with their folders, or only their results.",
     "check": "Check sidecars, presets and pictures without dropping them; exit 1 if one would be refused.",
@@ -46,7 +47,14 @@ VERBS = {
 }
 #: Targets of the Makefile that people may type as verbs.
 MAKE_TARGETS = ("setup", "demo", "test", "lint", "bench", "soak", "wheel", "lock", "clean")
-_MODULES = {"cancel": "control", "retry": "control", "rm": "control", "prune": "upkeep.prune", "config": "upkeep.config"}
+_MODULES = {
+    "cancel": "control",
+    "retry": "control",
+    "rm": "control",
+    "redo": "upkeep.redo",
+    "prune": "upkeep.prune",
+    "config": "upkeep.config",
+}
 
 
 def command_line(verb: str | None = None) -> typer.Typer:

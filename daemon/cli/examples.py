@@ -16,6 +16,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "stats": (command("stats", "--days", "30"),),
     "cancel": (command("cancel", "order-123"), command("cancel", "--batch", "holiday")),
     "retry": (command("retry", "order-123"), command("retry", "--batch", "holiday")),
+    "redo": (command("redo", "order-123", "--num-layers", "6"), command("redo", "--guessed")),
     "rm": (command("rm", "order-123"),),
     "prune": (
         command("prune", "--older-than", "30d", "--dry-run"),

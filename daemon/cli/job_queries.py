@@ -10,13 +10,13 @@ from pydantic import ValidationError
 
 from daemon.contract.commands import without_marks
 from daemon.contract.records import Job
-from daemon.contract.status import State, Status
+from daemon.contract.status import ENDED, State, Status
 from daemon.fs import FileSystem, write_atomic
 from daemon.jobs.retry_pause import pause_left_at
 from daemon.journal import History
 from daemon.journal.history import EndedJob
 from daemon.journal.lock import is_running
-from daemon.outbox import Health, in_line, status_of
+from daemon.outbox import BatchProgress, Health, in_line, status_of
 from daemon.settings import Settings
 
 _MAX_BYTES = 64 << 20
@@ -74,7 +74,7 @@ class JobQueries:
         live += [status_of(job, position=place, at=now) for job, place in in_line(jobs.queue, pause_left_at(now))]
         live += [status_of(job, at=now) for job in jobs.returned.values()]
         # Their files cannot be moved out of the inbox yet, but the journal has accepted them.
-        live += [status_of(job, at=now) for job in jobs.unclaimed.values()]
+        live += [status_of(job, at=now) for job in (*jobs.unclaimed.values(), *jobs.uncopied.values())]
 
         def wanted(one: Status | EndedJob) -> bool:
             return state in (None, one.state) and (batches is None or one.batch in batches)
@@ -84,6 +84,35 @@ class JobQueries:
         past = (past for past in self.history.past() if wanted(past))
         begin, end = max(0, first - len(live)), max(0, first + most - len(live))
         return live[first : first + most] + [status_of(one.job()) for one in islice(past, begin, end)]
+
+    def batches_under_way(self) -> tuple[BatchProgress, ...]:
+        """The batches that are not done, oldest first: as the daemon reports them, or without a daemon by the journal.
+
+        Raises:
+            Refusal: a segment of the journal is damaged.
+        """
+        if self.daemon_runs() and (health := self.health()) is not None:
+            return health.batches
+        return tuple(
+            BatchProgress(batch=one.batch, name=one.name, total=one.total, ended=one.ended, failed=one.failed)
+            for one in self.history.now().counts
+            if one.ended < one.total
+        )
+
+    def batch_progress(self, name: str) -> BatchProgress | None:
+        """How far the last batch of this name or id is; None if there is none. Pictures still in the inbox do not count.
+
+        Raises:
+            Refusal: a segment of the journal is damaged.
+        """
+        jobs = self.history.batch(name)
+        if not jobs:
+            return None
+        last = jobs[-1].accepted
+        states = [job.state for job in jobs if job.accepted.batch == last.batch]
+        ended, failed = sum(state in ENDED for state in states), states.count("failed")
+        batch, shown = last.batch or name, last.name_of_batch or name
+        return BatchProgress(batch=batch, name=shown, total=len(states), ended=ended, failed=failed)
 
     def batches(self, name: str) -> set[str]:
         """The ids of the batches with this id or this folder name; empty if there are none.

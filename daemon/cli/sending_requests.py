@@ -27,11 +27,22 @@ _DECISIONS: dict[str, Callable[[Job], decide.Answer]] = {
     "cancel": decide.cancel,
     "retry": decide.may_retry,
     "rm": decide.may_remove,
+    "redo": decide.may_redo,
 }
 
 
-def ask(home: Path | None, verb: Verb, jobs: list[str], *, as_json: bool, batch: str | None = None) -> None:
-    """Request something for jobs, or for a whole batch, and print the outcome.
+def ask(
+    home: Path | None,
+    verb: Verb,
+    jobs: list[str],
+    *,
+    as_json: bool,
+    batch: str | None = None,
+    changes: str = "",
+    named: str | None = None,
+    once: bool = False,
+) -> None:
+    """Request something for jobs, or for a whole batch, and print the outcome. `changes`: the `settings` of a `Request`.
 
     Exits with `FAILED` if it was refused for a job; with `UNKNOWN` if there is no such job or batch, and nothing else was wrong.
     """
@@ -46,7 +57,8 @@ def ask(home: Path | None, verb: Verb, jobs: list[str], *, as_json: bool, batch:
     answer = RequestAnswer()
     asked = [job_id for job_id in jobs if job_id not in refused]
     if asked or batch is not None:
-        answer = send(settings, Request(verb=verb, jobs=tuple(asked), batch=batch), runs=runs)
+        request = Request(verb=verb, jobs=tuple(asked), batch=batch, settings=changes, named=named, once=once)
+        answer = send(settings, request, runs=runs)
     if as_json:
         refusals = tuple(JobAnswer(job_id=job_id, accepted=False, sentence=why[0]) for job_id, why in refused.items())
         print_json(answer.model_copy(update={"answers": refusals + answer.answers}))

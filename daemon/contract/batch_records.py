@@ -1,4 +1,4 @@
-"""The journal's records about a batch folder in the inbox."""
+"""The journal's records about batches."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -31,3 +31,18 @@ class BatchClosed:
     event: Literal["batch_closed"] = "batch_closed"
     job: str
     folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchCounted:
+    """In a snapshot: how far a batch is. `job`: its last job; the other fields as in `daemon.jobs.batch_counts`."""
+
+    event: Literal["batch_counted"] = "batch_counted"
+    job: str
+    batch: str
+    name: str
+    total: int
+    ended: int
+    failed: int
+    seconds: float
+    completed: int

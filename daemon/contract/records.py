@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchUnderWay
+from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchCounted, BatchUnderWay
 from daemon.contract.ended.follow_ups import FollowUp, FollowUpFailed, FollowUpOver, FollowUpOwed
 from daemon.contract.ended.pruning import Pruned
 from daemon.contract.older_values import LenientSource, LenientTimings
@@ -75,6 +75,9 @@ class Accepted:
         warnings: sentences for the job's status.
         written: whether the daemon saw the picture being written. If so, a missing end may still come, however old the file is.
         owner: the user to whom the picture belonged in the inbox; None if unknown.
+        redo_of: the job whose files in source/ this job gets copies of; None if its files come from the inbox.
+        request: the name of the request that asked for it; None if nobody asked the daemon.
+        batch_name: the name of its batch for people; None: the last name in `folder`.
     """
 
     event: Literal["accepted"] = "accepted"
@@ -92,6 +95,14 @@ class Accepted:
     warnings: tuple[str, ...] = ()
     written: bool = False
     owner: str | None = None
+    redo_of: str | None = None
+    request: str | None = None
+    batch_name: str | None = None
+
+    @property
+    def name_of_batch(self) -> str | None:
+        """The name by which people know the job's batch; None for a single drop."""
+        return None if self.batch is None else self.batch_name or self.folder.rpartition("/")[2] or self.batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,6 +364,7 @@ AnyRecord = (
     | BatchUnderWay
     | BatchClosing
     | BatchClosed
+    | BatchCounted
     | SegmentStart
     | LiveJob
 )

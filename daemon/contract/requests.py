@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, Field
 
 from daemon.contract.status import Frozen
 
-Verb = Literal["cancel", "retry", "rm", "prune"]
+Verb = Literal["cancel", "retry", "rm", "prune", "redo"]
 
 #: Like the ids that a sidecar may set, but upper case is allowed, too: generated ids contain a T between date and time.
 _ANY_JOB_ID = r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$"
@@ -28,6 +28,9 @@ class Request(Frozen):
         batch: the batch's id or its folder's name; None: no batch.
         before: of `prune`: only jobs that ended before this time.
         keep_source: of `prune`: whether only the results are removed.
+        settings: of `redo`: YAML with the fields of the sidecar that should differ.
+        named: of `redo`: the name of the batch that the new jobs form. None: that of `batch`, or no batch.
+        once: of `redo`: leave out jobs that another job redoes already.
     """
 
     verb: Verb
@@ -35,14 +38,24 @@ class Request(Frozen):
     batch: str | None = Field(None, max_length=1000)
     before: AwareDatetime | None = None
     keep_source: bool = False
+    settings: str = Field("", max_length=65_536)
+    named: str | None = Field(None, max_length=255)
+    once: bool = False
 
 
 class JobAnswer(Frozen):
-    """The outcome for one job. `accepted`: whether the daemon does what was requested. `sentence`: the outcome in words."""
+    """The outcome for one job.
+
+    Attributes:
+        accepted: whether the daemon does what was requested.
+        sentence: the outcome in words.
+        new_job: for `redo`: the id of the new job.
+    """
 
     job_id: str
     accepted: bool
     sentence: str
+    new_job: str | None = None
 
 
 class RequestAnswer(Frozen):

@@ -77,6 +77,8 @@ class Status(Frozen):
     state: State
     mode: Mode | None = Field(None, description="null if the sidecar could not be read")
     batch: str | None = None
+    batch_name: str | None = Field(None, description="the name of the batch, which --batch accepts as well")
+    redo_of: str | None = Field(None, description="the job that was redone: this one works on copies of its files")
     preset: str | None = Field(None, description="the preset folder that the picture was dropped into; null if none")
     owner: str | None = Field(None, description="the user to whom the dropped picture belonged; null if unknown")
     spec: JobSpec | None = Field(None, description="the effective spec; null if it was refused")

@@ -8,8 +8,10 @@ import os
 import pwd
 import stat
 from collections.abc import Iterator
+from functools import partial
 from typing import Self
 
+from daemon.fs.background import LARGE, run_in_thread
 from daemon.fs.modes import readable
 from daemon.fs.protocol import DirEntry, HeldFolder, Kind, Stat, Wanted
 from daemon.fs.removable import folder_obstacle, name_obstacle
@@ -71,18 +73,46 @@ def read_at(folder: int, name: bytes, limit: int, wanted: Wanted | None = None) 
 def copy_open(reading: int, writing: int) -> str:
     """Copy bytes, attributes and times between open files, durably; closes `writing`. Returns the SHA-256 of what was read."""
     digest = hashlib.sha256()
-    try:
+    with contextlib.ExitStack() as held:
+        held.callback(os.close, writing)
         times = os.fstat(reading)
         while chunk := os.read(reading, _CHUNK):
             digest.update(chunk)
             while chunk:
                 chunk = chunk[os.write(writing, chunk) :]
-        copy_attributes(reading, writing)
-        os.utime(writing, ns=(times.st_atime_ns, times.st_mtime_ns))
-        full_sync(writing)
-    finally:
-        os.close(writing)
+        _finish_copy(reading, writing, times)
     return digest.hexdigest()
+
+
+def _finish_copy(reading: int, writing: int, times: os.stat_result) -> None:
+    """Give a copy the attributes and times of the original, and make it durable."""
+    copy_attributes(reading, writing)
+    os.utime(writing, ns=(times.st_atime_ns, times.st_mtime_ns))
+    full_sync(writing)
+
+
+def _copying(reading: int, folder: "LocalFolder", new: bytes) -> Iterator[None]:
+    """Copy an open file into a folder, durably, except for the name; closes `reading`. Yields while a large copy is made.
+
+    If the disk can do this, the copy shares the blocks of the original.
+    """
+    with contextlib.ExitStack() as held:
+        held.callback(os.close, reading)
+        if folder.clone(reading, new):
+            return
+        writing = folder.create(new)
+        if os.fstat(reading).st_size < LARGE:
+            copy_open(reading, writing)
+            return
+        held.pop_all()
+    yield from run_in_thread(partial(_copy_and_close, reading, writing))
+
+
+def _copy_and_close(reading: int, writing: int) -> None:
+    try:
+        copy_open(reading, writing)
+    finally:
+        os.close(reading)
 
 
 def sync_folder(fd: int) -> None:
@@ -188,28 +218,44 @@ class LocalFolder:
 
     def move(self, name: bytes, to: HeldFolder, new: bytes) -> None:
         """Move a file to another held folder."""
-        os.rename(name, new, src_dir_fd=self.fd, dst_dir_fd=_fd_of(to))
+        os.rename(name, new, src_dir_fd=self.fd, dst_dir_fd=_local(to).fd)
 
     def link(self, name: bytes, to: HeldFolder, new: bytes) -> None:
         """Give a file a second name in another held folder."""
         if self.lstat(name).kind != "file":
             raise OSError(errno.EINVAL, "not a regular file", name)
-        os.link(name, new, src_dir_fd=self.fd, dst_dir_fd=_fd_of(to), follow_symlinks=False)
+        os.link(name, new, src_dir_fd=self.fd, dst_dir_fd=_local(to).fd, follow_symlinks=False)
 
     def copy(self, name: bytes, to: HeldFolder, new: bytes, wanted: Wanted) -> str:
         """Copy the wanted file into another held folder."""
         with open_regular(name, folder=self.fd, wanted=wanted) as reading:
             return copy_open(reading, to.create(new))
 
+    def copy_in_background(self, name: bytes, to: HeldFolder, new: bytes, wanted: Wanted) -> Iterator[None]:
+        """Copy the wanted file into another held folder without holding up the caller."""
+        target = _local(to)
+        with open_regular(name, folder=self.fd, wanted=wanted) as found:
+            reading = os.dup(found)
+        yield from _copying(reading, target, new)
+
+    def clone(self, source: int, name: bytes) -> bool:
+        """Make a durable copy of an open file that shares its blocks. Returns False, and makes nothing, if the disk cannot."""
+        with readable(self._published):
+            if not clone(source, self.fd, name):
+                return False
+        writing = os.open(name, os.O_WRONLY | SAFE, dir_fd=self.fd)
+        try:
+            _finish_copy(source, writing, os.fstat(source))
+        finally:
+            os.close(writing)
+        return True
+
     def duplicate(self, name: bytes, to: HeldFolder, new: bytes) -> None:
         """Make a durable copy of a file in another held folder. It shares the file's blocks if the disk can do that."""
-        target = _fd_of(to)
+        target = _local(to)
         with open_regular(name, folder=self.fd) as reading:
-            if clone(reading, target, new):
-                with open_regular(new, folder=target) as made:
-                    full_sync(made)
-            else:
-                copy_open(reading, to.create(new))
+            if not target.clone(reading, new):
+                copy_open(reading, target.create(new))
 
     def create(self, name: bytes) -> int:
         """Make a new, empty file and open it for writing."""
@@ -252,7 +298,7 @@ class LocalFolder:
         sync_folder(self.fd)
 
 
-def _fd_of(folder: HeldFolder) -> int:
+def _local(folder: HeldFolder) -> "LocalFolder":
     if not isinstance(folder, LocalFolder):
         raise TypeError("both folders must be on the real disk")
-    return folder.fd
+    return folder

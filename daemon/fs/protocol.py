@@ -121,6 +121,13 @@ class HeldFolder(Protocol):
     def copy(self, name: bytes, to: "HeldFolder", new: bytes, wanted: Wanted) -> str:
         """`FileSystem.copy` into another held folder. Copies nothing and raises OSError (ESTALE) if it is not the wanted file."""
 
+    def copy_in_background(self, name: bytes, to: "HeldFolder", new: bytes, wanted: Wanted) -> Iterator[None]:
+        """`copy` for callers with other work to do: yields None every few milliseconds until the copy is durable.
+
+        The copy shares the blocks of the original if the disk can do that. The copy's name is not durable. If the caller stops
+        iterating, part of the copy may remain under its new name.
+        """
+
     def duplicate(self, name: bytes, to: "HeldFolder", new: bytes) -> None:
         """Copy a regular file into another held folder; its bytes are durable when this returns, its name is not.
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TypeVar
 
-from daemon.contract.names import to_text
+from daemon.intake.control_state import control_state_of, leftovers, listing
 from daemon.intake.judge import Context, judge
 from daemon.intake.memory import ControlState, FolderMemory
 from daemon.intake.model import Entry, Finished, Folder, Hint, Late, Waiting
 from daemon.intake.name_index import NameIndex
-from daemon.intake.names import classify, is_batch_file, is_system_file
+from daemon.intake.names import classify
 from daemon.intake.rules import Rules
 from daemon.intake.settle import (
     END_MISSING,
@@ -23,7 +23,6 @@ from daemon.intake.settle import (
     copy_under_way,
     follow,
     grew_again,
-    settle_state,
     with_report,
     written_lately,
 )
@@ -52,8 +51,13 @@ class Update:
     notices: tuple[Waiting, ...] = ()
 
 
-def update(memory: FolderMemory, folder: Folder, hints: Iterable[Hint], step: Circumstances) -> Update:
-    """Remember the scan of a folder, and judge what changed or is due. `hints` are those for names in this folder."""
+def update(
+    memory: FolderMemory, folder: Folder, hints: Iterable[Hint], step: Circumstances, above: ControlState | None = None
+) -> Update:
+    """Remember the scan of a folder, and judge what changed or is due.
+
+    `hints` are those for names in this folder. `above` is the preset of the folder that contains it, if it has one.
+    """
     if folder.problem is not None:
         notice = (Waiting(b"", memory.name, folder.problem, True),)
         return Update(replace(memory, problem=folder.problem, listing=notice))
@@ -62,6 +66,7 @@ def update(memory: FolderMemory, folder: Folder, hints: Iterable[Hint], step: Ci
     same = folder.entries is memory.entries and folder.controls == memory.controls and folder.birth == memory.birth
     unchanged = (
         same
+        and above == memory.above
         and network == memory.network
         and not hinted
         and memory.problem is None
@@ -69,7 +74,7 @@ def update(memory: FolderMemory, folder: Folder, hints: Iterable[Hint], step: Ci
     )
     if unchanged and not (memory.gone and folder.scanned != frozenset()):
         return Update(memory if folder.scanned is not None else replace(memory, full_scan=step.now))
-    memory, changed = _observe(replace(memory, network=network), folder, hinted, step)
+    memory, changed = _observe(replace(memory, network=network, above=above), folder, hinted, step)
     return _decide(memory, changed, step)
 
 
@@ -95,16 +100,15 @@ def finished(memory: FolderMemory, step: Circumstances) -> Finished | None:
     control = memory.control_state.control
     if control is None or control.kind != "batch" or not memory.batch_taken or memory.empty_since is None or memory.problem:
         return None
-    if step.now < memory.empty_since + step.rules.batch_done_after:
+    if step.now < _done_at(memory, step.rules, memory.empty_since):
         return None
-    return Finished(memory.name, control.entry, _leftovers(memory))
+    from_job = memory.control_state.from_job
+    return Finished(memory.name, control.entry, () if from_job else leftovers(memory), from_job)
 
 
-def _leftovers(memory: FolderMemory) -> tuple[bytes, ...]:
-    """The names in a batch folder that are neither its job.yaml nor hidden files of a file manager."""
-    return tuple(
-        name for name in memory.entries if name not in memory.gone and not is_system_file(name) and not is_batch_file(name)
-    )
+def _done_at(memory: FolderMemory, rules: Rules, empty_since: float) -> float:
+    """When a folder without pictures is done. To a job's folder nobody adds pictures."""
+    return empty_since + (rules.batch_quiet if memory.control_state.from_job else rules.batch_done_after)
 
 
 def with_growth(memory: FolderMemory, step: Circumstances) -> FolderMemory:
@@ -192,38 +196,10 @@ def _empty_since(memory: FolderMemory, now: float) -> float | None:
     return now if memory.empty_since is None else memory.empty_since
 
 
-def _control_state(memory: FolderMemory, step: Circumstances) -> ControlState:
-    """Which preset or batch applies here, and whether it can be used yet. Its file must settle like any other."""
-    if not memory.controls:
-        return ControlState(bare=bool(memory.name))
-    names = " and ".join(sorted(to_text(c.entry.name) for c in memory.controls))
-    if len(memory.controls) > 1:
-        return ControlState(hold=f"{names} are both in this folder: keep one of them")
-    control = memory.controls[0]
-    if control.problem is not None:
-        # The sentence about an invalid line already names the file.
-        said = control.problem if control.problem.startswith(names) else f"{names}: {control.problem}"
-        if control.passing:
-            return ControlState(control, said, True, check_at=step.now + step.rules.outside_pause)
-        return ControlState(control, hold=said)
-    entry, history = memory.entries.get(control.entry.name), memory.histories.get(control.entry.name)
-    if entry is None or history is None or entry.fingerprint != control.entry.fingerprint:
-        return ControlState(control, f"waiting for {names}: it is changing", True, check_at=step.now + step.rules.outside_pause)
-    track = Track(entry, classify(entry.name, in_inbox=not memory.name), history)
-    state = settle_state(track, pace_of(memory, step), complete_at=None, busy=False)
-    if not state.settled:
-        return ControlState(control, f"waiting for {names}: {state.reason}", True, check_at=state.check_at)
-    return ControlState(control)
-
-
 def _decide(memory: FolderMemory, changed: dict[str, None], step: Circumstances) -> Update:
     """Judge all families that changed or are due, or all families if another preset or batch applies now."""
-    control_state = _control_state(memory, step)
-    if (control_state.control, control_state.hold, control_state.bare) != (
-        memory.control_state.control,
-        memory.control_state.hold,
-        memory.control_state.bare,
-    ):
+    control_state = control_state_of(memory, pace_of(memory, step))
+    if _matters(control_state) != _matters(memory.control_state):
         changed = dict.fromkeys((*memory.families, *memory.waits, *memory.ready))
     else:
         changed |= {family: None for family, at in memory.due.items() if at <= step.now}
@@ -236,6 +212,7 @@ def _decide(memory: FolderMemory, changed: dict[str, None], step: Circumstances)
         hold_will_resolve=control_state.will_resolve,
         quiet_since=memory.quiet_since,
         recent=memory.recent,
+        from_job=control_state.from_job,
     )
     waits, ready = _others(memory.waits, changed), _others(memory.ready, changed)
     due, downloads = _others(memory.due, changed), _others(memory.downloads, changed)
@@ -260,8 +237,13 @@ def _decide(memory: FolderMemory, changed: dict[str, None], step: Circumstances)
         noticed = {name: replace(memory.histories[name], noticed=True) for name in said}
         memory = replace(memory, histories={**memory.histories, **noticed})
     memory = replace(memory, waits=waits, ready=ready, due=due, downloads=downloads)
-    memory = replace(memory, next_due=_next_due(memory, step), listing=_listing(memory))
+    memory = replace(memory, next_due=_next_due(memory, step), listing=listing(memory))
     return Update(memory, tuple(late), tuple(notices))
+
+
+def _matters(state: ControlState) -> tuple[object, ...]:
+    """What all verdicts in a folder depend on."""
+    return state.control, state.hold, state.bare, state.from_job
 
 
 def _others(verdicts: Mapping[str, _T], changed: Mapping[str, None]) -> dict[str, _T]:
@@ -287,34 +269,7 @@ def _next_due(memory: FolderMemory, step: Circumstances) -> float | None:
         times.append(memory.control_state.check_at)
     control = memory.control_state.control
     if control is not None and control.kind == "batch" and memory.batch_taken and memory.empty_since is not None:
-        done_at = memory.empty_since + step.rules.batch_done_after
+        done_at = _done_at(memory, step.rules, memory.empty_since)
         if done_at > step.now:
             times.append(done_at)
     return min(times, default=None)
-
-
-def _listing(memory: FolderMemory) -> tuple[Waiting, ...]:
-    """The folder's part of the waiting list: its files and, if needed, lines about the folder itself or its control file."""
-    name, state = memory.name, memory.control_state
-    lines = [w for waits in memory.waits.values() for w in waits]
-    if state.hold:
-        lines = [Waiting(name, c.entry.name, state.hold, state.will_resolve) for c in memory.controls] + lines
-    if state.bare:
-        pictures = memory.roles.get("image", 0)
-        what = f"{pictures} pictures in a folder" if pictures != 1 else "a picture in a folder"
-        reason = f"{what} without _preset.yaml or job.yaml: put one in" if memory.histories else "an empty folder"
-        return (Waiting(b"", name, reason, False),)
-    if state.control and state.control.kind == "batch" and memory.empty_since is not None and not state.hold:
-        lines.append(_end_of_batch(memory))
-    return tuple(lines)
-
-
-def _end_of_batch(memory: FolderMemory) -> Waiting:
-    """The line in the waiting list for a batch folder without pictures."""
-    if not memory.batch_taken:
-        return Waiting(b"", memory.name, "a batch without pictures", False)
-    if leftovers := _leftovers(memory):
-        first = to_text(min(leftovers))
-        what = first if len(leftovers) == 1 else f"{first} and {len(leftovers) - 1} more"
-        return Waiting(b"", memory.name, f"all its pictures were taken; the folder stays because of {what}", False)
-    return Waiting(b"", memory.name, "all its pictures were taken; the folder goes in a minute", True)

@@ -1,11 +1,12 @@
 """Judges one family of files: which can be taken now, and why the others wait."""
 
 import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from daemon.contract.commands import as_code
 from daemon.contract.names import to_text
+from daemon.intake.lookalikes import depth_name, lone_video
 from daemon.intake.model import Control, Entry, Late, Ready, Waiting
 from daemon.intake.names import key_of
 from daemon.intake.pairs import Family, Match, choose_raws, match, sort_out
@@ -39,6 +40,7 @@ class Context:
         hold_will_resolve: whether the hold ends by itself, so that nobody has to do anything.
         quiet_since: when something last arrived or changed in this folder.
         recent: pictures taken from here, by key and by stem.
+        from_job: whether this is the source/ of a job's folder from the outbox.
     """
 
     name: bytes
@@ -48,6 +50,12 @@ class Context:
     hold_will_resolve: bool
     quiet_since: float
     recent: Mapping[str, Taken]
+    from_job: bool = False
+
+    @property
+    def reads_folders(self) -> bool:
+        """Whether the folders in this one are read as well."""
+        return not self.name or (b"/" not in self.name and self.control is not None and self.control.kind == "preset")
 
 
 @dataclass(slots=True)
@@ -78,12 +86,14 @@ class Verdict:
 def judge(members: Sequence[Track], context: Context) -> Verdict:
     """The verdict on a family of files in one folder."""
     verdict = Verdict()
-    family = sort_out(members, in_inbox=not context.name)
+    family = sort_out(members, in_inbox=not context.name, reads_folders=context.reads_folders)
     listed = context.control.images if context.control is not None and context.control.kind == "batch" else None
     choose_raws(family, listed=None if listed is None else lambda raw: _named(raw, listed))
     for track, reason in family.refused:
         _refuse(track, reason, context, verdict)
-    verdict.waiting += [Waiting(context.name, t.entry.name, reason, False) for t, reason in family.foreign]
+    if not context.from_job:
+        named = [*family.foreign, *family.settings, *_odd_pictures(family, context)]
+        verdict.waiting += [Waiting(context.name, t.entry.name, reason, False) for t, reason in named]
     matches = match(family)
     matched = set[bytes]()
     for found in matches:
@@ -91,12 +101,22 @@ def judge(members: Sequence[Track], context: Context) -> Verdict:
         _judge_picture(found, family, context, verdict)
     unused = {t.entry.name: reason for m in matches for t, reason in m.unused}
     for track in (*family.sidecars, *family.depths):
-        if track.entry.name not in matched:
+        if track.entry.name not in matched and not context.from_job:
             _judge_alone(track, unused.get(track.entry.name), family, context, verdict)
     clashes = {t.entry.name: m.clash for m in matches if m.clash for t in m.clashing}
     verdict.waiting += [Waiting(context.name, name, reason, False) for name, reason in clashes.items()]
     verdict.downloads += [t.entry.name for t in (*family.images, *family.sidecars, *family.depths) if t.entry.dataless]
     return verdict
+
+
+def _odd_pictures(family: Family, context: Context) -> Iterator[tuple[Track, str]]:
+    """Yield the pictures that look like depth pictures, and the videos without a photo, each with what to do about it."""
+    for track, owner in family.depth_like:
+        name = depth_name(track, owner)
+        yield track, f"looks like the depth picture of {name_text(owner)}: rename it to {name}, or drop it in another folder"
+    for track in family.videos:
+        if not family.images and track.label.base not in context.recent:
+            yield track, lone_video(track)
 
 
 def _refuse(track: Track, reason: str, context: Context, verdict: Verdict) -> None:
@@ -124,7 +144,7 @@ def _judge_picture(found: Match, family: Family, context: Context, verdict: Verd
     if context.hold:
         verdict.waiting += [Waiting(context.name, t.entry.name, context.hold, context.hold_will_resolve) for t in group]
         return
-    if (absence := _without_sidecar(found, context, verdict)) is not None:
+    if (absence := _without_sidecar(found, family, context, verdict)) is not None:
         # If the picture is still growing, show that: it matters more than what is missing.
         state = _member_state(image, family, context.pace, complete_at=None)
         shown = absence if state.settled else state
@@ -151,7 +171,7 @@ def _judge_picture(found: Match, family: Family, context: Context, verdict: Verd
         reason = f"waiting for its picture: {name_text(image)} has been empty for too long"
         verdict.waiting += [Waiting(context.name, t.entry.name, reason, False) for t in group if t is not image]
         found, twins = Match(image), family.twins.get(image.label.key, [])
-    verdict.ready.append(_ready(found, [t.entry for t in twins], context, problem))
+    verdict.ready.append(_ready(found, family, [t.entry for t in twins], context, problem))
 
 
 def _of(culprit: Track, shown: Track, state: SettleState) -> str:
@@ -170,7 +190,7 @@ def _member_state(track: Track, family: Family, pace: Pace, *, complete_at: floa
     return settle_state(track, pace, complete_at=complete_at, busy=busy)
 
 
-def _without_sidecar(found: Match, context: Context, verdict: Verdict) -> SettleState | None:
+def _without_sidecar(found: Match, family: Family, context: Context, verdict: Verdict) -> SettleState | None:
     """Why a picture waits for a sidecar, or for its batch; None if it needs neither.
 
     A picture that has waited long for its sidecar is added to the notices of the verdict, once.
@@ -192,7 +212,8 @@ def _without_sidecar(found: Match, context: Context, verdict: Verdict) -> Settle
             else None
         )
     stem = to_text(image.entry.name.rpartition(b".")[0])
-    alone = SettleState(f"waiting for {stem}.yaml")
+    like = next((name_text(track) for track, _ in family.settings), None)
+    alone = SettleState(f"waiting for {stem}.yaml" if like is None else f"waiting for {stem}.yaml: {like} has another name")
     if not image.history.noticed:
         notice_at = image.history.arrived + pace.rules.lonely_notice
         if pace.now < notice_at:
@@ -207,8 +228,9 @@ def _named(image: Track, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch.fnmatchcase(image.label.key, key_of(pattern.encode("utf-8", "surrogatepass"))) for pattern in patterns)
 
 
-def _ready(found: Match, twins: list[Entry], context: Context, problem: str | None) -> Ready:
-    warnings = tuple(f"{name_text(track)} was not used: {reason}." for track, reason in found.unused)
+def _ready(found: Match, family: Family, twins: list[Entry], context: Context, problem: str | None) -> Ready:
+    unused = () if context.from_job else (*found.unused, *family.settings)
+    warnings = tuple(f"{name_text(track)} was not used: {reason}." for track, reason in unused)
     return Ready(
         folder=context.name,
         image=found.image.entry,
@@ -221,6 +243,7 @@ def _ready(found: Match, twins: list[Entry], context: Context, problem: str | No
         problem=problem,
         image_written=_written(found.image),
         depth_written=_written(found.depth) if found.depth else None,
+        from_job=context.from_job,
     )
 
 

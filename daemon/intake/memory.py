@@ -20,6 +20,8 @@ class ControlState:
         will_resolve: whether the hold ends by itself, so that nobody has to do anything.
         bare: whether this is a folder of the inbox with neither preset nor batch, so that its files are not judged.
         check_at: when to check the preset or batch file again; None if only a change of it matters.
+        is_job: whether this is a job's folder from the outbox. Only what is in its source/ is judged.
+        from_job: whether this is the source/ of such a folder.
     """
 
     control: Control | None = None
@@ -27,6 +29,8 @@ class ControlState:
     will_resolve: bool = False
     bare: bool = False
     check_at: float | None = None
+    is_job: bool = False
+    from_job: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class FolderMemory:
         next_due: when anything here must be checked again; None if nothing must.
         listing: the folder's part of the waiting list.
         network: whether the folder is on a network file system.
+        above: the preset of the folder above, if there is one: it applies here, too, unless this folder has a file of its own.
         scanned_before: whether there was an earlier scan, so that a new name must have arrived since.
     """
 
@@ -88,6 +93,7 @@ class FolderMemory:
     listing: tuple[Waiting, ...] = ()
     network: bool = False
     scanned_before: bool = False
+    above: ControlState | None = None
 
 
 @dataclass(frozen=True, slots=True)

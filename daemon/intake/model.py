@@ -11,6 +11,8 @@ from typing import Literal
 Kind = Literal["file", "directory", "symlink", "fifo", "socket", "device", "locked", "unreadable"]
 How = Literal["closed", "renamed_in", "changed"]
 INBOX = b""
+#: How many folders deep the inbox is read: a folder with a preset, a job's folder in it, and the source/ of that.
+DEEPEST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Control:
         images: the pictures that belong to the batch, as names or globs; None for all.
         problem: a sentence that says why the file cannot be used, so that the folder's pictures wait; None if it can.
         passing: whether the problem may be temporary: the file could not be read, and the next scans read it again.
+        folder: the folder that contains the file, if that is another one: a plain folder inside a folder with a preset is a
+            batch by that preset. None: the file is in the folder to which it applies.
     """
 
     kind: Literal["preset", "batch"]
@@ -57,13 +61,15 @@ class Control:
     images: tuple[str, ...] | None = None
     problem: str | None = None
     passing: bool = False
+    folder: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The inbox itself (`name` is empty) or a folder in it, one level deep.
+    """The inbox itself (`name` is empty), a folder in it, or a folder inside a folder with a preset.
 
     Attributes:
+        name: the path from the inbox.
         entries: the files by name. If this is the same object as in the last scan, nothing changed; a mapping is never modified.
         scanned: the names that were scanned this time; None for all names. The other entries are as they were last seen.
         birth: birth time of the folder itself in seconds since 1970, if known.
@@ -115,6 +121,7 @@ class Ready:
         problem: a sentence that says which picture was empty for too long, so that the job must fail (`image_unreadable`); None
             if none was.
         image_written, depth_written: when intake last saw the file being written; None if it never did.
+        from_job: whether it comes from the source/ of a job's folder. Its sidecar moves along, but the preset alone counts.
     """
 
     folder: bytes
@@ -128,6 +135,7 @@ class Ready:
     problem: str | None = None
     image_written: float | None = None
     depth_written: float | None = None
+    from_job: bool = False
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -156,8 +164,14 @@ class Late:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A batch folder that is done. `leftovers`: names of files in it that somebody may miss; with any, the folder stays."""
+    """A batch folder that is done, or the source/ of a job's folder.
+
+    Attributes:
+        leftovers: names of files in a batch folder that somebody may miss; with any, the folder stays.
+        from_job: whether this is the source/ of a job's folder.
+    """
 
     folder: bytes
     control: Entry
     leftovers: tuple[bytes, ...]
+    from_job: bool = False

@@ -6,8 +6,11 @@ always opened by the bytes from `scandir`. Pure and stateless.
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+from daemon.intake.model import Entry
 
 Role = Literal["image", "sidecar", "depth", "raw", "companion", "twin", "download", "control", "other", "ignored"]
 
@@ -19,6 +22,7 @@ SIDECAR_EXTENSIONS = (".yaml", ".yml")
 DEPTH_EXTENSIONS = (".depth.png", ".depth.tif", ".depth.tiff")
 # Files that a phone stores next to a picture. They stay in the inbox.
 COMPANION_EXTENSIONS = (".mov", ".aae", ".xmp")
+VIDEO_OF_A_PHOTO = ".mov"
 # Camera raw formats of Canon, Nikon, Sony, Adobe, Fujifilm, Olympus, Panasonic, Pentax, Samsung, Leica, Hasselblad, Phase One,
 # Sigma, Kodak, Minolta, Epson and GoPro.
 RAW_EXTENSIONS = (
@@ -49,7 +53,12 @@ SYSTEM_NAMES = frozenset(
 )
 PRESET_NAME = "_preset.yaml"
 BATCH_NAME = "job.yaml"
+# What every job's folder in the outbox contains.
+STATUS_NAME, SOURCE_NAME = b"status.json", b"source"
 
+#: How other programs name the depth picture of `photo`. It is no depth picture for us, but it belongs to the family of `photo`.
+DEPTH_SUFFIX = re.compile(r"(.+)[ _-](?:depth|depth[ _-]?map|disparity|disp)", re.DOTALL)
+_DEPTH_ENDS = ("depth", "map", "disparity", "disp")
 _PLAIN_ASCII = re.compile(rb"[ -@\[-~]*\Z")
 
 
@@ -62,7 +71,7 @@ class Label:
         key: the name in the form in which names are compared. A twin or an unfinished download has the key of the file that it
             belongs to.
         base: the key without the extension that determines the role (`photo` of `photo.jpg`, `photo.jpg` of `photo.jpg.yaml`).
-        family: the base without any known extension. Only files of one family can belong together.
+        family: the base without any known extension or `_depth`. Only files of one family can belong together.
     """
 
     role: Role
@@ -84,6 +93,17 @@ def ignored_folder(name: bytes) -> bool:
     """Whether a folder of the inbox is ignored: it is not even listed."""
     key = key_of(name)
     return key.startswith(".") or key in IGNORED_FOLDERS or key.endswith(".download")
+
+
+def folder_above(folder: bytes) -> bytes | None:
+    """The folder that contains a folder of the inbox; empty for the inbox itself, which no folder contains (None)."""
+    return folder.rpartition(b"/")[0] if folder else None
+
+
+def is_job_folder(entries: Mapping[bytes, Entry]) -> bool:
+    """Whether a folder with these entries is a job's folder from the outbox, or a copy of one."""
+    status, source = entries.get(STATUS_NAME), entries.get(SOURCE_NAME)
+    return status is not None and source is not None and (status.kind, source.kind) == ("file", "directory")
 
 
 def unread_kind(name: bytes) -> str | None:
@@ -158,6 +178,10 @@ def _label(role: Role, key: str, base: str) -> Label:
     family = base
     while extension := _extension(family, _FAMILY_EXTENSIONS):
         family = family[: -len(extension)]
+    if family.endswith(_DEPTH_ENDS) and (found := DEPTH_SUFFIX.fullmatch(family)):
+        family = found[1]
+        while extension := _extension(family, _FAMILY_EXTENSIONS):
+            family = family[: -len(extension)]
     return Label(role, key, base, family)
 
 

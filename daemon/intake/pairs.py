@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from daemon.contract.registry import PICTURES_IN_WORDS
-from daemon.intake.names import stray_ending, unread_kind
+from daemon.intake.lookalikes import as_depth, as_settings, depth_name, video
+from daemon.intake.names import VIDEO_OF_A_PHOTO, stray_ending, unread_kind
 from daemon.intake.settle import Track, name_text
 
 _NOT_A_PICTURE = f"not a supported picture ({PICTURES_IN_WORDS})"
@@ -32,6 +33,9 @@ class Family:
         downloads: keys of files whose download is unfinished.
         refused: files that are never taken because of what they are on the disk (a link, for instance), with the reason.
         foreign: files of kinds that are not for Multiplane, with the reason.
+        settings: files that are probably meant as settings, with what to do about them.
+        depth_like: pictures that are probably meant as the depth pictures of others, with those others.
+        videos: videos that a phone stores next to a photo.
     """
 
     images: list[Track] = field(default_factory=list)
@@ -42,6 +46,9 @@ class Family:
     downloads: set[str] = field(default_factory=set)
     refused: list[tuple[Track, str]] = field(default_factory=list)
     foreign: list[tuple[Track, str]] = field(default_factory=list)
+    settings: list[tuple[Track, str]] = field(default_factory=list)
+    depth_like: list[tuple[Track, Track]] = field(default_factory=list)
+    videos: list[Track] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +69,16 @@ class Match:
     unused: tuple[tuple[Track, str], ...] = ()
 
 
-def sort_out(members: Sequence[Track], *, in_inbox: bool) -> Family:
-    """Sort the members of a family by role. Only regular files without further hard links can be taken."""
-    family = Family()
+def sort_out(members: Sequence[Track], *, in_inbox: bool, reads_folders: bool) -> Family:
+    """Sort the members of a family by role. Only regular files without further hard links can be taken.
+
+    `reads_folders`: whether folders in this folder are read as well, so that they need no line here.
+    """
+    family, others = Family(), list[Track]()
     for track in members:
         role = track.label.role
+        if role == "companion" and track.label.key.endswith(VIDEO_OF_A_PHOTO):
+            family.videos.append(track)
         if role in ("ignored", "companion", "control"):
             continue
         if role == "twin":
@@ -75,8 +87,10 @@ def sort_out(members: Sequence[Track], *, in_inbox: bool) -> Family:
         elif role == "download":
             family.downloads.add(track.label.key)
         elif track.entry.kind == "directory":
-            if not in_inbox:
-                family.foreign.append((track, "a folder inside a folder: only one level is read"))
+            if not reads_folders:
+                family.foreign.append(
+                    (track, "a folder inside a folder is not read: move its pictures, or the folder, up one level")
+                )
         elif track.entry.kind != "file":
             family.refused.append((track, SYMBOLS[track.entry.kind]))
         elif track.entry.nlink > 1:
@@ -84,12 +98,27 @@ def sort_out(members: Sequence[Track], *, in_inbox: bool) -> Family:
         elif role == "raw":
             family.raws.append(track)
         elif role == "other":
-            stray = stray_ending(track.entry.name, in_inbox=in_inbox)
-            reason = f"its name ends in {stray}: rename it without that" if stray else _not_read(track)
-            family.foreign.append((track, reason))
+            others.append(track)
         else:
             {"image": family.images, "sidecar": family.sidecars, "depth": family.depths}[role].append(track)
+    _set_depth_like_apart(family)
+    for track in others:
+        if (reason := as_settings(track, family.images)) is not None:
+            family.settings.append((track, reason))
+        else:
+            stray = stray_ending(track.entry.name, in_inbox=in_inbox)
+            family.foreign.append((track, f"its name ends in {stray}: rename it without that" if stray else _not_read(track)))
     return family
+
+
+def _set_depth_like_apart(family: Family) -> None:
+    """Move the pictures that are probably depth pictures of others out of `images`. One with a sidecar of its own stays."""
+    bases = {sidecar.label.base for sidecar in family.sidecars}
+    for track in list(family.images):
+        if (owner := as_depth(track, family.images)) is not None and bases.isdisjoint((track.label.key, track.label.base)):
+            family.depth_like.append((track, owner))
+    apart = {id(track) for track, _ in family.depth_like}
+    family.images = [track for track in family.images if id(track) not in apart]
 
 
 def choose_raws(family: Family, *, listed: Callable[[Track], bool] | None) -> None:
@@ -116,6 +145,8 @@ def choose_raws(family: Family, *, listed: Callable[[Track], bool] | None) -> No
 
 
 def _not_read(track: Track) -> str:
+    if (said := video(track.label.key)) is not None:
+        return said
     kind = unread_kind(track.entry.name)
     return f"not a supported picture: {kind} is not read; export it as PNG or TIFF" if kind else _NOT_A_PICTURE
 
@@ -140,6 +171,8 @@ def _match_one(image: Track, family: Family) -> Match:
         if reason:
             clash = clash or reason
             clashing += found[0]
+    if not clash and not depths and (like := next((t for t, owner in family.depth_like if owner is image), None)) is not None:
+        clash = f"{name_text(like)} looks like its depth picture: rename that to {depth_name(like, image)}, or take it away"
     if clash:
         return Match(image, clash=clash, clashing=tuple(clashing))
     unused = tuple(

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from operator import attrgetter
 
+from daemon.intake.control_state import passed_on
 from daemon.intake.folder import Circumstances, finished, update, with_growth
 from daemon.intake.judge import Taken
 from daemon.intake.memory import FolderMemory, Memory
 from daemon.intake.model import Entry, Finished, Hint, Late, Ready, Scan, Waiting
 from daemon.intake.name_index import NameIndex
-from daemon.intake.names import key_of
+from daemon.intake.names import folder_above, key_of
 from daemon.intake.settle import END_MISSING
 
 _ORDER = attrgetter("arrived", "folder", "image.name")
@@ -29,7 +30,7 @@ class Decision:
         waiting: everything else in the inbox that is not ignored, with the reason.
         check_again_at: when to check `due_names` again, in monotonic seconds; None if only a changed file can alter the decision.
         late: sidecars that arrived after their picture was taken; each is reported once.
-        finished: batch folders that are done, as long as they exist.
+        finished: batch folders that are done, and job folders whose picture was taken, as long as they exist.
         notices: pictures that have waited a long time for their sidecar; each is reported once.
         downloads: by folder, the names of files whose download must be requested, because their content is only in iCloud.
     """
@@ -63,9 +64,12 @@ def step(memory: Memory, scan: Scan, hints: Iterable[Hint] = ()) -> Decision:
         by_folder.setdefault(hint.folder, []).append(hint)
     folders: dict[bytes, FolderMemory] = {}
     late, notices = list[Late](), list[Waiting]()
-    for folder in scan.folders:
+    # A folder inside another one comes after it: the preset of that one may apply.
+    for folder in sorted(scan.folders, key=lambda folder: folder.name.count(b"/") + bool(folder.name)):
+        above = folder_above(folder.name)
+        outer = folders.get(above) if above is not None else None
         known = memory.folders.get(folder.name) or FolderMemory(folder.name, full_scan=scan.now, quiet_since=scan.now)
-        updated = update(known, folder, by_folder.get(folder.name, ()), circumstances)
+        updated = update(known, folder, by_folder.get(folder.name, ()), circumstances, passed_on(outer) if outer else None)
         folders[folder.name] = updated.memory
         late += updated.late
         notices += updated.notices

@@ -6,6 +6,7 @@ This is the "decide" half of the usual decide/evolve pair; `daemon.jobs.fold` is
 from dataclasses import dataclass
 from datetime import datetime
 
+from daemon.contract.commands import command
 from daemon.contract.records import AnyRecord, AttemptEnded, CancelRequested, Ended, Job, Returning
 from daemon.contract.status import ErrorInfo, Source
 from daemon.errors import BY_CODE, Cancelled, ImageUnreadable, WorkerCrashed
@@ -112,7 +113,7 @@ def return_to_inbox(job: Job, error: ErrorInfo, *, size: int, mtime_ns: int, now
         # The picture's date may be by another clock, or our clock may have been changed.
         until = max(until or 0.0, min(accepted_at, now) + REST_SECONDS)
     stayed = job.back is not None and (job.back.size, job.back.mtime_ns) == (size, mtime_ns)
-    if not is_cut_off(error) or until is None or stayed or job.cancel_requested:
+    if not is_cut_off(error) or until is None or stayed or job.cancel_requested or job.accepted.redo_of:
         return None
     return Returning(job=job.job_id, error=error, size=size, mtime_ns=mtime_ns, until=until)
 
@@ -225,8 +226,15 @@ def may_retry(job: Job) -> Answer:
     if not job.ended:
         return Answer(False, f"{job.job_id} has not ended yet ({job.state}); there is nothing to retry")
     if job.state == "completed":
-        return Answer(False, f"{job.job_id} is completed; to run it again, drop the files of its source folder into the inbox")
+        return Answer(False, f"{job.job_id} is completed; {command('redo', job.job_id)} makes a new job of its picture")
     return Answer(True, f"{job.job_id} will run again")
+
+
+def may_redo(job: Job) -> Answer:
+    """Whether a new job can be made of copies of a job's files."""
+    if not job.ended:
+        return Answer(False, f"{job.job_id} has not ended yet ({job.state}); wait for its end, or cancel it first")
+    return Answer(True, f"{job.job_id} is redone")
 
 
 def may_remove(job: Job) -> Answer:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from daemon import clock
-from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchUnderWay
+from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchCounted, BatchUnderWay
 from daemon.contract.ended.follow_ups import FollowUpFailed, FollowUpOver, FollowUpOwed
 from daemon.contract.ended.pruning import Pruned
 from daemon.contract.records import (
@@ -31,6 +31,7 @@ from daemon.contract.records import (
     Withdrawn,
 )
 from daemon.contract.segment_records import SegmentStart
+from daemon.jobs.batch_counts import BatchCounts
 from daemon.jobs.follow_ups import FollowUps, after_follow_up
 from daemon.jobs.queue import Queue
 
@@ -74,12 +75,14 @@ class Jobs:
         queue: the jobs that wait for their turn.
         pending: how many are pending, including those still being claimed.
         processing: running jobs.
-        unclaimed: accepted jobs whose files are not all in source/ yet.
+        unclaimed: accepted jobs whose files are not all moved from the inbox to source/ yet.
+        uncopied: accepted jobs that redo others, and do not have their copies of the files yet.
         postponed: pending jobs that are retried at a certain time.
         returned: jobs whose picture waits in the inbox for its rest; they are not counted as pending.
         workerless: jobs that need no worker to continue: they are refused, cancelled or returning to the inbox, or have a result
             that only has to be published.
         batches: the batch folders in the inbox from which pictures were taken.
+        counts: how far each batch is.
         follow_ups: what is still to be done for jobs that have ended.
     """
 
@@ -93,10 +96,12 @@ class Jobs:
         self.pending = 0
         self.processing: dict[str, Job] = {}
         self.unclaimed: dict[str, Job] = {}
+        self.uncopied: dict[str, Job] = {}
         self.postponed: dict[str, Job] = {}
         self.returned: dict[str, Job] = {}
         self.workerless: dict[str, Job] = {}
         self.batches: dict[str, Batch] = {}
+        self.counts = BatchCounts()
         self.follow_ups = FollowUps()
 
     def find(self, job_id: str) -> Job | None:
@@ -111,15 +116,23 @@ class Jobs:
             case SegmentStart() | FollowUpOwed():
                 return
             case Accepted():
-                self._begin(_new(record, entry))
-            case LiveJob() | Requeued():
+                job = _new(record, entry)
+                self._begin(job)
+                self.counts.began(job)
+            case LiveJob():
                 self._begin(record.value)
+                self.counts.began(record.value)
+            case Requeued():
+                self._begin(record.value)
+                self.counts.again(record.value)
             case Removed():
                 self._drop(record.job)
                 self.ended.pop(record.job, None)
                 self.removed.add(record.job)
             case Withdrawn():
-                self._drop(record.job)
+                if (withdrawn := self._drop(record.job)) is not None:
+                    self.counts.withdrawn(withdrawn)
+                    self._forget_counts()
             case Ended():
                 self._end(record, entry.ts)
             case Noted():
@@ -134,6 +147,9 @@ class Jobs:
                 self.batches[record.folder] = Batch(record.folder, record.batch, record.job, isinstance(record, BatchClosing))
             case BatchClosed():
                 self.batches.pop(record.folder, None)
+                self._forget_counts()
+            case BatchCounted():
+                self.counts.restore(record)
             case _ if record.job in self.live:
                 job = _advance(self.live[record.job], record, entry.ts)
                 self._put(job)
@@ -141,20 +157,24 @@ class Jobs:
                     self.turns[job.accepted.batch] = entry.seq
 
     def other_records(self) -> list[AnyRecord]:
-        """What a snapshot contains in place of `batches` and `follow_ups`; whoever replays these records has the same ones."""
+        """What a snapshot has in place of `batches`, `counts` and `follow_ups`. Replaying these records gives the same ones."""
         return [
             *(
                 (BatchClosing if batch.closing else BatchUnderWay)(job=batch.last_job, folder=batch.folder, batch=batch.batch)
                 for batch in self.batches.values()
             ),
+            *self.counts.records(),
             *self.follow_ups.records(),
         ]
+
+    def _forget_counts(self) -> None:
+        self.counts.forget_finished(batch.batch for batch in self.batches.values())
 
     def _begin(self, job: Job) -> None:
         self.ended.pop(job.job_id, None)
         self.removed.discard(job.job_id)
         self._put(job)
-        if (batch := job.accepted.batch) is not None and not job.claimed:
+        if (batch := job.accepted.batch) is not None and not job.claimed and job.accepted.redo_of is None:
             self.batches[job.accepted.folder] = Batch(job.accepted.folder, batch, job.job_id)
 
     def _note(self, record: Noted) -> None:
@@ -169,6 +189,8 @@ class Jobs:
         job = self._drop(record.job)
         if job is None:
             return
+        self.counts.ended(job, record)
+        self._forget_counts()
         published = job.attempt.publishing if job.attempt and record.state == "completed" else None
         self.ended[record.job] = replace(
             job, state=record.state, ended=record, published=published, attempt=None, completed_at=ts, cancel_requested=False
@@ -206,7 +228,8 @@ class Jobs:
         moving = job.place == "returning" or (job.place == "inbox" and job.cancel_requested)
         return (
             (self.processing, job.state == "processing"),
-            (self.unclaimed, not job.claimed),
+            (self.unclaimed, not job.claimed and job.accepted.redo_of is None),
+            (self.uncopied, not job.claimed and job.accepted.redo_of is not None),
             (self.postponed, job.state == "pending" and job.retry_at > 0),
             (self.returned, job.place == "inbox"),
             (self.workerless, publishing or moving or (_queued(job) and (job.cancel_requested or job.refusal is not None))),

@@ -64,6 +64,13 @@ class Queue:
                 place += min(len(line), rank if passed else rank + 1)
         return place
 
+    def last_position(self, batch: str) -> int:
+        """The position of the last job of a batch that is in the queue; 0 if none is."""
+        for priority in sorted(self._priorities):
+            if (line := self._priorities[priority].get(batch)) is not None:
+                return self.position(self._jobs[line[-1]])
+        return 0
+
     def _rank(self, line: list[str], job: Job) -> int:
         if not line or self._jobs[line[-1]].sequence < job.sequence:
             return len(line)

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import TypeVar
 
-from daemon.contract.records import Job
+from daemon.contract.records import Accepted, Job
 from daemon.contract.status import State
 from daemon.errors import Refusal
 from daemon.fs import FileSystem, Stat
@@ -151,18 +151,26 @@ class History:
                 found += [self._decode(number, line) for line in self._lines(number, needle)]
         return found
 
+    def mentioning(self, needle: bytes) -> set[str]:
+        """The ids of the jobs with a record that contains these bytes. Nothing else is decoded, so this is fast."""
+        numbers = segment_numbers(self._fs, self._folder)
+        return {mark(line, 0, len(line)).job for number in numbers for line in self._lines(number, needle)}
+
     def job(self, job_id: str) -> Job | None:
         """The last known state of a job, live or ended; None if it is unknown."""
         return job_of(job_id, self.records_of(job_id))
 
     def batch(self, name: str) -> list[Job]:
-        """The jobs of the batch with this id, or of all batches whose folder had this name; in order of arrival."""
+        """The jobs of the batch with this id, or of all batches with this name, or whose folder had it; in order of arrival."""
 
-        def belongs(batch: str | None, folder: str) -> bool:
-            return batch is not None and name in (batch, folder)
+        def belongs(batch: str | None, folder: str, batch_name: str | None) -> bool:
+            return batch is not None and name in (batch, folder, batch_name or folder.rpartition("/")[2])
+
+        def is_part(accepted: Accepted) -> bool:
+            return belongs(accepted.batch, accepted.folder, accepted.batch_name)
 
         # First those that live: whichever of them ends meanwhile is found among the ended ones.
-        live = {job.job_id: job for job in self.now().live.values() if belongs(job.accepted.batch, job.accepted.folder)}
+        live = {job.job_id: job for job in self.now().live.values() if is_part(job.accepted)}
         found: dict[str, Job] = {}
         for outcomes, read in self._parts(OUTCOMES):
             for job_id in outcomes.others:
@@ -171,7 +179,7 @@ class History:
                 if job_id in found:
                     found[job_id] = _continued(found[job_id], read.later(job_id))
             for ended in outcomes.ended:
-                if belongs(ended.batch, ended.folder):
+                if belongs(ended.batch, ended.folder, ended.batch_name):
                     found[ended.job] = read.ended(ended.job)
         return sorted((live | found).values(), key=lambda job: job.sequence)
 

@@ -36,13 +36,19 @@ _OPENING = b'{"value":'
 
 
 class EndedEntry(NamedTuple):
-    """A job that ended and was not removed. `at`: when it ended (RFC 3339). `batch`, `folder`: as in its `accepted` record."""
+    """A job that ended and was not removed.
+
+    Attributes:
+        at: when it ended (RFC 3339).
+        batch, folder, batch_name: as in its `accepted` record.
+    """
 
     job: str
     state: State
     at: str
     batch: str | None
     folder: str
+    batch_name: str | None
 
 
 class Outcomes(NamedTuple):
@@ -65,7 +71,7 @@ class Header:
     `format` increases when the meaning of a line changes; an index of another format is ignored.
     """
 
-    format: Literal[2]
+    format: Literal[3]
     size: int
     mtime_ns: int
     checksum: int
@@ -92,7 +98,8 @@ def _entry(segment: Segment, job: str, places: list[Mark]) -> EndedEntry:
     record = segment.fields(source)
     if source.event != "accepted":
         record = record["value"] if source.event == "retaken" else record["value"]["accepted"]
-    return EndedEntry(job, cast("State", segment.field(end, "state")), segment.ts(end), record["batch"], record["folder"])
+    state, name = cast("State", segment.field(end, "state")), record.get("batch_name")
+    return EndedEntry(job, state, segment.ts(end), record["batch"], record["folder"], name)
 
 
 def _jobs(segment: Segment) -> list[str]:
@@ -149,7 +156,7 @@ class Index:
 
 def index_of(segment: Segment, mtime_ns: int) -> bytes:
     """The content of a segment's index. `mtime_ns`: when the segment's file was changed last."""
-    header = Header(2, len(segment.data), mtime_ns, zlib.crc32(segment.data))
+    header = Header(3, len(segment.data), mtime_ns, zlib.crc32(segment.data))
     values = (_HEADER.dump_json(header), *(part.adapter.dump_json(part.of(segment)) for part in _PARTS))
     return b"".join(seal(_OPENING + value) + b"\n" for value in values)
 

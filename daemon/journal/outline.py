@@ -19,8 +19,8 @@ from daemon.journal.line import Mark
 from daemon.journal.segment import Segment
 
 _BEGINNINGS = frozenset(("accepted", "live", "requeued"))
-#: Records about the segment itself or about a batch folder, and what a snapshot says about jobs that ended before it.
-_OTHERS = frozenset(("segment", "batch_under_way", "batch_closing", "batch_closed", "follow_up_owed"))
+#: Records about the segment itself or about a batch, and what a snapshot says about jobs that ended before it.
+_OTHERS = frozenset(("segment", "batch_under_way", "batch_closing", "batch_closed", "batch_counted", "follow_up_owed"))
 #: Records about a job that has ended, after which it is still the same ended job.
 _AFTERWARDS = frozenset(("noted", "follow_up_failed", "follow_up_over", "pruned"))
 

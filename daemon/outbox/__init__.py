@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ALIVE_SECONDS,
         FRESH_SECONDS,
         SILENT_SECONDS,
+        BatchProgress,
         Health,
         PolledFolder,
         Waiting,
@@ -38,6 +39,7 @@ else:
                 "ALIVE_SECONDS",
                 "FRESH_SECONDS",
                 "SILENT_SECONDS",
+                "BatchProgress",
                 "Health",
                 "PolledFolder",
                 "Waiting",
@@ -50,6 +52,7 @@ else:
 
 
 __all__ = [
-    "ALIVE_SECONDS", "FRESH_SECONDS", "SILENT_SECONDS", "DiskUse", "Health", "NotDurableError", "Outbox", "PolledFolder",
-    "Waiting", "attempt_of", "check_result", "checking_result", "in_line", "measure_outbox", "stage_name", "status_of",
+    "ALIVE_SECONDS", "FRESH_SECONDS", "SILENT_SECONDS", "BatchProgress", "DiskUse", "Health", "NotDurableError", "Outbox",
+    "PolledFolder", "Waiting", "attempt_of", "check_result", "checking_result", "in_line", "measure_outbox", "stage_name",
+    "status_of",
 ]  # fmt: skip

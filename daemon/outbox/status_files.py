@@ -42,6 +42,20 @@ class PolledFolder(Frozen):
     trouble: str | None = Field(None, description="why the system cannot watch it although it should; otherwise null")
 
 
+class BatchProgress(Frozen):
+    """How far a batch is that is not done.
+
+    `name` and `batch` (its id) are both what --batch accepts. `total` includes pictures that are still in the inbox.
+    """
+
+    batch: str
+    name: str
+    total: int
+    ended: int
+    failed: int
+    eta_seconds: float | None = Field(None, description="about how long until its last job ends; null if unknown")
+
+
 #: The longest time, in seconds, between two updates of `alive_at` in daemon.json.
 ALIVE_SECONDS = 5.0
 #: If daemon.json is two updates late, something is wrong, and its content may be out of date.
@@ -75,6 +89,7 @@ class Health(Frozen):
     )
     settings: str | None = Field(None, description="a digest of the settings that the daemon was started with")
     last_fault: str | None = Field(None, description="the last time that watching the inbox failed and was repaired, and why")
+    batches: tuple[BatchProgress, ...] = Field((), description="the batches that are not done, oldest first")
     polled: tuple[PolledFolder, ...] = Field(
         (), description="folders of the inbox that are polled every few seconds; the system reports changes in all others"
     )
@@ -133,6 +148,8 @@ def status_of(
         state=job.state,
         mode=job.mode,
         batch=job.accepted.batch,
+        batch_name=job.accepted.name_of_batch,
+        redo_of=job.accepted.redo_of,
         preset=job.preset,
         owner=job.accepted.owner,
         spec=job.spec,

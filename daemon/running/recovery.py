@@ -51,7 +51,7 @@ class Recovery:
         """
         live = list(self.ledger.jobs.live.values())
         self._end_leftover_workers(live)
-        self.claims.finish([job for job in live if not job.claimed], again=True)
+        self.claims.finish(list(self.ledger.jobs.unclaimed.values()), again=True)
         for job in live:
             try:
                 self._resume(self.ledger.jobs.live.get(job.job_id))

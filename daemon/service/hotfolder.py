@@ -3,7 +3,7 @@
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from itertools import chain, islice
 
@@ -13,6 +13,7 @@ from daemon.claiming.batches import Batches
 from daemon.claiming.claims import GROUP, Claims
 from daemon.claiming.control_files import read_control
 from daemon.claiming.downloads import Downloads
+from daemon.claiming.earlier_results import EarlierResults
 from daemon.contract.names import to_bytes, to_text
 from daemon.contract.records import AnyRecord, Job, Noted, Returned
 from daemon.fs import FileSystem
@@ -34,6 +35,7 @@ from daemon.intake import (
     taken,
 )
 from daemon.intake import Waiting as Unready
+from daemon.intake.names import SOURCE_NAME, folder_above
 from daemon.jobs import decide
 from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
@@ -50,6 +52,8 @@ _MAX_LOGGED = 10
 _TAKING_PER_LOOKING = 9.0
 #: The most pairs that are claimed but still in intake's memory.
 _MAX_UNREPORTED = 4000
+#: Seconds until the rest of a job's folder is looked at again.
+_FOLLOW_SECONDS = 2.0
 
 
 class HotFolder:
@@ -61,6 +65,7 @@ class HotFolder:
         ledger: the jobs.
         claims: claims the pairs.
         batches: closes finished batch folders.
+        earlier: moves the rest of job folders whose pictures were claimed.
         wake: called from other threads when there is a reason to scan.
         clock: returns monotonic seconds.
     """
@@ -72,6 +77,7 @@ class HotFolder:
         ledger: Ledger,
         claims: Claims,
         batches: Batches,
+        earlier: EarlierResults,
         wake: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
@@ -80,6 +86,7 @@ class HotFolder:
         self._ledger = ledger
         self._claims = claims
         self._batches = batches
+        self._earlier = earlier
         self._clock = clock
         self._downloads = Downloads()
         self._limit = settings.queue.max_pending
@@ -121,13 +128,20 @@ class HotFolder:
         for folder in self._ledger.jobs.batches:
             self._memory = batch_under_way(self._memory, to_bytes(folder), now)
         by_folder: dict[str, list[Taken]] = {}
-        jobs = self._ledger.jobs
-        for job in chain(jobs.ended.values(), jobs.live.values()):
+        for job in self._from_inbox():
             by_folder.setdefault(job.accepted.folder, []).append(_taken(job, now))
         for folder, pictures in by_folder.items():
+            if folder.endswith(f"/{to_text(SOURCE_NAME)}"):
+                # The rest of a job's folder may not have followed its picture yet.
+                self._memory = batch_under_way(self._memory, to_bytes(folder), now)
             self._memory = recall(self._memory, to_bytes(folder), pictures, now)
-        for job in jobs.returned.values():
+        for job in self._ledger.jobs.returned.values():
             self.picture_returned(job, now)
+
+    def _from_inbox(self) -> Iterator[Job]:
+        """The jobs in memory whose pictures came from the inbox: those that ended, then the live ones."""
+        jobs = self._ledger.jobs
+        return (job for job in chain(jobs.ended.values(), jobs.live.values()) if job.accepted.redo_of is None)
 
     def close(self, why: str | None) -> None:
         """Stop claiming pairs; `why` is the reason that the waiting list gives. None: claim pairs again."""
@@ -211,8 +225,18 @@ class HotFolder:
         self._batches.forget_all_but({folder.name for folder in seen.scan.folders})
         self._kept = {}
         for end in decision.finished:
-            if not end.leftovers and (reason := self._batches.close(end.folder)) is not None:
+            if end.from_job:
+                self._follow(end.folder, now)
+            elif not end.leftovers and (reason := self._batches.close(end.folder)) is not None:
                 self._kept[end.folder] = f"all its pictures were taken; {reason}"
+
+    def _follow(self, source: bytes, now: float) -> None:
+        """Let the rest of a job's folder follow its picture. `source`: the job's source/, as a path from the inbox."""
+        again, why = self._earlier.follow(source)
+        if why is not None:
+            self._kept[folder_above(source) or b""] = why
+        if again:
+            self._again_at = min(self._again_at, now + _FOLLOW_SECONDS)
 
     def _report_claimed(self, now: float) -> None:
         """Tell intake's memory which pairs were claimed. Each change copies the whole memory, so many are reported at once."""
@@ -224,7 +248,7 @@ class HotFolder:
     def _report(self, several: Collection[Late]) -> None:
         """Report sidecars that arrived after their picture was claimed, in the status of that picture's job."""
         jobs = self._ledger.jobs
-        taken_as = {(job.accepted.folder, job.image.name): job.job_id for job in chain(jobs.ended.values(), jobs.live.values())}
+        taken_as = {(job.accepted.folder, job.image.name): job.job_id for job in self._from_inbox()}
         for late in several:
             sidecar, image = to_text(late.sidecar.name), to_text(late.image)
             logger.warning("{} came after its picture {} had been taken", sidecar, image)
@@ -302,6 +326,14 @@ class HotFolder:
             some = islice(self._backlog, MAX_WAITING - len(items))
             items += [Waiting(path=_shown(pair.folder, pair.image.name), reason=reason) for pair in some]
         return tuple(items), len(unready) + backlog
+
+    def pictures_in(self, folder: str) -> int:
+        """How many pictures in a folder of the inbox will be taken, as far as it was scanned."""
+        known = self._memory.folders.get(to_bytes(folder))
+        if known is None:
+            return 0
+        settling = sum(any(item.will_resolve for item in waits) for waits in known.waits.values())
+        return settling + sum(map(len, known.ready.values()))
 
     def _held(self) -> dict[tuple[bytes, bytes], str]:
         """Why accepted pictures cannot be moved, by folder and name of the picture."""

@@ -44,6 +44,7 @@ class Service:
         self._executor, self._system_health = parts.executor, machine.system_health
         self._folder_health, self._disk_space = folder_health, disk_space
         self._runs, self._views, self._folder, self._claims = parts.runs, parts.views, parts.folder, parts.claims
+        self._copies = parts.copies
         self._batches, self._trash_actions, self._requests = parts.batches, parts.trash_actions, parts.requests
         self._notifications, self._warm_workers = parts.notifications, parts.warm_workers
         self._deliveries, self._hooks, self._retention = parts.deliveries, parts.hooks, parts.retention
@@ -51,7 +52,7 @@ class Service:
         self._request_watch = FolderWatch(home.settings.paths.requests_bytes, self._wakeup.wake)
         self._notifier = Notifier(os.environ)
         self._stop_signal: int | None = None
-        self._once = self._recovered = self._published = self._removing = False
+        self._once = self._recovered = self._published = self._removing = self._copying = False
         self._health_at = float("-inf")
         #: Why nothing can be done now: a folder is missing, or the home could not be recovered yet.
         self._problem: str | None = None
@@ -117,8 +118,8 @@ class Service:
         rested for seconds may cost an idle daemon more than the work itself. The other times here are those of work in hand.
         """
         due = [self._health_at, self._views.next_write()]
-        if self._published or self._removing:
-            due.append(now)  # a result is half checked, or files are half removed; or a job ended, so more may be due
+        if self._published or self._removing or self._copying:
+            due.append(now)  # a result is half checked, files are half copied or removed; or a job ended, so more may be due
         jobs = self._ledger.jobs
         if self._recovered and self._problem is None:
             due.append(self._folder.next_turn(now, woken=self._wakeup.is_set))
@@ -150,6 +151,7 @@ class Service:
                 return
             if is_regular or self._wakeup.is_set:
                 self._requests.handle()
+            self._copying = self._disk_space.problem is None and self._copies.advance()
             if now >= self._folder.next_turn(now, woken=self._wakeup.is_set):
                 if self._folder.turn(now, woken=self._wakeup.is_set, clock=time.monotonic):
                     self._wakeup.answered()
@@ -181,7 +183,7 @@ class Service:
             trouble = self._executor.trouble
             kept = KEPT_HINT if halt == runs.results.kept else trouble.hint if trouble and halt == trouble.problem else None
             self._views.say("paused", halt, room.hint or system_health.hint or kept)
-        elif reason_to_wait := self._folder.reason_to_wait():
+        elif reason_to_wait := self._folder.reason_to_wait() or self._copies.reason_to_wait():
             self._views.say("running", reason_to_wait)
         else:
             self._views.say("running", self._folder_health.degraded, self._folder_health.hint)

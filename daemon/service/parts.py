@@ -13,7 +13,10 @@ from datetime import UTC, datetime
 
 from daemon.claiming.batches import Batches
 from daemon.claiming.claims import Claims
+from daemon.claiming.earlier_results import EarlierResults
 from daemon.claiming.moving import Mover
+from daemon.claiming.redoing import Redoing
+from daemon.claiming.source_copies import SourceCopies
 from daemon.contract.status import Progress
 from daemon.following.deliveries import Background, Deliveries
 from daemon.following.hook_process import HookProcess
@@ -40,6 +43,7 @@ from daemon.service.retention import Retention
 from daemon.service.trash_actions import TrashActions
 from daemon.settings import Settings
 from daemon.supervisor import Supervisor
+from daemon.views.batch_progress import batches_under_way
 from daemon.views.metrics import MetricsFile
 from daemon.views.view_writer import ViewWriter
 from daemon.wakeup import Wakeup
@@ -89,7 +93,9 @@ class Parts:
     forecast: Forecast
     mover: Mover
     batches: Batches
+    earlier: EarlierResults
     claims: Claims
+    copies: SourceCopies
     folder: HotFolder
     runs: JobRunner
     views: ViewWriter
@@ -109,6 +115,7 @@ def wire(home: Home, machine: Machine) -> Parts:
     fs, settings, ledger, outbox, history = home.fs, home.settings, home.ledger, home.outbox, home.history
     jobs, clock = ledger.jobs, machine.clock
     inbox = settings.paths.inbox_bytes
+    time_of_day = lambda: datetime.fromtimestamp(machine.wall_clock(), UTC)  # noqa: E731
     mover = Mover(fs, inbox, outbox, machine.inbox_is_local, settings.limits.max_image_bytes)
     batches = Batches(fs, inbox, ledger, outbox, mover)
     claims = Claims(
@@ -119,10 +126,12 @@ def wire(home: Home, machine: Machine) -> Parts:
         mover,
         batches,
         history.job,
-        clock=lambda: datetime.fromtimestamp(machine.wall_clock(), UTC),
+        clock=time_of_day,
         monotonic=clock,
     )
-    folder = HotFolder(fs, settings, ledger, claims, batches, machine.wakeup.wake, clock)
+    copies = SourceCopies(ledger, outbox, mover, clock)
+    earlier = EarlierResults(fs, inbox, ledger, outbox, clock)
+    folder = HotFolder(fs, settings, ledger, claims, batches, earlier, machine.wakeup.wake, clock)
     settling = LateWrites(fs, outbox, clock, grew=folder.was_incomplete)
     pauses = Pauses(jobs, clock, machine.wall_clock)
     progress: dict[str, Progress] = {}
@@ -141,6 +150,7 @@ def wire(home: Home, machine: Machine) -> Parts:
         fetch_model,
         settings.digest,
         outbox.commands.typed("run"),
+        lambda: batches_under_way(jobs, progress, folder.pictures_in, settings.queue.max_concurrent_jobs),
     )
     forecast = Forecast(progress, clock, lambda: reversed(views.shown()))
     warm_workers = WarmWorkers(
@@ -179,7 +189,8 @@ def wire(home: Home, machine: Machine) -> Parts:
     trash_actions = TrashActions(fs, ledger, outbox, runs, views)
     removal = Removal(ledger, outbox)
     retention = Retention(fs, settings, ledger, history, removal, clock=clock, wall_clock=machine.wall_clock)
-    requests = Requests(fs, settings, ledger, outbox, runs, removal, history.job, history.batch, clock=clock)
+    redoing = Redoing(settings, ledger, outbox, time_of_day)
+    requests = Requests(fs, settings, ledger, outbox, runs, removal, redoing, history.job, history.batch, clock=clock)
     deliveries = Deliveries(fs, settings, ledger, outbox, history.job, clock, machine.in_background)
     hooks = Hooks(settings, ledger, outbox, history.job, deliveries.comes_first, clock, machine.start_hook)
     ledger.subscribe(
@@ -189,7 +200,9 @@ def wire(home: Home, machine: Machine) -> Parts:
         forecast,
         mover,
         batches,
+        earlier,
         claims,
+        copies,
         folder,
         runs,
         views,

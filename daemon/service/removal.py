@@ -25,7 +25,7 @@ class Removal:
             OSError: the folder cannot be moved away; nothing has changed.
             JournalError: the process must stop.
         """
-        answer = decide.may_remove(job)
+        answer = self._unless_needed(job) or decide.may_remove(job)
         return self._remove(job, Removed(job=job.job_id), answer) if answer.accepted else answer
 
     def prune(self, job: Job, *, before: datetime | None, keep_source: bool) -> decide.Answer:
@@ -43,7 +43,7 @@ class Removal:
         if not answer.accepted:
             return answer
         if not keep_source:
-            return self._remove(job, Removed(job=job.job_id, pruned=True), answer)
+            return self._unless_needed(job) or self._remove(job, Removed(job=job.job_id, pruned=True), answer)
         if job.pruned_at is not None and not self.outbox.has_result(job.job_id):
             return decide.Answer(False, f"{job.job_id} has no result any more")
         # First the record, which also corrects the status: it must not name files that are gone. After a crash in between, the
@@ -51,6 +51,13 @@ class Removal:
         self.ledger.record(Pruned(job=job.job_id))
         aside = self.outbox.move_result_aside(job.job_id)
         return self._delete(aside, job, decide.Answer(True, f"the result of {job.job_id} was removed; its pictures stay"))
+
+    def _unless_needed(self, job: Job) -> decide.Answer | None:
+        """A refusal if another job still needs copies of this job's files; None if no job does."""
+        for other in self.ledger.jobs.uncopied.values():
+            if other.accepted.redo_of == job.job_id:
+                return decide.Answer(False, f"{job.job_id} is being copied for {other.job_id}: try again in a moment")
+        return None
 
     def _remove(self, job: Job, record: Removed, answer: decide.Answer) -> decide.Answer:
         # Move the folder away first: if a crash comes before the record, the request is still there and is done again.

@@ -14,7 +14,9 @@ from functools import partial
 from loguru import logger
 from pydantic import ValidationError
 
-from daemon.contract.names import to_bytes, to_text
+from daemon.claiming.redoing import OPTIONS, Redoing, Wish
+from daemon.claiming.source_files import sidecars_of
+from daemon.contract.names import to_text
 from daemon.contract.records import Job, Requeued
 from daemon.contract.requests import JobAnswer, Request, RequestAnswer, Verb
 from daemon.contract.spec import JobSpec
@@ -28,7 +30,7 @@ from daemon.outbox import Outbox
 from daemon.running.runner import JobRunner
 from daemon.service.removal import Removal
 from daemon.settings import Settings
-from daemon.sidecar import MAX_BYTES, Sidecar, parse, resolve
+from daemon.sidecar import parse, resolve
 from daemon.troubles import Troubles
 
 _MAX_REQUEST_BYTES = 1 << 20
@@ -50,6 +52,7 @@ class Requests:
     outbox: Outbox
     runs: JobRunner
     removal: Removal
+    redoing: Redoing
     known: Callable[[str], Job | None]
     batch: Callable[[str], list[Job]]
     #: Requests that are done but could not be removed yet; they are not done again.
@@ -115,13 +118,6 @@ class Requests:
         except (OSError, ValidationError) as error:
             logger.warning("a request cannot be read: {}: {}", to_text(path), error)
             return RequestAnswer(problem="the request cannot be read; is this multiplane of the same version as the daemon?")
-        verbs: dict[Verb, Callable[[Job], decide.Answer]] = {
-            "cancel": self._cancel,
-            "retry": self._retry,
-            "rm": self.removal.remove,
-            "prune": partial(self.removal.prune, before=request.before, keep_source=request.keep_source),
-        }
-        answers: list[JobAnswer] = []
         ids = list(request.jobs)
         if request.batch is not None:
             jobs = self._of_batch(request.batch)
@@ -131,6 +127,15 @@ class Requests:
             if not ids:
                 what = {"cancel": "none of its jobs is pending or running", "retry": "none of its jobs failed or was cancelled"}
                 return RequestAnswer(problem=f"batch {request.batch}: {what.get(request.verb, 'it has no ended jobs')}")
+        if request.verb == "redo":
+            return self._redo(request, ids, to_text(os.path.basename(path)))
+        verbs: dict[Verb, Callable[[Job], decide.Answer]] = {
+            "cancel": self._cancel,
+            "retry": self._retry,
+            "rm": self.removal.remove,
+            "prune": partial(self.removal.prune, before=request.before, keep_source=request.keep_source),
+        }
+        answers: list[JobAnswer] = []
         for job_id in ids:
             try:
                 job = self.ledger.jobs.find(job_id) or self.known(job_id)
@@ -145,9 +150,8 @@ class Requests:
         return RequestAnswer(answers=tuple(answers))
 
     def _of_batch(self, batch: str) -> list[Job]:
-        """The jobs of a batch. A folder's name means the last batch from that folder."""
-        known = self.ledger.jobs.batches.get(batch)
-        jobs = self.batch(known.batch if known else batch)
+        """The jobs of a batch. A name means the last batch of that name."""
+        jobs = self.batch(batch)
         last = max(jobs, key=lambda job: job.sequence, default=None)
         return [job for job in jobs if last and job.accepted.batch == last.accepted.batch]
 
@@ -194,14 +198,8 @@ class Requests:
 
     def _read_again(self, job: Job) -> tuple[JobSpec | None, ErrorInfo | None]:
         """The spec from the sidecar in source/, which people may have corrected; or None and what is wrong with it."""
-        name = job.accepted.effective or next((file.to for file in job.accepted.files if file.role == "sidecar"), None)
         try:
-            own = None
-            kept = job.accepted.preset
-            preset = Sidecar(dict(kept), {}, "the preset") if kept is not None else None
-            if name:
-                with self.outbox.held_job(job.job_id, b"source") as source:
-                    own = parse(source.read(to_bytes(name), MAX_BYTES + 1), name=name)
+            preset, own = sidecars_of(job, self.outbox)
             spec = resolve(
                 defaults=self.settings.spec_defaults,
                 preset=preset,
@@ -217,6 +215,28 @@ class Requests:
             return job.spec, job.refusal
         return spec, None
 
+    def _redo(self, request: Request, ids: list[str], name: str) -> RequestAnswer:
+        """Make new jobs of copies of these jobs' files. `name`: the request's."""
+        try:
+            changes = parse(request.settings.encode(), name=OPTIONS)
+        except JobError as error:
+            return RequestAnswer(problem=error.message)
+        found = {job_id: self.ledger.jobs.find(job_id) or self.known(job_id) for job_id in dict.fromkeys(ids)}
+        jobs = [job for job in found.values() if job]
+        batch_name = request.named
+        if request.batch is not None and batch_name is None:
+            batch_name = next((job.accepted.name_of_batch for job in jobs if job.accepted.batch), None)
+        try:
+            answers = self.redoing.redo(jobs, Wish(name, changes, batch_name, request.once))
+        except UnreplayableError as error:
+            logger.error("what was asked cannot be recorded: {}", error)
+            return RequestAnswer(problem=f"it cannot be recorded, so nothing was done: {error}")
+        for answer in answers:
+            logger.info("redo: {}", answer.sentence)
+        unknown = [job_id for job_id, job in found.items() if job is None]
+        answers += [JobAnswer(job_id=job_id, accepted=False, sentence=f"there is no job {job_id}") for job_id in unknown]
+        return RequestAnswer(answers=tuple(answers))
+
 
 def _fits(verb: Verb, job: Job) -> bool:
     match verb:
@@ -224,5 +244,5 @@ def _fits(verb: Verb, job: Job) -> bool:
             return job.ended is None
         case "retry":
             return job.state in ("failed", "cancelled")
-        case "rm" | "prune":
+        case "rm" | "prune" | "redo":
             return job.ended is not None

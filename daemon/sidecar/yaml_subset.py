@@ -41,6 +41,16 @@ _PROBLEMS = {
 }
 """The parser's messages in plain words, for people who have never heard of a block mapping."""
 
+_AS_TEXT = "not plain text: save it as plain text"
+_DOCUMENTS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"bplist")
+"""How the files of word processors and property lists begin."""
+_MARKED_UP = {
+    "{\\rtf": f"rich text, {_AS_TEXT} (in TextEdit: Format, Make Plain Text)",
+    "<!doctype": f"a web page, {_AS_TEXT}",
+    "<html": f"a web page, {_AS_TEXT}",
+}
+"""How text begins that contains more than people see, and what is said about it."""
+
 
 class OutsideSubset(Exception):
     """The bytes are outside the subset of YAML.
@@ -166,6 +176,9 @@ def entries(data: bytes, *, max_depth: int, max_bytes: int = MAX_BYTES) -> Itera
         OutsideSubset: the file is outside the subset. The fields before the error have been yielded.
     """
     text = _decode(data, max_bytes)
+    begins = text[:100].lstrip().lower()
+    if (reason := next((reason for mark, reason in _MARKED_UP.items() if begins.startswith(mark)), None)) is not None:
+        raise OutsideSubset(reason)
     try:
         yield from _document(SubsetParser(text, max_depth))
     except ReaderError as error:
@@ -192,6 +205,8 @@ def _in_plain_words(error: yaml.MarkedYAMLError) -> OutsideSubset:
 def _decode(data: bytes, max_bytes: int) -> str:
     if len(data) > max_bytes:
         raise OutsideSubset(f"larger than {max_bytes // 1024} KiB; a settings file is much smaller")
+    if data.startswith(_DOCUMENTS):
+        raise OutsideSubset(f"a document, {_AS_TEXT}")
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return data.decode("utf-16" if utf16 else "utf-8-sig")

@@ -9,7 +9,7 @@ from typing import Literal
 from loguru import logger
 
 from daemon import __version__, clock
-from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchUnderWay
+from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchCounted, BatchUnderWay
 from daemon.contract.ended.follow_ups import FollowUpFailed, FollowUpOver, FollowUpOwed
 from daemon.contract.ended.pruning import Pruned
 from daemon.contract.names import to_text
@@ -18,7 +18,7 @@ from daemon.contract.segment_records import SegmentStart
 from daemon.contract.status import Progress, Status
 from daemon.jobs.retry_pause import PauseLeft
 from daemon.journal.ledger import Ledger
-from daemon.outbox import Health, Outbox, PolledFolder, Waiting, in_line, status_of
+from daemon.outbox import BatchProgress, Health, Outbox, PolledFolder, Waiting, in_line, status_of
 from daemon.outbox.gallery import Gallery
 from daemon.outbox.status_files import MAX_WAITING
 from daemon.troubles import Troubles
@@ -40,7 +40,7 @@ _MAX_AT_ONCE = 500
 
 
 #: Records that change no status.json.
-_NO_STATUS_CHANGE = (BatchClosed, BatchClosing, BatchUnderWay, FollowUpOwed, LiveJob, SegmentStart)
+_NO_STATUS_CHANGE = (BatchClosed, BatchClosing, BatchCounted, BatchUnderWay, FollowUpOwed, LiveJob, SegmentStart)
 
 
 class ViewWriter:
@@ -58,6 +58,7 @@ class ViewWriter:
         fetch_model: returns the command that fetches a depth model; None while one is installed.
         settings: a digest of the settings that the daemon was started with.
         start: the command that starts the daemon.
+        batches: returns the batches that are not done.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class ViewWriter:
         fetch_model: Callable[[], str | None],
         settings: str,
         start: str,
+        batches: Callable[[], tuple[BatchProgress, ...]],
     ) -> None:
         self._outbox = outbox
         self._ledger = ledger
@@ -80,6 +82,7 @@ class ViewWriter:
         self._settings = settings
         self._paused_for = paused_for
         self._fetch_model = fetch_model
+        self._batches = batches
         #: The progress of the running jobs, as last written.
         self._written_progress: dict[str, Progress] = {}
         self._older: list[Job] | None = None
@@ -347,6 +350,7 @@ class ViewWriter:
             last_fault=self.last_fault,
             fetch_model=self._fetch_model(),
             settings=self._settings,
+            batches=self._batches(),
             polled=tuple(
                 PolledFolder(folder=to_text(one.folder), share=one.share, trouble=one.trouble)
                 for one in self._polled[:_MAX_POLLED]

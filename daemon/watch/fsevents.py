@@ -19,7 +19,7 @@ from watchdog.events import (
 )
 from watchdog.observers.fsevents import FSEventsEmitter, FSEventsObserver
 
-from daemon.intake.model import How
+from daemon.intake.model import DEEPEST, How
 
 #: note(folder, name, how, is_directory)
 Note = Callable[[bytes, bytes, How, bool], None]
@@ -34,7 +34,7 @@ _DROPPED = 0x1 | 0x2 | 0x4
 
 
 class _Handler(FileSystemEventHandler):
-    """Passes on the names in events, down to one folder below the root."""
+    """Passes on the names in events, as deep as folders are read."""
 
     def __init__(self, root: bytes, note: Note) -> None:
         super().__init__()
@@ -50,11 +50,11 @@ class _Handler(FileSystemEventHandler):
             self.pass_on(source, "closed" if event.event_type == "closed" else "changed", event.is_directory)
 
     def pass_on(self, path: bytes, how: How, is_directory: bool) -> None:
-        """Report a path in the root or in a folder of it. Other paths are ignored; scans find those changes."""
+        """Report a path in the root, or in a folder that may be read. Other paths are ignored; scans find those changes."""
         if not path.startswith(self._root):
             return
         folder, _, name = path[len(self._root) :].rpartition(b"/")
-        if b"/" not in folder and name:
+        if folder.count(b"/") < DEEPEST and name:
             self._note(folder, name, how, is_directory)
 
 

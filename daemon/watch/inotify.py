@@ -77,7 +77,8 @@ class _Folder:
     def on_watch_deleted(self, _wd: WatchDescriptor) -> None:
         self.gone = True
         if self._name != INBOX:
-            self._note(INBOX, self._name, "changed", True)
+            above, _, name = self._name.rpartition(b"/")
+            self._note(above, name, "changed", True)
 
     def on_queue_overflow(self) -> None:
         """Do nothing: the reader reports an overflow once for all folders."""
@@ -147,7 +148,7 @@ class Observing:
 
 
 def _held(held: contextlib.ExitStack, path: bytes, name: bytes) -> bytes:
-    """Open the subfolder `name` of `path`, and return a path that leads to it while `held` keeps it open.
+    """Open the folder `name` below `path`, and return a path that leads to it while `held` keeps it open.
 
     If `name` is empty, return `path`. inotify takes only paths, not descriptors. Strangers can swap the name for a link, but not
     a folder that is open.
@@ -156,6 +157,7 @@ def _held(held: contextlib.ExitStack, path: bytes, name: bytes) -> bytes:
         return path
     fd = os.open(path, _FOLDER)
     held.callback(os.close, fd)
-    fd = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
-    held.callback(os.close, fd)
+    for part in name.split(b"/"):
+        fd = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+        held.callback(os.close, fd)
     return b"/proc/self/fd/%d" % fd

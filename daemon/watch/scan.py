@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal
 
-from daemon.intake.model import INBOX, Control, Entry, Folder, Scan
-from daemon.intake.names import BATCH_NAME, PRESET_NAME, ignored_folder, key_of
+from daemon.intake.model import DEEPEST, INBOX, Control, Entry, Folder, Scan
+from daemon.intake.names import BATCH_NAME, PRESET_NAME, SOURCE_NAME, folder_above, ignored_folder, is_job_folder, key_of
 from daemon.platform.files import birth_time, permission_hint
 from daemon.watch.entries import UNREADABLE, entry_at, entry_fields, entry_from, in_chunks
 
@@ -26,6 +26,8 @@ ReadControl = Callable[[int, Entry, Literal["preset", "batch"]], Control]
 #: whether it is on a network file system.
 Enter = Callable[[bytes, Entry], bool]
 
+#: The most folders that are scanned inside one with a preset: more than anybody drops, and few enough to watch. The others wait.
+_MAX_INNER = 500
 _PERMISSION = (errno.EPERM, errno.EACCES)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -71,7 +73,7 @@ def sentence(error: OSError, path: bytes) -> str:
 
 
 class Scanner:
-    """Scans one inbox, one level deep.
+    """Scans one inbox: its folders, and the folders inside those with a preset.
 
     Args:
         inbox: absolute path.
@@ -119,16 +121,18 @@ class Scanner:
         return self._as_scan(now, None)
 
     def scan_names(self, now: float, names: Mapping[bytes, Set[bytes]], folders: Set[bytes] = frozenset()) -> Scan:
-        """A partial scan: checks `names` (by folder), and everything in the inbox's `folders`. `now` is monotonic seconds."""
+        """A partial scan: checks `names` (by folder), and everything in these `folders`. `now` is monotonic seconds."""
+        for folder in folders:
+            above, _, name = folder.rpartition(b"/")
+            names = {**names, above: names.get(above, frozenset()) | {name}}
         in_inbox = names.get(INBOX, frozenset())
-        in_inbox = in_inbox | folders if folders else in_inbox
         scanned: dict[bytes, Set[bytes] | None] = {**names, INBOX: in_inbox}
-        known = {name: self._seen[INBOX].entries[name] for name in self._subfolders()}
+        known = {name: self._entry_of(name) for name in self._subfolders()}
         with contextlib.ExitStack() as held:
             self._open_inbox(held)
             self._stat(INBOX, in_inbox)
             for name in self._subfolders():
-                if name in folders or known.get(name) is not self._seen[INBOX].entries[name]:
+                if name in folders or known.get(name) is not self._entry_of(name):
                     self._list(name)
                     scanned[name] = None
                 elif at := names.get(name):
@@ -150,19 +154,52 @@ class Scanner:
         if self._fd == -1:
             raise self._trouble
         # Opens the inbox a second time: two listings must not share one position.
-        fd = os.open(folder or b".", _FOLDER | (os.O_NOFOLLOW if folder else 0), dir_fd=self._fd)
+        fd = os.open(b".", _FOLDER, dir_fd=self._fd)
         try:
+            for name in folder.split(b"/") if folder else ():
+                fd, above = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=fd), fd
+                os.close(above)
             yield fd
         finally:
             os.close(fd)
 
-    def _subfolders(self) -> list[bytes]:
-        """The names of the folders to scan. Forgets what is known about all others."""
-        entries = self._seen[INBOX].entries
-        names = [name for name, entry in entries.items() if entry.kind == "directory" and not ignored_folder(name)]
-        for name in self._seen.keys() - set(names) - {INBOX}:
+    def _entry_of(self, folder: bytes) -> Entry:
+        """The entry of a folder in the folder that contains it, which was scanned."""
+        above, _, name = folder.rpartition(b"/")
+        return self._seen[above].entries[name]
+
+    def _subfolders(self) -> Iterator[bytes]:
+        """Yield the names of the folders to scan, each after the one that contains it. Forgets what is known about all others.
+
+        The caller may scan a folder as soon as it is yielded: only then, the folders inside it are looked for.
+        """
+        found = [INBOX]
+        for folder in found:
+            for name in self._inner(folder):
+                found.append(name)
+                yield name
+        for name in self._seen.keys() - set(found):
             del self._seen[name]
-        return names
+
+    def _inner(self, folder: bytes) -> list[bytes]:
+        """The names of the folders inside one that are scanned.
+
+        These are all in the inbox itself and in a folder with a preset, and the source/ of a job's folder to which a preset
+        applies.
+        """
+        seen, depth = self._seen.get(folder), folder.count(b"/") + bool(folder)
+        if seen is None:
+            return []
+        if folder and self._has_preset(folder_above(folder)) and is_job_folder(seen.entries):
+            return [folder + b"/" + SOURCE_NAME]
+        if depth > 1 or (folder and not self._has_preset(folder)):
+            return []
+        names = [name for name, entry in seen.entries.items() if entry.kind == "directory" and not ignored_folder(name)]
+        return [os.path.join(folder, name) for name in names[: _MAX_INNER if folder else None]]
+
+    def _has_preset(self, folder: bytes | None) -> bool:
+        seen = self._seen.get(folder) if folder is not None else None
+        return seen is not None and any(control.kind == "preset" for control in seen.controls.values())
 
     def _as_scan(self, now: float, scanned: Mapping[bytes, Set[bytes] | None] | None) -> Scan:
         folders = []
@@ -180,7 +217,7 @@ class Scanner:
     def _list(self, folder: bytes) -> None:
         """Scan everything in a folder."""
         seen, path = self._seen.setdefault(folder, _Seen()), self._path(folder)
-        if folder and (its := self._seen[INBOX].entries[folder]) != seen.place:
+        if folder and (its := self._entry_of(folder)) != seen.place:
             seen.place = its
             seen.network = self._enter(folder, its) if self._enter else None
         try:
@@ -276,7 +313,12 @@ class Scanner:
 
 
 def _control_kind(folder: bytes, name: bytes) -> Literal["preset", "batch"] | None:
-    """The kind of control file that has this name, or None. Directly in the inbox, `job.yaml` is only a sidecar."""
+    """The kind of control file that has this name, or None. Directly in the inbox, `job.yaml` is only a sidecar.
+
+    A job's source/ may contain the files of an earlier batch; they mean nothing there.
+    """
+    if folder.count(b"/") >= DEEPEST - 1 or (b"/" in folder and folder.endswith(b"/" + SOURCE_NAME)):
+        return None
     key = key_of(name)
     if key == PRESET_NAME:
         return "preset"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Literal
 
-from daemon.intake.model import INBOX, Hint, How, Scan
+from daemon.intake.model import Hint, How, Scan
 from daemon.platform.mounts import Mount, mount_of
 from daemon.watch.coverage import Coverage, Identity, Polled
 from daemon.watch.scan import ReadControl, Scanner, sentence
@@ -240,6 +240,6 @@ class Watch:
             self._named.setdefault(folder, set()).add(name)
             if how != "changed":
                 self._hints[folder, name] = Hint(folder, name, how, self._clock())
-            if is_directory and folder == INBOX:
-                self._folders.add(name)
+            if is_directory:
+                self._folders.add(os.path.join(folder, name))
         self._wake()

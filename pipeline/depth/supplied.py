@@ -18,6 +18,7 @@ from daemon.contract.spec import DepthKind
 from daemon.errors import DepthMissing, DepthUnreadable, ImageTooLarge, ImageType, ImageUnreadable, SourceMissing
 from pipeline.depth import zeros
 from pipeline.depth.depth_map import DepthMap, Mask, inverse, stretched
+from pipeline.depth.inside_out import looks_inside_out
 from pipeline.depth.source import Progress, Source, path_of
 from pipeline.image import decode
 from pipeline.image.auxiliary.beside import same_shape
@@ -72,7 +73,8 @@ def read(path: bytes, kind: DepthKind, *, photo: decode.Photo, limits: Limits) -
         values=values,
         valid=None if share == 1.0 else valid,
         provenance=Depth(source="file", polarity=kind, valid=share),
-        warnings=_remarks(name, kind, float(empty.mean()), at_the_end, values, fractions=raw.dtype.kind == "f"),
+        warnings=_remarks(name, kind, float(empty.mean()), at_the_end, values, fractions=raw.dtype.kind == "f")
+        + _exchanged(name, kind, values, valid),
         # Of a disparity nobody knows where its zero is; of distances only the unit is unknown.
         distances=Distances(far, near, in_metres=False) if kind == "distance" and near > far else None,
     )
@@ -126,6 +128,17 @@ def _remarks(
     if not values.any():
         remarks.append(f"{name} has the same depth everywhere.")
     return tuple(remarks)
+
+
+def _exchanged(name: str, kind: DepthKind, values: NDArray[np.float32], valid: Mask) -> tuple[str, ...]:
+    """A warning if near and far are probably exchanged."""
+    if not looks_inside_out(values, valid):
+        return ()
+    other, bright = ("distance", "far") if kind == "disparity" else ("disparity", "near")
+    return (
+        f"{name} looks inside out: what is lower in the picture counts as farther. If {bright} is bright in it, write "
+        f"{as_code(f'depth_kind: {other}')}.",
+    )
 
 
 def _asked_for(picture: decode.Photo, job: JobCommand, progress: Progress) -> DepthMap:

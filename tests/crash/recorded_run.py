@@ -18,7 +18,7 @@ class Moment:
 
 
 def live(disk: SimDisk, users: Users) -> SimulatedDaemon:
-    """Drop, run, fail, try again, cancel, retry, remove, stop, start, and drop once more."""
+    """Drop, run, fail, try again, cancel, retry, remove, redo, stop, start, and drop once more."""
     simulated = SimulatedDaemon(disk, users)
     simulated.start()
     simulated.turn()
@@ -67,6 +67,8 @@ def live(disk: SimDisk, users: Users) -> SimulatedDaemon:
     assert disk.write_on(half, whole)
     users.dropped[whole] = users.dropped.pop(half)
     _until(simulated, lambda: _state(simulated, "order-8") == "completed")
+    users.ask(disk, "redo", "order-8")
+    simulated.turn()
     simulated.journal.close()
     simulated = SimulatedDaemon(disk, users)
     simulated.start()

@@ -61,6 +61,7 @@ class Users:
         seconds: the wall clock, since 1970.
         crashes: how often the picture with this content has crashed its worker.
         in_hurry: pictures that would take for ever end at once.
+        redone: how often somebody asked for a redo of the job with this picture, or that has this depth picture.
         told: how often the command of the settings ran to its end for each job.
         settings: the settings of the home.
     """
@@ -71,12 +72,18 @@ class Users:
     crashes: dict[bytes, int] = field(default_factory=dict)
     in_hurry: bool = False
     asked: int = 0
+    redone: dict[bytes, int] = field(default_factory=dict)
     told: Counter[str] = field(default_factory=Counter)
     settings: Settings = SETTINGS
 
     def copy(self) -> "Users":
         return replace(
-            self, dropped=dict(self.dropped), removed=set(self.removed), crashes=dict(self.crashes), told=Counter(self.told)
+            self,
+            dropped=dict(self.dropped),
+            removed=set(self.removed),
+            crashes=dict(self.crashes),
+            redone=dict(self.redone),
+            told=Counter(self.told),
         )
 
     def drop(self, disk: SimDisk, name: bytes, data: bytes) -> None:
@@ -87,10 +94,13 @@ class Users:
 
     def ask(self, disk: SimDisk, verb: str, *jobs: str, **more: object) -> None:
         self.asked += 1
-        if verb == "rm" or (verb == "prune" and not more.get("keep_source")):
-            for job in jobs:
-                source = os.path.join(OUTBOX, job.encode(), b"source")
-                self.removed |= {node.data for _path, node in disk.walk(source) if node.kind == "file"}
+        for job in jobs if verb in ("rm", "redo") or (verb == "prune" and not more.get("keep_source")) else ():
+            source = os.path.join(OUTBOX, job.encode(), b"source")
+            contents = {node.data for _path, node in disk.walk(source) if node.kind == "file"}
+            if verb == "redo":
+                self.redone |= {content: self.redone.get(content, 0) + 1 for content in contents}
+            else:
+                self.removed |= contents
         disk.put(
             os.path.join(REQUESTS, b"%04d.json" % self.asked), Request(verb=verb, jobs=jobs, **more).model_dump_json().encode()
         )
@@ -296,6 +306,7 @@ class SimulatedDaemon:
         )
         self.deliveries, self.hooks = parts.deliveries, parts.hooks
         self.runs, self.views, self.claims, self.requests = parts.runs, parts.views, parts.claims, parts.requests
+        self.copies = parts.copies
         self.recovered = False
 
     def _now(self) -> str:
@@ -308,8 +319,10 @@ class SimulatedDaemon:
         self.workers.tick()
         if not self.recovered and not self._recover():
             return
-        self.claims.finish([job for job in self.ledger.jobs.live.values() if not job.claimed], again=True)
+        self.claims.finish(list(self.ledger.jobs.unclaimed.values()), again=True)
         self.requests.handle()
+        while self.copies.advance():
+            pass
         self.runs.end_removed_returns()
         ready = self.ready()
         if ready:
@@ -457,7 +470,7 @@ def check_whole(disk: SimDisk, result: bytes) -> None:
 
 
 def check_kept(disk: SimDisk, users: Users, *, places: int = 1) -> None:
-    """Everything dropped is complete in the inbox or in a source folder, in at most this many places."""
+    """Everything dropped is complete in the inbox or in a source folder, in at most this many places, copies apart."""
     found: dict[bytes, list[bytes]] = {}
     for path, node in disk.walk():
         here = path.startswith(INBOX + b"/") or (
@@ -468,11 +481,11 @@ def check_kept(disk: SimDisk, users: Users, *, places: int = 1) -> None:
     for content, name in users.dropped.items():
         at = found.get(content, [])
         least = 0 if content in users.removed else 1
-        assert least <= len(at) <= places, f"{name!r} is in {at}"
+        assert least <= len(at) <= places + users.redone.get(content, 0), f"{name!r} is in {at}"
 
 
 def check_ended(simulated: SimulatedDaemon, *, everything: bool = True) -> None:
-    """When nothing is left to do: every job ended once, in the journal and its status; no picture became two jobs.
+    """When nothing is left to do: every job ended once, in the journal and its status; one job for each drop and redo.
 
     Args:
         simulated: at rest.
@@ -502,7 +515,7 @@ def check_ended(simulated: SimulatedDaemon, *, everything: bool = True) -> None:
             if file.name.endswith(b".jpg") and not file.name.startswith(b"._"):
                 pictures.setdefault(disk.read(os.path.join(source, file.name), 1 << 20), []).append(entry.name.decode())
     for content, became in pictures.items():
-        assert len(became) == 1, f"{content!r} became {became}"
+        assert len(became) == 1 + users.redone.get(content, 0), f"{content!r} became {became}"
     for content, name in users.dropped.items():
         if (
             everything

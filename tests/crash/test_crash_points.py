@@ -46,7 +46,7 @@ def test_the_life_goes_through_every_operation_and_ends_well(life):
     seen, simulated = life
     check_ended(simulated)
     assert {moment.name for moment in seen} == {
-        "create", "append", "write", "sync", "rename", "link", "unlink", "mkdir", "rmdir", "sync_dir", "sync_file",
+        "create", "append", "write", "sync", "rename", "link", "unlink", "mkdir", "rmdir", "sync_dir", "sync_file", "copy",
     }  # fmt: skip
     states = {job.state for job in simulated.history.backwards()}
     assert states == {"completed", "failed", "cancelled"}

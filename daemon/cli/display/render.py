@@ -11,7 +11,7 @@ from daemon.cli.live_snapshot import Standstill
 from daemon.clock import hour
 from daemon.clock import local as local
 from daemon.contract.status import State, Status
-from daemon.outbox import attempt_of, stage_name
+from daemon.outbox import BatchProgress, attempt_of, stage_name
 
 STYLES: dict[State, str] = {"completed": "green", "failed": "red", "cancelled": "dim", "processing": "cyan", "pending": ""}
 #: Printed next to progress that may be out of date.
@@ -75,6 +75,13 @@ def progress_text(status: Status, halt: Standstill | None = None) -> str:
             LAST_HEARD if halt and halt.stale else "",
         )
     return " · ".join(filter(None, said))
+
+
+def batch_text(batch: BatchProgress, *, stale: bool = False) -> str:
+    """How far a batch is. `stale`: nothing is working on it, so there is no remaining time."""
+    failed = f"{batch.failed:,} failed" if batch.failed else ""
+    left = "" if batch.eta_seconds is None or stale else f"about {duration(max(1.0, round(batch.eta_seconds)))} left"
+    return " · ".join(filter(None, (f"{batch.ended:,} of {batch.total:,}", failed, left)))
 
 
 def on_machine(status: Status) -> str:

@@ -8,11 +8,12 @@ from rich.padding import Padding
 from rich.table import Table
 
 from daemon.cli.common import Home, Json, err, fs, located, out, print_error, print_json, printable, settings_in_use
-from daemon.cli.display.render import cell, now, remark, state_cell
+from daemon.cli.display.render import batch_text, cell, now, remark, state_cell
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import Standstill, standstill
 from daemon.contract.status import ENDED, State, Status
+from daemon.outbox import BatchProgress
 
 #: Rows on a page: as many as a person reads at once.
 PAGE = 50
@@ -22,9 +23,7 @@ _REMARK_COLUMNS, _PICTURE_COLUMNS, _GAP = 40, 20, 2
 
 def jobs(
     state: Annotated[State | None, typer.Option("--state", help="Only jobs in this state.")] = None,
-    batch: Annotated[
-        str | None, typer.Option("--batch", help="Only jobs of this batch: its id, or the name of its folder.")
-    ] = None,
+    batch: Annotated[str | None, typer.Option("--batch", help="Only jobs of this batch: its name, or its id.")] = None,
     page: Annotated[int, typer.Option("--page", min=1, help="Which page; page 1 has the running jobs and the latest ones.")] = 1,
     home: Home = None,
     json: Json = False,
@@ -48,9 +47,25 @@ def jobs(
     halt = standstill(settings, queries, now()) if any(status.state not in ENDED for status in shown) else None
     if halt:
         err.print(printable(halt.sentence), markup=False)
+    if page == 1:
+        for progress in _progress(queries, batch):
+            out.print(
+                cell(f"{progress.name}: {batch_text(progress, stale=halt is not None and halt.stale)}", "bold"), soft_wrap=False
+            )
     out.print(listing(shown, out.width, halt), soft_wrap=False)
     if len(found) > PAGE:
         err.print(f"More with --page {page + 1}.")
+
+
+def _progress(queries: JobQueries, batch: str | None) -> tuple[BatchProgress, ...]:
+    """How far the batches are that are not done; only this one, also if it is done, if `batch` names one."""
+    under_way = queries.batches_under_way()
+    if batch is None:
+        return under_way
+    if found := [one for one in under_way if batch in (one.batch, one.name)]:
+        return (found[-1],)
+    over = queries.batch_progress(batch)
+    return () if over is None else (over,)
 
 
 def listing(shown: list[Status], width: int, halt: Standstill | None = None) -> RenderableType:

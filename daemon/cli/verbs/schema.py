@@ -24,6 +24,7 @@ class Which(StrEnum):
     STATS = "stats"
     CANCEL = "cancel"
     RETRY = "retry"
+    REDO = "redo"
     RM = "rm"
     PRUNE = "prune"
     CONFIG = "config"

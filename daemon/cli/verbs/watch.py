@@ -14,6 +14,7 @@ from daemon.cli.display.render import (
     ago,
     attempt,
     bar,
+    batch_text,
     cell,
     duration,
     now,
@@ -166,6 +167,7 @@ def draw(scene: Scene, width: int, height: int) -> list[Text]:
     halt = standstill_of(scene.health, alive=scene.alive, problem=scene.problem)
     parts = [*_health(scene, at, width), Text()]
     parts += _running(scene, at, width, max(1, height // 6), halt)
+    parts += _batches(scene, width, max(1, height // 8), stale=halt is not None and halt.stale)
     left = height - sum(len(rows_of(line, width)) for line in parts) - 1
     sections = (
         (_NEXT, scene.queue_total, [_queued(status, width) for status in scene.queue]),
@@ -238,6 +240,12 @@ def _running(scene: Scene, at: datetime, width: int, most: int, halt: Standstill
     if len(scene.running) > most:
         lines.append(Text(f"… and {len(scene.running) - most:,} more", style="dim"))
     return lines
+
+
+def _batches(scene: Scene, width: int, most: int, *, stale: bool) -> list[Text]:
+    """One line for each batch that is not done. `most`: the most lines."""
+    told = scene.health.batches if scene.health else ()
+    return [_line(width, cell(one.name, "bold"), cell(batch_text(one, stale=stale))) for one in told[:most]]
 
 
 def _time_left(status: Status, at: datetime) -> str:

@@ -3,7 +3,7 @@
 function queued(job) {
   const name = make("b", "", link(held(nameOf(job)), `${job.id}/`, "Folder"));
   const words = make("p", "", due(job));
-  if (job.batch) words.append(" · ", held(batchName(job.batch)));
+  if (job.batch) words.append(" · ", held(batchName(job)));
   if (job.error) words.append(job.retry && works() ? " · " : " · earlier attempt: ", said(job.error[0]));
   return make("li", "", name, words);
 }
@@ -22,7 +22,7 @@ function runningCard(job) {
   const title = make("h3", "", held(nameOf(job)));
   title.title = nameOf(job);
   const meta = make("p", "meta", make("bdi")); // filled in by `progress`
-  if (job.batch) meta.append(" · ", held(batchName(job.batch)));
+  if (job.batch) meta.append(" · ", held(batchName(job)));
   const links = make("p", "links", link("Folder", `${job.id}/`, "Folder"));
   return make("li", "card processing", make("div", "well", stack(), bar), make("div", "words", title, meta, links));
 }
@@ -46,12 +46,48 @@ function endedCard(job) {
   title.title = `${nameOf(job)}\n${job.id}`;
   const words = make("div", "words", title, make("p", "meta", about(job)), linksOf(job));
   if (job.warnings) words.append(notes(job.warnings));
+  if (state.live?.redo) words.append(again(job));
   const card = make("li", `card ${job.state}`, well(job), words);
   card.id = `card-${job.id}`;
-  if (job.estimated) card.append(Object.assign(make("p", "badge", "Estimated depth"), { title: ESTIMATED }));
+  if (estimate(job)) card.append(Object.assign(make("p", "badge", "Estimated depth"), { title: ESTIMATED }));
   return card;
 }
 const ESTIMATED = "Depth was estimated without a model, so the layers may cut through things.";
+
+/** The depth that the job asked for, if its depth was estimated and no later job of its picture did better; otherwise undefined. */
+const estimate = (job) => (job.redone ? undefined : job.estimated);
+
+/** Marks the jobs that others redo, so that each picture counts as estimated only as long as its best result is. */
+function markRedone(all) {
+  const better = new Map(all.filter((job) => job.redoOf && job.state === "completed").map((job) => [job.redoOf, job.id]));
+  for (const job of all) job.redone = better.get(job.id);
+}
+
+/** How to make another result of the picture: the command, to copy. */
+function again(job) {
+  const code = make("code", "", state.live.redo.join(job.id));
+  const box = make("details", "notes again", make("summary", "", "Make another result"), make("p", "typed", code, copier(code)));
+  if (job.redone) box.append(make("p", "", "Redone: ", link("the newer job", `${job.redone}/`, "Redone")));
+  if (job.redoOf) box.append(make("p", "", "Made again from ", link("an earlier job", `${job.redoOf}/`, "Earlier")));
+  return box;
+}
+
+/** A button that copies the text of an element. */
+function copier(code) {
+  const button = Object.assign(make("button", "ghost", "Copy"), { type: "button" });
+  button.setAttribute("aria-live", "polite");
+  button.addEventListener("click", () => copy(code, button));
+  return button;
+}
+
+async function copy(code, button) {
+  getSelection().selectAllChildren(code);
+  let copied = true;
+  // A page opened from disk may not always use the clipboard. Then try the older way; if that fails, the text stays selected.
+  try { await navigator.clipboard.writeText(code.textContent); } catch { copied = document.execCommand("copy"); }
+  set(button, copied ? "Copied" : "Selected");
+  setTimeout(() => set(button, "Copy"), 2000);
+}
 
 function about(job) {
   const parts = [];

@@ -38,6 +38,8 @@ def card_of(status: Status) -> Card:
         "state": status.state,
         "mode": status.mode,
         "batch": _short(status.batch) if status.batch else None,
+        "batchName": _short(status.batch_name) if status.batch_name else None,
+        "redoOf": status.redo_of,
         "size": [source.width, source.height] if source and source.width and source.height else None,
         "created": status.created_at,
         "ended": status.completed_at,

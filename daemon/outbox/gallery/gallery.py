@@ -16,6 +16,8 @@ from daemon.outbox.outbox import Outbox
 from daemon.outbox.status_files import SILENT_SECONDS, Health
 
 FOLDER = b".gallery"
+#: Stands for the id of a job in a command. The page puts in the id.
+_ANY = "any-job-on-the-page"
 _LIVE = b"live.js"
 #: Seconds between two reports to the page that the daemon is alive. The page calls it silent after the time of four reports, so
 #: one late report does no harm.
@@ -43,6 +45,11 @@ class Gallery:
         self._folder = os.path.join(outbox.root, FOLDER)
         self._ended_before = ended_before
         self._start = start
+        #: The commands that redo one job, around its id, and all whose depth was estimated.
+        self._redo: Card = {
+            "redo": outbox.commands.typed("redo", _ANY).split(_ANY),
+            "guessed": outbox.commands.typed("redo", "--guessed"),
+        }
         self._chunks: Chunks | None = None
         self._epoch = ""
         self._stamps: dict[int, int] = {}
@@ -129,6 +136,7 @@ class Gallery:
         if shown == self._written and now < self._written_at + REPORT_SECONDS:
             return
         feed = _feed(self._outbox.commands.fill_all(health, keep_marks=True), [self._card(status) for status in live], history)
+        feed |= self._redo
         text = f"multiplane.live({inert({'alive_at': health.alive_at, **feed})});\n"
         write_atomic(self._fs, os.path.join(self._folder, _LIVE), text.encode("ascii"), durable=False)
         self._written, self._written_at = shown, now
@@ -196,5 +204,6 @@ def _feed(health: Health, live: list[Card], history: Card) -> dict[str, object]:
         "jobs": live,
         "waiting": [[item.path, item.reason] for item in health.waiting],
         "waiting_total": health.waiting_total,
+        "batches": [[one.name, one.ended, one.total, one.failed, one.eta_seconds] for one in health.batches],
         "history": history,
     }

@@ -35,13 +35,14 @@ const plain = (text) => text.normalize("NFKD").replace(/\p{Mn}/gu, "").toLowerCa
 const searched = new WeakMap();
 function matches(job) {
   if (!state.words.length) return true;
-  if (!searched.has(job)) searched.set(job, plain(`${nameOf(job)} ${job.id} ${job.batch ?? ""}`));
+  if (!searched.has(job)) searched.set(job, plain(`${nameOf(job)} ${job.id} ${job.batch ?? ""} ${job.batchName ?? ""}`));
   const text = searched.get(job);
   return state.words.every((word) => text.includes(word));
 }
 
 function render() {
   const all = jobs();
+  markRedone(all);
   const hits = all.filter(matches);
   const shows = FILTERS.find(([key]) => key === state.filter)[2];
   const shown = hits.filter(shows);
@@ -50,6 +51,7 @@ function render() {
   renderModel(all);
   renderFilters(all, hits);
   renderNow(shown.filter((job) => job.state === "processing"));
+  renderBatches();
   renderQueue(shown.filter((job) => job.state === "pending"));
   renderWaiting();
   const groups = grouped(ended);
@@ -104,22 +106,19 @@ function renderHealth(all) {
   set($("foot"), foot.join(" · "));
 }
 
-/** Shows the command that fetches a model, while the depth of some pictures was only estimated because there is none. */
+/** While the depth of some pictures was only estimated: shows the command that fetches a model, or redoes them with it. */
 function renderModel(all) {
-  const command = all.some((job) => job.estimated === "auto") ? state.live?.fetch : undefined;
+  const estimated = all.some((job) => estimate(job) === "auto" && job.state === "completed");
+  const command = estimated ? state.live?.fetch ?? state.live?.guessed : undefined;
   $("model").hidden = !command;
-  if (command) set($("model").querySelector("code"), command);
+  if (!command) return;
+  set($("model").querySelector("code"), command);
+  set($("model").querySelector("p"), state.live.fetch ? NO_MODEL : WITH_MODEL);
 }
+const NO_MODEL = "No depth model is installed, so photos without depth of their own are cut by an estimate. To fetch one, run this in a terminal; photos you drop afterwards get real depth.";
+const WITH_MODEL = "Some photos were cut by an estimate, before there was a depth model. To make new results of them with the model, run this in a terminal; the old results stay.";
 
-$("model").querySelector("button").addEventListener("click", async ({ target }) => {
-  const code = $("model").querySelector("code");
-  getSelection().selectAllChildren(code);
-  let copied = true;
-  // A page opened from disk may not always use the clipboard. Then try the older way; if that fails, the text stays selected.
-  try { await navigator.clipboard.writeText(code.textContent); } catch { copied = document.execCommand("copy"); }
-  set(target, copied ? "Copied" : "Selected");
-  setTimeout(() => set(target, "Copy"), 2000);
-});
+$("model").querySelector("button").addEventListener("click", ({ target }) => copy($("model").querySelector("code"), target));
 
 function renderFilters(all, hits) {
   const nav = $("filters");
@@ -170,6 +169,21 @@ function renderNow(running) {
   set($("now-title"), works() ? "In progress" : UNFINISHED);
   $("now").style.setProperty("--cards", running.length);
   arrange($("running"), running.map((job) => ({ key: job.id, says: "", make: () => runningCard(job), change: (node) => progress(node, job) })));
+}
+
+/** The batches that are not done: how many of how many, and how long the rest takes. */
+function renderBatches() {
+  const told = state.filter === "all" || state.filter === "work" ? state.live?.batches ?? [] : [];
+  const rows = told.filter(([name]) => state.words.every((word) => plain(name).includes(word)));
+  $("batches").hidden = rows.length === 0;
+  arrange($("batches").querySelector(".rows"), rows.map(([name, ended, total, failed, left], place) => {
+    const parts = [`${ended.toLocaleString()} of ${total.toLocaleString()}`];
+    if (failed) parts.push(`${failed.toLocaleString()} failed`);
+    if (left !== null && works()) parts.push(`about ${duration(Math.max(1, Math.round(left)))} left`);
+    if (!works()) parts.push(LAST_HEARD);
+    const bar = () => Object.assign(document.createElement("progress"), { max: total, value: ended, ariaLabel: `Progress of ${name}` });
+    return { key: place, says: `${name}\n${parts.join(" · ")}`, make: () => make("li", "", make("b", "", held(name)), make("p", "", parts.join(" · ")), bar()) };
+  }));
 }
 
 /** A list that shows its first rows, and all known ones when it is expanded. */
@@ -236,7 +250,7 @@ function renderHistory(groups) {
     },
     change: (section) => {
       const [name, told] = section.firstChild.children;
-      set(name, group.batch === undefined ? dayName(group.day) : batchName(group.batch));
+      set(name, group.batch === undefined ? dayName(group.day) : batchName(group.jobs[0]));
       set(told, tally(group));
       arrange(section.lastChild, group.cards.map((job) => ({ key: job.id, says: JSON.stringify(job), make: () => endedCard(job) })));
     },

@@ -57,5 +57,5 @@ const count = (number, one, many = `${one}s`) => `${number.toLocaleString()} ${n
 const unbroken = (text) => text.replaceAll(" ", "\u00a0"); // kept on one line
 const percent = (share) => `${Math.floor(share * 100 + 1e-6)} %`; // only a finished job reaches 100; 0.57 is stored as slightly less
 const nameOf = (job) => job.name ?? job.id;
-// The name of the folder that a batch was dropped as, taken from its id.
-const batchName = (batch) => /^\d{8}T\d{6}-(.+)-[0-9a-f]{8}$/.exec(batch)?.[1] ?? batch;
+// The name of a job's batch; in the data of older versions, it is only part of the batch's id.
+const batchName = (job) => job.batchName ?? /^\d{8}T\d{6}-(.+)-[0-9a-f]{8}$/.exec(job.batch)?.[1] ?? job.batch;

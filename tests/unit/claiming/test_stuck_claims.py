@@ -178,7 +178,9 @@ def test_each_of_many_stuck_claims_has_its_turn(scene):
 
 
 def hot_folder(scene: Scene) -> HotFolder:
-    return HotFolder(scene.fs, scene.settings, scene.ledger, scene.claims, scene.batches, lambda: None, time.monotonic)
+    return HotFolder(
+        scene.fs, scene.settings, scene.ledger, scene.claims, scene.batches, scene.parts.earlier, lambda: None, time.monotonic
+    )
 
 
 def test_what_is_accepted_and_stuck_takes_nobodys_place_in_the_queue(scene):

@@ -162,3 +162,35 @@ def test_inverting_keeps_the_order_and_reverses_near_and_far(distances):
     raw = np.array([distances], np.uint16)
     values = normalised(inverse(raw, raw > 0), raw > 0)
     assert np.array_equal(np.argsort(-raw[0], kind="stable"), np.argsort(values[0], kind="stable"))
+
+
+def scene(kind: str) -> np.ndarray:
+    """A person on the ground, in front of a far background, in the values of one kind of depth picture."""
+    metres = np.repeat(np.linspace(12.0, 2.0, 120)[:, None], 160, axis=1)
+    metres[:50] = 20.0
+    metres[30:105, 65:95] = 3.0
+    return (metres * 1000 if kind == "distance" else 60_000 / metres).astype(np.uint16)
+
+
+@pytest.mark.parametrize("kind", ["disparity", "distance"])
+def test_a_depth_picture_whose_far_is_bright_gets_a_warning_that_names_the_other_kind(read, kind):
+    other = "distance" if kind == "disparity" else "disparity"
+    assert read(encoded(scene(kind), "PNG"), kind, of=photo(120, 160)).warnings == ()
+    (said,) = read(encoded(scene(other), "PNG"), kind, of=photo(120, 160)).warnings
+    bright = "far" if kind == "disparity" else "near"
+    assert said == (
+        "photo.depth.png looks inside out: what is lower in the picture counts as farther. "
+        f"If {bright} is bright in it, write \0`depth_kind: {other}`\0."
+    )
+
+
+@pytest.mark.parametrize("name", ["a wall", "a ceiling over a figure", "only the upper half was measured"])
+def test_a_depth_picture_that_may_be_right_gets_no_warning(read, name):
+    samples = np.full((120, 160), 30_000, np.uint16)
+    if name == "a ceiling over a figure":
+        samples = np.repeat(np.linspace(40_000, 20_000, 120)[:, None], 160, axis=1).astype(np.uint16)
+        samples[30:100, 50:110] = 60_000
+    if name == "only the upper half was measured":
+        samples[:8] = np.linspace(60_000, 20_000, 8)[:, None]
+        samples[8:] = 0
+    assert not any("inside out" in said for said in read(encoded(samples, "PNG"), of=photo(120, 160)).warnings)

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from daemon.fs import LocalFiles, Wanted, make_folders, remove_tree, syncing_tree, write_atomic, write_new
+from daemon.fs import LocalFiles, Wanted, held, make_folders, remove_tree, syncing_tree, write_atomic, write_new
 from daemon.fs.compose import write_all
 
 
@@ -133,6 +133,45 @@ def test_a_copy_has_the_bytes_and_times_and_says_what_it_read(folder):
     assert content(folder + b"/b") == data
     assert os.stat(folder + b"/b").st_mtime_ns == 2_000_000_009
     assert LocalFiles().digest(folder + b"/b") == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("size", [100, 9 << 20])
+@pytest.mark.parametrize("can_clone", [True, False])
+def test_a_copy_in_the_background_is_whole_and_has_the_times(folder, size, can_clone, monkeypatch):
+    # This disk may be unable to clone, so a disk that can is imitated by a copy at the place of the system call.
+    def clone(source, to, name):
+        if not can_clone:
+            return False
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=to)
+        os.write(fd, os.pread(source, size, 0))
+        os.close(fd)
+        return True
+
+    monkeypatch.setattr(held, "clone", clone)
+    data = os.urandom(size)
+    write_new(LocalFiles(), folder + b"/a", data, durable=False)
+    os.utime(folder + b"/a", ns=(1_000_000_007, 2_000_000_009))
+    open_before = set(os.listdir("/dev/fd"))
+    with LocalFiles().hold(folder) as there:
+        for _ in there.copy_in_background(b"a", there, b"b", Wanted(size, 2_000_000_009)):
+            pass
+        with pytest.raises(FileExistsError):
+            list(there.copy_in_background(b"a", there, b"b", Wanted(size, 2_000_000_009)))
+        with pytest.raises(OSError, match="no longer the file"):
+            list(there.copy_in_background(b"a", there, b"c", Wanted(size + 1, 2_000_000_009)))
+    assert content(folder + b"/b") == data
+    assert os.stat(folder + b"/b").st_mtime_ns == 2_000_000_009
+    assert sorted(os.listdir(folder)) == [b"a", b"b"]
+    assert len(os.listdir("/dev/fd")) == len(open_before)
+
+
+def test_a_disk_that_cannot_clone_is_told_and_leaves_nothing(folder):
+    write_new(LocalFiles(), folder + b"/a", b"data", durable=False)
+    with LocalFiles().hold(folder) as there, open(folder + b"/a", "rb") as file:
+        if there.clone(file.fileno(), b"b"):
+            assert content(folder + b"/b") == b"data"
+        else:
+            assert os.listdir(folder) == [b"a"]
 
 
 def test_what_is_at_a_name_is_told_without_following_links(folder):

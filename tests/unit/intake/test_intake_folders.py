@@ -226,7 +226,10 @@ def test_only_one_level_is_looked_into():
     scene = batch("a.jpg")
     scene.put("deeper", folder=b"holiday", kind="directory")
     scene.settle(6)
-    assert scene.reason("deeper", b"holiday") == "a folder inside a folder: only one level is read"
+    assert (
+        scene.reason("deeper", b"holiday")
+        == "a folder inside a folder is not read: move its pictures, or the folder, up one level"
+    )
 
 
 def test_a_folder_that_cannot_be_read_keeps_what_it_had_and_says_why():

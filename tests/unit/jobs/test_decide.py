@@ -3,6 +3,7 @@
 import pytest
 from job_records import ERROR, accepted, entries
 
+from daemon.contract.commands import unmarked
 from daemon.contract.records import AttemptEnded, CancelRequested, Claimed, Ended, Process, Started
 from daemon.errors import BY_CODE, ImageType, ImageUnreadable, SourceChanged, Timeout
 from daemon.jobs import decide
@@ -100,7 +101,8 @@ def test_requests_are_answered_by_what_the_job_is_doing():
     assert decide.cancel(running(1, CancelRequested(job="a"))) == decide.Answer(True, "a is already being cancelled")
     assert not decide.cancel(done).accepted
     assert [decide.may_retry(one).accepted for one in (running(), done, failed)] == [False, False, True]
-    assert "drop the files of its source folder" in decide.may_retry(done).sentence
+    assert "`multiplane redo a`" in unmarked(decide.may_retry(done).sentence)
+    assert [decide.may_redo(one).accepted for one in (running(), done, failed)] == [False, True, True]
     assert [decide.may_remove(one).accepted for one in (running(), done, failed)] == [False, True, True]
 
 

@@ -199,9 +199,9 @@ def forged(line: int, value: bytes, folder: bytes) -> bytes:
         lambda _folder: b"",
         lambda _folder: b"\n" * 4,
         lambda _folder: b"[" * 100_000,
-        lambda folder: forged(0, b'{"format":3,"size":1,"mtime_ns":1,"checksum":1}', folder),
+        lambda folder: forged(0, b'{"format":4,"size":1,"mtime_ns":1,"checksum":1}', folder),
         lambda folder: forged(0, b"[" * 50_000 + b"]" * 50_000, folder),
-        lambda folder: forged(2, b'[[["1-4","flying","soon",null,""]],[],[]]', folder),
+        lambda folder: forged(2, b'[[["1-4","flying","soon",null,"",null]],[],[]]', folder),
         lambda folder: forged(2, b"NaN", folder),
         lambda folder: forged(3, b'[["1-4","2026-01-01","completed",null,NaN,-1,null,""]]', folder),
         lambda folder: forged(3, b'[["1-4","2026-01-01T12:00:00Z","completed",null,1e999,1.0,null,""]]', folder),
@@ -248,7 +248,7 @@ def test_a_segment_in_the_place_of_another_is_read_itself(folder) -> None:
 
 
 def test_a_forged_index_shows_no_job_that_has_no_records(folder) -> None:
-    put(folder, forged(2, b'[[["made-up","completed","2026-01-01T12:00:00.000Z",null,""]],[],[]]', folder))
+    put(folder, forged(2, b'[[["made-up","completed","2026-01-01T12:00:00.000Z",null,"",null]],[],[]]', folder))
     with pytest.raises(Refusal, match=r"index of .*00000001\.jsonl is wrong: it lists made-up"):
         list(History(LocalFiles(), folder).backwards())
 

@@ -311,7 +311,9 @@ def test_a_picture_that_cannot_be_moved_is_held_with_the_reason_until_it_can(sce
     assert list(scene.jobs.unclaimed) == [job_id]
     assert scene.claims.held == {job_id: "No space left on device"}
     assert image.exists()
-    folder = HotFolder(scene.fs, scene.settings, scene.ledger, scene.claims, scene.batches, lambda: None, time.monotonic)
+    folder = HotFolder(
+        scene.fs, scene.settings, scene.ledger, scene.claims, scene.batches, scene.parts.earlier, lambda: None, time.monotonic
+    )
     assert folder.waiting() == ((Waiting(path="a.jpg", reason="it cannot be moved yet: No space left on device"),), 1)
     scene.fs.failing.clear()
     scene.claims.finish(list(scene.jobs.unclaimed.values()), again=True)

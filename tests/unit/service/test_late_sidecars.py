@@ -19,7 +19,9 @@ def scene(tmp_path):
 def folder_of(scene) -> HotFolder:
     """The hot folder of another start of the daemon."""
     nothing = lambda *_: None  # noqa: E731
-    folder = HotFolder(scene.fs, scene.settings, scene.ledger, scene.claims, scene.batches, nothing, time.monotonic)
+    folder = HotFolder(
+        scene.fs, scene.settings, scene.ledger, scene.claims, scene.batches, scene.parts.earlier, nothing, time.monotonic
+    )
     folder.remember(0.0)
     return folder
 

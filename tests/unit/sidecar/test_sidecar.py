@@ -376,3 +376,24 @@ def test_the_shipped_presets_are_good_ones(name):
 def test_the_effective_spec_keeps_letters_as_they_are_and_one_line_a_field():
     style = "café 中景 " * 10
     assert f"\nstyle: '{style}'\n" in sidecar.render(JobSpec(style=style)).decode()
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (
+            b"{\\rtf1\\ansi num_layers: 4}",
+            "rich text, not plain text: save it as plain text (in TextEdit: Format, Make Plain Text)",
+        ),
+        (
+            "{\\rtf1 x}".encode("utf-16"),
+            "rich text, not plain text: save it as plain text (in TextEdit: Format, Make Plain Text)",
+        ),
+        (b"PK\x03\x04\x14\x00", "a document, not plain text: save it as plain text"),
+        (b"\n<!DOCTYPE html><html>num_layers: 4", "a web page, not plain text: save it as plain text"),
+    ],
+)
+def test_what_a_word_processor_saved_is_told_with_how_to_save_it(data, said):
+    with pytest.raises(SpecUnreadable) as refused:
+        parse(data, name="photo.yaml")
+    assert refused.value.message == f"photo.yaml: {said}"

@@ -155,6 +155,7 @@ def test_a_page_that_is_made_again_has_it_only_if_it_is_back(scene: Scene, trash
             lambda: None,
             "",
             "multiplane run",
+            tuple,
         )
         shutil.rmtree(scene.root / ".gallery")
         scene.refresh()

@@ -292,3 +292,42 @@ def test_a_folder_without_rights_is_reported_as_such(inbox):
         assert "may not be read" in scanner(inbox).scan(1.0).folders[0].problem
     finally:
         inbox.chmod(0o700)
+
+
+def test_folders_inside_one_with_a_preset_are_scanned_and_no_deeper_ones(tmp_path):
+    inbox = tmp_path / "inbox"
+    for path in ("in 4/holiday/deep", "in 4/job-1/source", "in 4/job-1/result", "plain/inside", "in 4/.hidden"):
+        (inbox / path).mkdir(parents=True)
+    for path in ("in 4/_preset.yaml", "in 4/holiday/a.jpg", "in 4/job-1/status.json", "in 4/job-1/source/job.yaml"):
+        (inbox / path).write_bytes(b"x")
+    scan = scanner(inbox)
+    folders = {folder.name: folder for folder in scan.scan(1.0).folders}
+    assert sorted(folders) == [b"", b"in 4", b"in 4/holiday", b"in 4/job-1", b"in 4/job-1/source", b"plain"]
+    assert folders[b"in 4/job-1/source"].controls == ()
+    (inbox / "in 4" / "job-1").rename(inbox / "in 4" / "job-2")
+    (inbox / "in 4" / "holiday" / "b.jpg").write_bytes(b"x")
+    names = {b"in 4": {b"job-1", b"job-2"}, b"in 4/holiday": {b"b.jpg"}}
+    folders = {folder.name: folder for folder in scan.scan_names(2.0, names, {b"in 4/job-2", b"in 4/job-1"}).folders}
+    assert sorted(folders) == [b"", b"in 4", b"in 4/holiday", b"in 4/job-2", b"in 4/job-2/source", b"plain"]
+    assert sorted(folders[b"in 4/holiday"].entries) == [b"a.jpg", b"b.jpg", b"deep"]
+    assert b"in 4/job-2" not in folders[b""].entries
+    (inbox / "in 4" / "_preset.yaml").unlink()
+    assert [folder.name for folder in scan.scan(3.0).folders] == [b"", b"in 4", b"plain"]
+
+
+def test_no_link_inside_a_folder_is_followed(tmp_path):
+    inbox = tmp_path / "inbox"
+    (inbox / "in 4").mkdir(parents=True)
+    (inbox / "in 4" / "_preset.yaml").write_bytes(b"x")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.jpg").write_bytes(b"x")
+    (inbox / "in 4" / "link").symlink_to(tmp_path / "elsewhere")
+    scan = scanner(inbox)
+    assert [folder.name for folder in scan.scan(1.0).folders] == [b"", b"in 4"]
+    (inbox / "in 4" / "link").unlink()
+    (inbox / "in 4" / "link").mkdir()
+    scan.scan(2.0)
+    (inbox / "in 4" / "link").rmdir()
+    (inbox / "in 4" / "link").symlink_to(tmp_path / "elsewhere")
+    swapped = scan.scan_names(3.0, {b"in 4/link": {b"a.jpg"}}).folders
+    assert not any(b"a.jpg" in folder.entries for folder in swapped)
