@@ -120,6 +120,18 @@ class Pixels:
         y = (self.rows + np.float32(0.5)) * np.float32(height / self.full[0]) - np.float32(0.5)
         return remap_points(coarse, x, y)
 
+    def planes(self, *coarse: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """`sample_each` with the channels first: float32 ([c, ]n) each."""
+        return [
+            got if got.ndim == 1 else np.stack([plane.reshape(-1) for plane in cv2.split(got[None])])
+            for got in self.sample_each(*coarse)
+        ]
+
+    def colours(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The colours of a full picture (H, W, 3), channels first: float32 (3, n)."""
+        got = rgb.reshape(-1, 3).take(self.index, axis=0)
+        return np.stack([plane.reshape(-1) for plane in cv2.split(got[None])]).astype(np.float32)
+
     def cells(self, shape: tuple[int, ...]) -> NDArray[np.int32]:
         """Flat indices of the cells that contain these pixels, in a coarse picture of shape (h, w)."""
         rows = ((self.rows + np.float32(0.5)) * np.float32(shape[0] / self.full[0])).astype(np.int32)
@@ -166,6 +178,14 @@ class Tile:
         maps = np.empty((y.size, x.size, 2), np.float32)
         maps[..., 0], maps[..., 1] = x, y[:, None]
         return read_at(coarse, maps)
+
+
+def dot(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scalar products of n pairs of colours with the channels first: float32 (3, n), (3, n) → (n,)."""
+    total: NDArray[np.float32] = a[0] * b[0]
+    total += a[1] * b[1]
+    total += a[2] * b[2]
+    return total
 
 
 def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:

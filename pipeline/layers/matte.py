@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.image.filters import box, dilate, dilate_mask, erode, local_colours, power, stacked, threshold
-from pipeline.layers.bands import BLOCK, Grid, Pixels, band_radius, in_parallel
+from pipeline.layers.bands import BLOCK, Grid, Pixels, band_radius, dot, in_parallel
 from pipeline.layers.crumbs import is_crumb, smallest_piece
 
 NOISE = 4.0
@@ -112,17 +112,17 @@ def _border(
 
     def block(start: int) -> None:
         here = slice(start, start + BLOCK)
-        inside, ahead_here, behind_here, glow_here = Pixels.at(index[here], grid.full).sample_each(
-            depth_says, ahead, behind, glow
-        )
-        alpha[here], clean[here] = _unmix(
-            rgb.reshape(-1, 3)[index[here]].astype(np.float32),
+        pixels = Pixels.at(index[here], grid.full)
+        inside, ahead_here, behind_here, glow_here = pixels.planes(depth_says, ahead, behind, glow)
+        alpha[here], own = _unmix(
+            pixels.colours(rgb),
             ahead_here,
             behind_here,
             step_alpha[here].astype(np.float32) / np.float32(255.0),
             inside,
             None if estimated is None else estimated[here],
         )
+        clean[here] = own.T
         faint[here] = np.rint(glow_here * np.float32(255.0))
 
     in_parallel(block, range(0, index.size, BLOCK))
@@ -255,10 +255,11 @@ def _unmix(
     inside: NDArray[np.float32],
     estimated: NDArray[np.float32] | None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    axis = ahead[:, :3] - behind[:, :3]
-    length = np.einsum("ij,ij->i", axis, axis)
-    along = np.einsum("ij,ij->i", pixel - behind[:, :3], axis) / np.maximum(length, 1e-3)
-    noise = NOISE**2 + ahead[:, 3] + behind[:, 3]
+    """Alpha, uint8 (n,), and the front's colour, uint8 (3, n), of n pixels; colours have their channels first."""
+    axis = ahead[:3] - behind[:3]
+    length = dot(axis, axis)
+    along = dot(pixel - behind[:3], axis) / np.maximum(length, 1e-3)
+    noise = NOISE**2 + ahead[3] + behind[3]
     trust = length / (length + 6.0 * noise)
     if estimated is not None:
         known = np.isfinite(estimated)
@@ -267,8 +268,12 @@ def _unmix(
     trust *= np.clip(4.0 * np.minimum(inside, 1.0 - inside), 0.0, 1.0)
     alpha = step_alpha + trust * (np.clip(along, 0.0, 1.0) - step_alpha)
     alpha = np.clip((alpha - NOTHING) / (1.0 - 2.0 * NOTHING), 0.0, 1.0)
-    rest = pixel - (behind[:, :3] + alpha[:, None] * axis)
-    share_ahead, share_behind = alpha * ahead[:, 3], (1.0 - alpha) * behind[:, 3]
+    axis *= alpha
+    axis += behind[:3]
+    rest = np.subtract(pixel, axis, out=axis)
+    share_ahead, share_behind = alpha * ahead[3], (1.0 - alpha) * behind[3]
     gain = share_ahead / (alpha * share_ahead + (1.0 - alpha) * share_behind + NOISE**2)
-    clean = np.clip(ahead[:, :3] + gain[:, None] * rest, 0.0, 255.0)
-    return np.rint(alpha * 255.0).astype(np.uint8), np.rint(clean).astype(np.uint8)
+    rest *= gain
+    rest += ahead[:3]
+    clean = np.clip(rest, 0.0, 255.0, out=rest)
+    return np.rint(alpha * 255.0).astype(np.uint8), np.rint(clean, out=clean).astype(np.uint8)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.image.filters import put
-from pipeline.layers.bands import BLOCK, in_parallel
+from pipeline.layers.bands import BLOCK, Pixels, dot, in_parallel
 
 NEAR_ESTIMATE = 16
 """How many levels a solved colour may differ from the estimated one; more shows as a coloured fringe when layers move."""
@@ -64,16 +64,20 @@ def solve(rgb: NDArray[np.uint8], rgba: list[NDArray[np.uint8]], index: NDArray[
     Returns:
         How far the result is from the estimates.
     """
-    picture = rgb.reshape(-1, 3)
     planes = [layer.reshape(-1, 4).view(np.uint32)[:, 0] for layer in rgba]
 
     def work(start: int) -> tuple[int, float, int]:
         block = index[start : start + BLOCK]
-        stack = np.stack([plane[block] for plane in planes]).view(np.uint8).reshape(len(planes), block.size, 4)
-        result = _solve_block(picture[block], stack)
-        packed = stack.reshape(len(planes), -1).view(np.uint32)
-        for plane, solved in zip(planes, packed, strict=True):
-            plane[block] = solved
+        packed = np.stack([plane.take(block) for plane in planes])
+        soft = np.flatnonzero(_is_soft(packed.view(np.uint8).reshape(*packed.shape, 4)[..., 3]))
+        if not soft.size:
+            return 0, 0.0, 0
+        block, packed = block[soft], packed.take(soft, axis=1)
+        # The channels first: operations on a few long rows are much faster than on many rows of three.
+        stack = np.stack([np.stack(cv2.split(layer.view(np.uint8).reshape(1, -1, 4)))[:, 0] for layer in packed])
+        result = _solve_block(Pixels.at(block, rgb.shape[:2]).colours(rgb), stack)
+        for plane, solved in zip(planes, stack, strict=True):
+            plane[block] = np.asarray(cv2.merge(list(solved[:, None])), np.uint8).reshape(-1, 4).view(np.uint32)[:, 0]
         return result
 
     results = in_parallel(work, range(0, index.size, BLOCK))
@@ -81,58 +85,75 @@ def solve(rgb: NDArray[np.uint8], rgba: list[NDArray[np.uint8]], index: NDArray[
     return Solved(sum(raised for raised, _, _ in results), sum(far for _, far, _ in results) / soft if soft else 0.0)
 
 
-def _solve_block(wanted: NDArray[np.uint8], stack: NDArray[np.uint8]) -> tuple[int, float, int]:
-    """Solve n pixels of `stack`, uint8 (N, n, 4), in place."""
-    present = stack[:, :, 3] > 0
-    count = len(stack)
-    top = count - 1 - np.argmax(present[::-1], axis=0)
-    soft = np.flatnonzero((stack[top, np.arange(top.size), 3] < 255) & present.any(axis=0))
-    top = top[soft]
-    ground, under = _compose_below(stack, soft, top)
-    estimate = stack[top, soft, :3].astype(np.float32)
-    start = stack[top, soft, 3]
-    image = wanted[soft].astype(np.float32)
-    bent = np.flatnonzero(stack[under, soft, 3] == 255)
-    fitted = _fit_alpha(image, start.astype(np.float32), estimate, ground)
-    ground[bent] = _bend(image[bent], fitted[bent], estimate[bent], ground[bent])
+def _is_soft(alphas: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where the nearest visible layer is partly transparent: alphas of N layers, uint8 (N, n) → bool (n,)."""
+    top = alphas[0].copy()
+    for alpha in alphas[1:]:
+        np.copyto(top, alpha, where=alpha > 0)
+    soft: NDArray[np.bool_] = (top > 0) & (top < 255)
+    return soft
+
+
+def _solve_block(image: NDArray[np.float32], stack: NDArray[np.uint8]) -> tuple[int, float, int]:
+    """Solve n soft pixels of `stack`, uint8 (N, 4, n), in place, for the picture's colours, float32 (3, n)."""
+    top = np.zeros(image.shape[1], np.uint8)
+    for k, layer in enumerate(stack):
+        np.copyto(top, np.uint8(k), where=layer[3] > 0)
+    cover = stack[0].copy()
+    for k, layer in enumerate(stack[1:], 1):
+        np.copyto(cover, layer, where=top == k)
+    ground, under, bent = _compose_below(stack, top)
+    estimate, start = cover[:3].astype(np.float32), cover[3].astype(np.float32)
+    fitted = _fit_alpha(image, start, estimate, ground)
+    np.copyto(ground, _bend(image, fitted, estimate, ground), where=bent)
     alpha = _least_alpha(image, fitted, estimate, ground)
     # A pixel without a soft solution becomes ground if its colour is like the ground's, more readily the less of it is covered.
     # Otherwise it becomes cover.
-    lost = alpha[bent] == 255
-    share = fitted / np.float32(255.0)
-    nearer_ground = share * _length(image - ground) < (1.0 - share) * _length(image - estimate)
-    become = bent[lost & nearer_ground[bent]]
-    ground[become] = image[become]
-    alpha[become] = 0
-    stack[under[bent], soft[bent], :3] = ground[bent]
-    a = np.maximum(alpha, 1.0)[:, None]
+    become = bent & (alpha == 255)
+    if become.any():
+        share = fitted / np.float32(255.0)
+        become &= share * _length(image - ground) < (1.0 - share) * _length(image - estimate)
+        np.copyto(ground, image, where=become)
+        alpha[become] = 0
+    a = np.maximum(alpha, 1.0)
     colour = np.rint((255.0 * image - (255.0 - a) * ground) / a)
-    colour[alpha == 0] = 0.0
-    stack[top, soft, :3] = colour
-    stack[top, soft, 3] = alpha
+    np.copyto(colour, np.float32(0), where=alpha == 0)
+    for k, layer in enumerate(stack):
+        here = top == k
+        np.copyto(layer[:3], ground, where=bent & (under == k), casting="unsafe")
+        np.copyto(layer[:3], colour, where=here, casting="unsafe")
+        np.copyto(layer[3], alpha, where=here, casting="unsafe")
     stays = (alpha > 0) & (alpha < 255)
-    distance = np.sqrt(_length(colour[stays] - estimate[stays]))
+    distance = np.sqrt(_length(colour - estimate)[stays])
     return int(np.count_nonzero(alpha > fitted)), float(distance.astype(np.float64).sum()), int(np.count_nonzero(stays))
 
 
 def _compose_below(
-    stack: NDArray[np.uint8], soft: NDArray[np.intp], top: NDArray[np.intp]
-) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """The composite below the top layer, float32 (n, 3) whole levels, and the next visible layer."""
-    ground = np.zeros((soft.size, 3), np.uint8)
-    under = np.zeros(soft.size, np.intp)
-    for k in range(len(stack) - 1):
-        here = np.flatnonzero((k < top) & (stack[k, soft, 3] > 0))
-        pixels = stack[k, soft[here]]
-        ground[here] = over(pixels[:, :3], pixels[:, 3], ground[here])
-        under[here] = k
-    return ground.astype(np.float32), under
+    stack: NDArray[np.uint8], top: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.bool_]]:
+    """The composite below the top layer, float32 (3, n) whole levels, the next visible layer, and whether that is opaque."""
+    ground = np.zeros((3, top.size), np.uint16)
+    under = np.zeros(top.size, np.uint8)
+    opaque = stack[0, 3].copy()
+    for k, layer in enumerate(stack[:-1]):
+        here = (top > k) & (layer[3] > 0)
+        if not here.any():
+            continue
+        # As in `over`, but in 16 bits, which no sum exceeds. An alpha of 0 leaves the ground as it is.
+        a = np.where(here, layer[3], np.uint8(0)).astype(np.uint16)
+        ground *= np.uint16(255) - a
+        ground += a * layer[:3]
+        ground += np.uint16(128)
+        ground += ground >> 8
+        ground >>= 8
+        np.copyto(under, np.uint8(k), where=here)
+        np.copyto(opaque, layer[3], where=here)
+    return ground.astype(np.float32), under, opaque == 255
 
 
 def _length(colours: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Squared Euclidean length, (n, 3) → (n,)."""
-    length: NDArray[np.float32] = np.einsum("ij,ij->i", colours, colours)
-    return length
+    """Squared Euclidean length, (3, n) → (n,)."""
+    return dot(colours, colours)
 
 
 def _fit_alpha(
@@ -141,7 +162,7 @@ def _fit_alpha(
     """Recompute alpha from the filled ground, at most `ALPHA_SLACK` levels from the matte's alpha."""
     axis = estimate - ground
     length = _length(axis)
-    along = 255.0 * np.einsum("ij,ij->i", image - ground, axis) / np.maximum(length, 1.0)
+    along = 255.0 * dot(image - ground, axis) / np.maximum(length, 1.0)
     change = np.clip(along - start, -ALPHA_SLACK, ALPHA_SLACK) * (length / (length + ALIKE))
     fitted: NDArray[np.float32] = np.rint(np.clip(start + change, 1.0, 254.0)).astype(np.float32)
     return fitted
@@ -151,11 +172,15 @@ def _bend(
     image: NDArray[np.float32], alpha: NDArray[np.float32], estimate: NDArray[np.float32], ground: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Change the ground to absorb its part of the mixture's error, so that cover and ground together change least."""
-    a = (alpha / np.float32(255.0))[:, None]
-    rest = image - a * estimate - (1.0 - a) * ground
-    change = np.clip((1.0 - a) * rest / (a * a + (1.0 - a) ** 2), -GROUND_SLACK, GROUND_SLACK)
-    bent: NDArray[np.float32] = np.rint(np.clip(ground + change, 0.0, 255.0))
-    return bent
+    a = alpha / np.float32(255.0)
+    rest = image - a * estimate
+    rest -= (1.0 - a) * ground
+    rest *= 1.0 - a
+    rest /= a * a + (1.0 - a) ** 2
+    change = np.clip(rest, -GROUND_SLACK, GROUND_SLACK, out=rest)
+    change += ground
+    np.clip(change, 0.0, 255.0, out=change)
+    return np.rint(change, out=change)
 
 
 def _least_alpha(
@@ -169,19 +194,22 @@ def _least_alpha(
     high = np.minimum(estimate + NEAR_ESTIMATE, 255.0) - ground
     need = 255.0 * (image - ground)
     # The exact colour minus the ground is need / alpha, rounded; it must be between low and high.
-    least = np.maximum(_bound(need, np.where(need > 0, high, low)), 1.0).max(axis=1)
+    bounds = _bound(need, np.where(need > 0, high, low))
+    least = np.maximum(np.maximum(np.maximum(bounds[0], bounds[1]), bounds[2]), np.float32(1.0))
     alpha = np.maximum(start, np.ceil(least - 1e-3))
-    solved = np.rint(need / np.maximum(alpha, 1.0)[:, None])
-    fits = ((solved >= low) & (solved <= high)).all(axis=1) & (alpha < 255)
-    return np.where(fits, alpha, 255.0).astype(np.float32)
+    solved = np.rint(need / np.maximum(alpha, 1.0))
+    within = (solved >= low) & (solved <= high)
+    fits = within[0] & within[1] & within[2] & (alpha < 255)
+    return np.where(fits, alpha, np.float32(255.0))
 
 
 def _bound(need: NDArray[np.float32], limit: NDArray[np.float32]) -> NDArray[np.float32]:
     """The alpha at which need / alpha reaches a limit with the same sign; 255 if it never does, 0 if nothing is needed."""
     reachable = need * limit > 0
-    alpha = np.divide(need, limit, out=np.full_like(need, 255.0), where=reachable)
-    alpha[need == 0] = 0.0
-    return np.minimum(alpha, 255.0)
+    alpha = need / np.where(reachable, limit, np.float32(1.0))
+    np.copyto(alpha, np.float32(255.0), where=~reachable)
+    np.copyto(alpha, np.float32(0.0), where=need == 0)
+    return np.minimum(alpha, np.float32(255.0), out=alpha)
 
 
 def compose(

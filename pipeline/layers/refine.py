@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.image.filters import dilate, erode, local_colours, power, resize, stacked
 from pipeline.layers import soft_steps
-from pipeline.layers.bands import BLOCK, Grid, Pixels, in_parallel
+from pipeline.layers.bands import BLOCK, Grid, Pixels, dot, in_parallel
 from pipeline.layers.fidelity import SOFT, displacement, step_width
 from pipeline.layers.soft_steps import STEP, bend
 
@@ -156,9 +156,9 @@ def _sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], scale: floa
 
     def decide(block: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         pixels = Pixels.at(block, grid.full)
-        far_here, near_here = pixels.sample(far), pixels.sample(near)
-        side = (flat[block] - far_here) / np.maximum(near_here - far_here, np.float32(1e-6))
-        lean = _colour_side(rgb.reshape(-1, 3)[block], pixels.sample(behind), pixels.sample(ahead))
+        far_here, near_here, behind_here, ahead_here = pixels.planes(far, near, behind, ahead)
+        side = (flat.take(block) - far_here) / np.maximum(near_here - far_here, np.float32(1e-6))
+        lean = _colour_side(pixels.colours(rgb), behind_here, ahead_here)
         sharp = np.abs(side - 0.5) * 2.0  # 1: the depth itself decides; 0: it is in between
         towards_near = side + (lean - 0.5) * np.where(sharp > 0.5, 2.0 - 2.0 * KEEP, 4.0) > 0.5
         is_near.reshape(-1)[block] = towards_near
@@ -194,15 +194,15 @@ def _side_colours(
     return models[0], models[1]
 
 
-def _colour_side(pixel: NDArray[np.uint8], behind: NDArray[np.float32], ahead: NDArray[np.float32]) -> NDArray[np.float32]:
-    """For each of n pixels, 0 to 1: whether its colour (n, 3) is that of the far (0) or of the near (1) side.
+def _colour_side(pixel: NDArray[np.float32], behind: NDArray[np.float32], ahead: NDArray[np.float32]) -> NDArray[np.float32]:
+    """For each of n pixels, 0 to 1: whether its colour (3, n) is that of the far (0) or of the near (1) side.
 
-    0.5 is undecided.
+    0.5 is undecided. `behind` and `ahead`: (4, n), colour and variance of the two sides.
     """
-    axis = ahead[:, :3] - behind[:, :3]
-    length = np.einsum("ij,ij->i", axis, axis)
-    noise = COLOUR_NOISE**2 + behind[:, 3] + ahead[:, 3]
-    along = np.einsum("ij,ij->i", pixel - behind[:, :3], axis) / np.maximum(length, np.float32(1e-3))
+    axis = ahead[:3] - behind[:3]
+    length = dot(axis, axis)
+    noise = COLOUR_NOISE**2 + behind[3] + ahead[3]
+    along = dot(pixel - behind[:3], axis) / np.maximum(length, np.float32(1e-3))
     trust = length / (length + 4.0 * noise)
     lean: NDArray[np.float32] = 0.5 + (np.clip(along, 0.0, 1.0) - 0.5) * trust
     return lean
