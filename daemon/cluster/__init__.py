@@ -2,7 +2,7 @@
 
 Nothing imports this package, nor `distributed`, unless the settings or a verb ask for a cluster.
 
-- `executor` is the daemon's side, with one thread for the network (`connection`).
+- `executor` is the daemon's side, with one thread for the network (`network`). `known_machines` is what it knows of the machines.
 - `machine` is the other side: a Dask worker with the attempts of that machine, and a thread with a supervisor.
 - `messages` is what they tell each other. `placement` decides which jobs fit on which machine.
 

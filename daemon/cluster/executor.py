@@ -6,20 +6,30 @@ nothing. Then the runner starts it like any other job, and the machine gets its 
 
 import os
 import selectors
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from loguru import logger
 
-from daemon.cluster.connection import Connection, home_mark
-from daemon.cluster.events import Connected, Disconnected, MachinesSeen, Moved, Over, Printed, SeatLost, SeatTaken, SlotFree
 from daemon.cluster.files import described, shared_paths
+from daemon.cluster.known_machines import KnownMachines
 from daemon.cluster.machine.about import lists_mark
 from daemon.cluster.messages import Order, program_mark
-from daemon.cluster.placement import Fit, Machine, Needs, Seek, fit, name_of, seek
+from daemon.cluster.network.connection import Connection, home_mark
+from daemon.cluster.network.events import (
+    Connected,
+    Disconnected,
+    MachinesSeen,
+    Moved,
+    Over,
+    Printed,
+    SeatLost,
+    SeatTaken,
+    SlotFree,
+)
+from daemon.cluster.network.transfer import Transfer
+from daemon.cluster.placement import Fit, Machine, Seek, seek
 from daemon.cluster.security import security
-from daemon.cluster.transfer import Transfer
 from daemon.contract.commands import command as shown
 from daemon.contract.records import Job, Process
 from daemon.fs import FileSystem
@@ -28,7 +38,7 @@ from daemon.outbox import Outbox
 from daemon.running.executor import JobListener, Place, Trouble
 from daemon.running.job_command import command
 from daemon.running.late_writes import Fingerprint
-from daemon.running.model_inventory import ModelInventory, ModelKind
+from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
 from daemon.supervisor import Failed, Outcome, Stopped
 from daemon.supervisor.joblog import JobLog
@@ -40,8 +50,6 @@ _LOOKED_AT = 200
 _EVENTS_AT_ONCE = 500
 #: Seconds to wait at a stop until the machines were told.
 _STOP_SECONDS = 8.0
-#: For so many seconds, a machine that failed is avoided by the job that it failed.
-_AVOID_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -89,17 +97,20 @@ class ClusterExecutor:
         inventory: ModelInventory,
         selector: selectors.BaseSelector,
         boot_id: str,
-        *,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         cluster = settings.cluster
         if cluster.scheduler is None:
             raise AssertionError("no cluster is configured")
-        self._settings, self._fs, self._outbox, self._inventory, self._clock = settings, fs, outbox, inventory, clock
+        self._settings, self._fs, self._outbox, self._inventory = settings, fs, outbox, inventory
         self._address = cluster.scheduler
         self._share = None if cluster.shared_folder is None else os.fspath(cluster.shared_folder.expanduser())
-        self._program = program_mark()
-        self._lists = lists_mark(settings.paths.own_models, settings.paths.own_styles)
+        self._machines = KnownMachines(
+            program_mark(),
+            lists_mark(settings.paths.own_models, settings.paths.own_styles),
+            None if settings.worker.device in ("auto", "cpu") else settings.worker.device,
+            inventory,
+            self._taken,
+        )
         self._listener: JobListener | None = None
         wakeup = Wakeup()
         selector.register(wakeup.read_end, selectors.EVENT_READ, wakeup.drain)
@@ -113,14 +124,10 @@ class ClusterExecutor:
         )
         self._connected = False
         self._why_not = "it has not answered yet"
-        self._machines: dict[str, Machine] = {}
         self._sought: dict[str, _Sought] = {}
         self._running: dict[str, _Running] = {}
         #: The jobs of running attempts, by attempt.
         self._job_of: dict[str, str] = {}
-        #: Jobs that avoid machines, by the machine's name; with the time until which they do.
-        self._avoided: dict[str, dict[str, float]] = {}
-        self._fits: dict[tuple[object, ...], Fit] = {}
         self._lacking: dict[str, str] = {}
 
     # -- what the runner asks ---------------------------------------------------------------------------------------------
@@ -128,7 +135,7 @@ class ClusterExecutor:
     @property
     def most(self) -> int:
         """See `Executor.most`."""
-        return max(1, sum(machine.about.slots for machine in self._machines.values()))
+        return max(1, self._machines.slots)
 
     @property
     def trouble(self) -> Trouble | None:
@@ -157,7 +164,7 @@ class ClusterExecutor:
         self._lacking = {}
         fits = ((job_id, self._fit(job)) for job_id, job in waiting.items() if job_id not in self._sought)
         pending = [one.seek for one in self._sought.values() if one.address is None]
-        for wanted in list(seek(fits, pending, self._now())):
+        for wanted in list(seek(fits, pending, self._machines.now())):
             attempt = self._outbox.new_attempt()
             self._sought[wanted.job_id] = _Sought(attempt, wanted)
             self._connection.seek(attempt, wanted)
@@ -166,7 +173,7 @@ class ClusterExecutor:
     def place(self, job: Job) -> Place:
         """See `Executor.place`."""
         one = self._sought[job.job_id]
-        return Place(one.attempt, self._machines[one.address].about.name if one.address in self._machines else "a machine")
+        return Place(one.attempt, self._machines.name(one.address))
 
     def start(self, job: Job, place: Place, seen: Fingerprint) -> Process | None:
         """See `Executor.start`."""
@@ -223,7 +230,9 @@ class ClusterExecutor:
                 case Disconnected(why=why):
                     self._disconnected(why)
                 case MachinesSeen(machines=machines):
-                    self._see({address: Machine(address, about, reached=ok) for address, (about, ok) in machines.items()})
+                    self._machines.see(
+                        {address: Machine(address, about, reached=ok) for address, (about, ok) in machines.items()}
+                    )
                 case SeatTaken(attempt=attempt, address=address):
                     if (sought := self._seat(attempt)) is not None:
                         self._sought[sought.seek.job_id] = replace(sought, address=address)
@@ -266,52 +275,15 @@ class ClusterExecutor:
                 return
 
     def _fit(self, job: Job) -> Fit:
-        models = self._inventory.needs(job)
-        asked = self._settings.worker.device
-        device = None if asked in ("auto", "cpu") else asked
-        key = (tuple(sorted(models.items())), device)
-        if key not in self._fits:
-            needs = Needs(self._program, self._lists, models, device)
-            self._fits[key] = fit(needs, self._machines.values(), self._kinds())
-        found = self._fits[key]
+        found = self._machines.fit(self._inventory.needs(job))
         if found.lacking is not None:
             self._lacking[job.job_id] = found.lacking
-        current = {machine.address: machine for machine in self._now()}
-        return replace(found, machines=tuple(current[each.address] for each in found.machines if each.address in current))
+        return found
 
-    def _kinds(self) -> Mapping[str, ModelKind]:
-        names = {name_of(model) for machine in self._machines.values() for model in machine.about.models}
-        return {name: kind for name in names if (kind := self._inventory.kind_of(name)) is not None}
-
-    def _see(self, machines: dict[str, Machine]) -> None:
-        if {a: (m.about.program, m.about.lists, m.about.models, m.about.devices) for a, m in machines.items()} != {
-            a: (m.about.program, m.about.lists, m.about.models, m.about.devices) for a, m in self._machines.items()
-        }:
-            self._fits = {}
-        for address in machines.keys() - self._machines.keys():
-            logger.info("{} has joined the cluster", machines[address].about.name)
-        for address in self._machines.keys() - machines.keys():
-            logger.warning("{} has left the cluster", self._machines[address].about.name)
-        self._machines = machines
-
-    def _now(self) -> list[Machine]:
-        """The machines, with what is known of them at this moment."""
-        taken: dict[str, int] = {}
-        for address in [one.address for one in self._running.values() if one.slot] + [
-            one.address for one in self._sought.values() if one.address
-        ]:
-            taken[address] = taken.get(address, 0) + 1
-        now = self._clock()
-        return [
-            replace(
-                machine,
-                taken=taken.get(machine.address, 0),
-                avoided_by=frozenset(
-                    job_id for job_id, until in self._avoided.get(machine.about.name, {}).items() if until > now
-                ),
-            )
-            for machine in self._machines.values()
-        ]
+    def _taken(self) -> Iterator[str]:
+        """The address of each slot that is taken."""
+        yield from (one.address for one in self._running.values() if one.slot)
+        yield from (one.address for one in self._sought.values() if one.address)
 
     def _seat(self, attempt: str) -> _Sought | None:
         return next((one for one in self._sought.values() if one.attempt == attempt), None)
@@ -333,20 +305,15 @@ class ClusterExecutor:
         del self._job_of[one.attempt]
         one.log.close()
         if isinstance(outcome, Failed) and outcome.elsewhere:
-            until = self._clock() + _AVOID_SECONDS
-            self._avoided.setdefault(outcome.elsewhere, {})[job_id] = until
-        self._avoided = {
-            name: left
-            for name, jobs in self._avoided.items()
-            if (left := {each: until for each, until in jobs.items() if until > self._clock()})
-        }
+            self._machines.avoid(outcome.elsewhere, job_id)
         self._listening().on_end(job_id, outcome)
 
     def _disconnected(self, why: str) -> None:
         if self._connected:
             logger.warning("the connection to the cluster at {} is lost: {}", self._address, why)
         self._connected, self._why_not = False, why
-        self._machines, self._fits, self._lacking = {}, {}, {}
+        self._machines.forget()
+        self._lacking = {}
         for job_id in tuple(self._sought):
             self._discard(self._sought.pop(job_id).attempt)
         for job_id in tuple(self._running):

@@ -143,7 +143,7 @@ class SystemHealth:
 
     def may_start(self) -> bool:
         """Whether a job may start. Checks the program first, because it may have been replaced a moment ago."""
-        if self._cause is None and self._program() != self._own:
+        if self._cause is None and self._is_program_changed():
             self.pause_for(fault.program_changed())
         return self._cause is None
 
@@ -158,7 +158,7 @@ class SystemHealth:
         if trouble is not None and trouble.errno in _NO_ROOM and self._disk_space.fills(failure.attempt):
             writing = None  # the attempt's own files filled the disk
         seen = Evidence(
-            changed=self._program() != self._own,
+            changed=self._is_program_changed(),
             full=suspicious and self._disk_space.lacks(failure.attempt),
             short=failure.held_when_refused is not None and self._available() < _ENOUGH_MEMORY,
             writing=writing,
@@ -175,15 +175,21 @@ class SystemHealth:
         """The cause of an undecided failure, as `judge` returns it: `UNDECIDED` until the canary has answered."""
         if self._canary.is_pending:
             return UNDECIDED
-        cause = fault.judge(failure, Evidence(starting=self._canary.why_not))
+        # The program may have been changed since the canary was sent.
+        cause = fault.judge(failure, Evidence(changed=self._is_program_changed(), starting=self._canary.why_not))
         if cause is not None:
             self.pause_for(cause)
         return cause
 
     def pause_for(self, cause: Cause) -> None:
-        """Pause the queue until this cause is gone. Does nothing for a full disk, which `DiskSpace` handles."""
+        """Pause the queue until this cause is gone. Does nothing for a full disk, which `DiskSpace` handles.
+
+        If no worker starts under a changed program, the change is the cause.
+        """
         if cause.kind == "room" or self._cause is not None:
             return
+        if cause.kind == "start" and self._is_program_changed():
+            cause = fault.program_changed()
         now = self._clock()
         if now - self._well_since >= _WELL_SECONDS:
             self._pause = _FIRST_PAUSE
@@ -242,12 +248,19 @@ class SystemHealth:
             self.restart = True
 
     def _look_at_start(self, now: float) -> None:
-        if self._asked:
+        if self._is_program_changed():
+            # Nothing is learned from a canary: workers of another program may never become ready under this daemon.
+            self._asked = False
+            self._again(now, fault.program_changed())
+        elif self._asked:
             self._asked = False
             self._again(now, fault.no_start(self._canary.why_not) if self._canary.why_not is not None else None)
         else:
             self._asked, self._next = True, now
             self._canary.send()
+
+    def _is_program_changed(self) -> bool:
+        return self._program() != self._own
 
     def _again(self, now: float, cause: Cause | None) -> None:
         """Note the result of a check: the cause found now, perhaps a different one than before; None if there is none."""

@@ -45,6 +45,8 @@ class HotFolder:
         # Nobody who runs the tests wants to be told on the desktop.
         self.settings |= {f"MULTIPLANE_NOTIFICATIONS__{kind}": "false" for kind in ("BATCHES", "SINGLES", "FAILURES")}
         self.process: subprocess.Popen[bytes] | None = None
+        #: What the daemon's command begins with.
+        self.within: tuple[str, ...] = ()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -56,7 +58,7 @@ class HotFolder:
     def start(self) -> None:
         """Start the daemon, and wait until it reports that it runs."""
         with (self.home / "daemon.out").open("ab") as log:
-            self.process = subprocess.Popen([MULTIPLANE, "run"], env=self.environment, stdout=log, stderr=log)
+            self.process = subprocess.Popen([*self.within, MULTIPLANE, "run"], env=self.environment, stdout=log, stderr=log)
         pid = self.process.pid
         until(lambda: (health := self.health()) and health["pid"] == pid and health["state"] == "running")
 

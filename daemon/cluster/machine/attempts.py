@@ -10,36 +10,33 @@ taken over, or because the daemon was silent for `LEASE_SECONDS`. So no worker o
 import asyncio
 import contextlib
 import os
-import shutil
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
 from typing import Any
 
 from loguru import logger
 
-from daemon.cluster.files import Incoming, deliver_to_share, fetch_from_share, piece_of_result, sees
+from daemon.cluster.files import deliver_to_share, piece_of_result, sees
+from daemon.cluster.machine.arriving import copy_from_share, finish_file, write_piece
+from daemon.cluster.machine.blame import is_to_blame
+from daemon.cluster.machine.seated import Folders, Seated, report
 from daemon.cluster.machine.supervising import SupervisorThread
 from daemon.cluster.messages import (
-    LOG_PIECE,
     Asked,
-    AttemptReport,
     EndOfAttempt,
     Order,
     Progressed,
-    Report,
     StoppedEnd,
     end_of,
 )
 from daemon.contract.messages import JobCommand
-from daemon.errors import DiskFull, SourceChanged, WorkerLost
+from daemon.errors import DiskFull, WorkerLost
 from daemon.fs import FileSystem
-from daemon.jobs.fault import Evidence, Failure, judge
 from daemon.platform.encoder import find_ffmpeg
-from daemon.platform.memory import available_memory, total_memory
+from daemon.platform.memory import total_memory
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
-from daemon.supervisor import Completed, Failed, Outcome
+from daemon.supervisor import Completed, Outcome
 
 #: A daemon that is silent for this many seconds is gone, and its attempts end. It asks every few seconds.
 LEASE_SECONDS = 40.0
@@ -49,37 +46,6 @@ ORDER_SECONDS = 30.0
 _LOOK_SECONDS = 2.0
 #: Seconds for what the supervisor's thread told last to be handled.
 _SETTLE_SECONDS = 0.1
-#: Less free memory than this, in bytes, and the machine is short of it: what the smallest job needs.
-_ENOUGH_MEMORY = 500 << 20
-
-
-@dataclass(eq=False)
-class Seated:
-    """An attempt on this machine.
-
-    Attributes:
-        attempt: its name.
-        home, daemon: whose it is (`Asked`).
-        order: what to do; None until the daemon has said so.
-        incoming: the file that is arriving.
-        over: set when its processes are gone, so that its slot is free.
-        progress, progress_number: its last progress, and how many there were.
-        end: how it ended; None while it runs, or while its result is on its way to the share.
-        dropped: whether nobody names it any more.
-    """
-
-    attempt: str
-    home: str
-    daemon: str
-    order: Order | None = None
-    shared: bool = False
-    incoming: Incoming | None = None
-    begun: bool = False
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-    progress: Progressed | None = None
-    progress_number: int = 0
-    end: EndOfAttempt | None = None
-    dropped: bool = False
 
 
 class MachineSide:
@@ -104,7 +70,8 @@ class MachineSide:
         threads: int,
         argv: tuple[str, ...] | None = None,
     ) -> None:
-        self._settings, self._fs, self._root, self._threads = settings, fs, root, threads
+        self._settings, self._fs, self._threads = settings, fs, threads
+        self._folders = Folders(fs, root)
         self._share = None if settings.cluster.shared_folder is None else os.fspath(settings.cluster.shared_folder.expanduser())
         self._loop = asyncio.get_running_loop()
         self._seated: dict[str, Seated] = {}
@@ -115,8 +82,6 @@ class MachineSide:
         #: A clause that says why this machine takes no jobs; None if it does.
         self.problem: str | None = None
         self._closing = False
-        for folder in (b"attempts", b"sources", b"logs"):
-            os.makedirs(os.path.join(root, folder), mode=0o700, exist_ok=True)
         self._supervisor = SupervisorThread(
             settings,
             fs,
@@ -186,13 +151,13 @@ class MachineSide:
             unnamed = one.attempt not in question.attempts and one.order is not None
             if one.home == question.home and (one.daemon != question.daemon or unnamed):
                 await self._drop(one)
-        found = self._report(question)
+        found = report(self._seated, question, self._folders)
         if not (found.seats or found.attempts):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(question.seconds), self._news:
                     while not (found.seats or found.attempts):
                         await self._news.wait()
-                        found = self._report(question)
+                        found = report(self._seated, question, self._folders)
         self._heard[question.home] = time.monotonic()
         return found.model_dump_json()
 
@@ -209,55 +174,34 @@ class MachineSide:
         if self.problem is not None:
             return {"problem": self.problem, "code": WorkerLost.code}
         needed = sum(file.bytes for file in told.files) + int(self._settings.queue.min_free_bytes)
-        if self._fs.free_bytes(self._root) < needed:
+        if self._folders.free_bytes() < needed:
             return {"problem": "its disk is full", "code": DiskFull.code}
-        for folder in (b"attempts", b"sources"):
-            os.mkdir(self._folder(folder, attempt), 0o700)
+        self._folders.make(attempt)
         one.order = told
         one.shared = await asyncio.to_thread(sees, self._share, told.shared)
         await self._tell()
         if "video" not in told.command.spec.formats:  # a worker that was started before its job cannot start ffmpeg
-            self._supervisor.prepare(self._folder(b"attempts", attempt), told.command.warm)
+            self._supervisor.prepare(self._folders.attempt(attempt), told.command.warm)
         if one.shared:
-            self._spawn(self._fetch(one, told))
+            self._spawn(self._fetch(one))
         return {"problem": None, "shared": one.shared}
 
     async def put(self, attempt: str, name: str, offset: int, data: bytes) -> str | None:
         """Write a piece of a source file. Returns the system's error, if there is one."""
-        one = self._named(attempt)
-        file = next((file for file in one.order.files if file.name == name), None) if one.order else None
-        if file is None:
-            return "no such file was ordered"
-        try:
-            if offset == 0:
-                one.incoming = await asyncio.to_thread(Incoming, self._folder(b"sources", attempt), file)
-            if one.incoming is None:
-                return "a piece out of order"
-            await asyncio.to_thread(one.incoming.add, offset, bytes(data))
-        except OSError as error:
-            return error.strerror or str(error)
-        return None
+        return await write_piece(self._named(attempt), self._folders, name, offset, bytes(data))
 
     async def run(self, attempt: str, name: str, sha256: str, last: bool) -> str | None:
         """Finish a source file, and run the attempt if it was the last one. Returns what is wrong, if anything is."""
         one = self._named(attempt)
-        if one.incoming is None:
-            return "a piece out of order"
-        try:
-            whole = await asyncio.to_thread(one.incoming.finish, sha256)
-        except OSError as error:
-            return error.strerror or str(error)
-        one.incoming = None
-        if not whole:
-            return f"{name} did not arrive whole"
-        if last:
+        wrong = await finish_file(one, name, sha256)
+        if wrong is None and last:
             self._begin(one)
-        return None
+        return wrong
 
     async def get(self, attempt: str, path: str, offset: int) -> bytes:
         """A piece of a result's file; empty at its end."""
         self._named(attempt)
-        return await asyncio.to_thread(piece_of_result, self._folder(b"attempts", attempt), path, offset)
+        return await asyncio.to_thread(piece_of_result, self._folders.attempt(attempt), path, offset)
 
     async def cancel(self, attempt: str) -> None:
         """Ask an attempt to stop. One that has not begun ends at once."""
@@ -277,55 +221,12 @@ class MachineSide:
             raise FileNotFoundError(f"attempt {attempt} is not on this machine")
         return one
 
-    def _report(self, question: Asked) -> Report:
-        mine = [one for one in self._seated.values() if one.home == question.home and not one.dropped]
-        seats = tuple(one.attempt for one in mine if one.order is None and one.attempt not in question.attempts)
-        told = []
-        for attempt, known in question.attempts.items():
-            one = self._seated.get(attempt)
-            if one is None or one.dropped:
-                told.append(AttemptReport(attempt=attempt, gone=True))
-                continue
-            log = self._log(attempt, known.log)
-            moved = one.progress_number > known.progress
-            # The log comes before the end, so that it is complete when the job has ended.
-            end = one.end if one.end is not None and not known.ended and len(log) < LOG_PIECE else None
-            if log or moved or end:
-                told.append(
-                    AttemptReport(
-                        attempt=attempt,
-                        progress=one.progress if moved else None,
-                        progress_number=one.progress_number,
-                        log=log,
-                        end=end,
-                    )
-                )
-        return Report(seats=seats, attempts=tuple(told))
-
-    def _log(self, attempt: str, offset: int) -> str:
-        try:
-            with open(self._folder(b"logs", attempt), "rb") as log:
-                log.seek(offset)
-                return log.read(LOG_PIECE).decode("latin-1")
-        except FileNotFoundError:
-            return ""
-
-    async def _fetch(self, one: Seated, order: Order) -> None:
-        try:
-            if self._share is None or order.shared is None:
-                raise AssertionError("there is no share to fetch from")
-            sources = self._folder(b"sources", one.attempt)
-            wrong = await asyncio.to_thread(fetch_from_share, self._share, order.shared, order.files, sources)
-        except OSError as error:
-            failed = Failed(
-                WorkerLost(f"The files of the job cannot be copied from the share: {error.strerror}.").info(), True, 0.0
-            )
-            await self._finish(one, end_of(failed, machine=True))
-            return
-        if wrong is not None:
-            await self._finish(one, end_of(Failed(SourceChanged(f"{wrong}.").info(), False, 0.0)))
-            return
-        self._begin(one)
+    async def _fetch(self, one: Seated) -> None:
+        failed = await copy_from_share(one, self._folders, self._share)
+        if failed is None:
+            self._begin(one)
+        else:
+            await self._finish(one, end_of(failed[0], machine=failed[1]))
 
     def _begin(self, one: Seated) -> None:
         if one.dropped or one.begun or one.order is None:
@@ -337,8 +238,8 @@ class MachineSide:
             update={
                 # The supervisor tells its jobs apart by their ids; two homes may use the same.
                 "job_id": attempt,
-                "attempt": os.fsdecode(self._folder(b"attempts", attempt)),
-                "source": os.fsdecode(self._folder(b"sources", attempt)),
+                "attempt": os.fsdecode(self._folders.attempt(attempt)),
+                "source": os.fsdecode(self._folders.source(attempt)),
                 "models": str(paths.models),
                 "model_lists": paths.model_lists,
                 "style_lists": paths.style_lists,
@@ -347,7 +248,7 @@ class MachineSide:
                 "ffmpeg": find_ffmpeg(self._settings.worker.ffmpeg) if "video" in order.command.spec.formats else None,
             }
         )
-        self._supervisor.begin(command, log=self._folder(b"logs", attempt), timeout_seconds=order.timeout_seconds)
+        self._supervisor.begin(command, log=self._folders.log(attempt), timeout_seconds=order.timeout_seconds)
 
     async def _progressed(self, attempt: str, stage: str, fraction: float) -> None:
         if (one := self._seated.get(attempt)) is not None:
@@ -365,27 +266,19 @@ class MachineSide:
         delivered = False
         if isinstance(outcome, Completed) and one.shared and one.order and one.order.shared and self._share:
             try:
-                folder = self._folder(b"attempts", attempt)
+                folder = self._folders.attempt(attempt)
                 await asyncio.to_thread(deliver_to_share, self._fs, self._share, one.order.shared, folder)
                 delivered = True
             except OSError as error:
                 # The daemon fetches the result through the connection instead.
                 logger.warning("the result of {} cannot be copied to the share: {}", attempt, error)
-        await self._finish(one, end_of(outcome, delivered=delivered, machine=self._is_to_blame(outcome)))
+        await self._finish(one, end_of(outcome, delivered=delivered, machine=self._to_blame(outcome)))
 
-    def _is_to_blame(self, outcome: Outcome) -> bool:
-        """Whether this machine is at fault for a failure, by the evidence that it has."""
-        if not isinstance(outcome, Failed):
-            return False
-        failure = Failure(
-            outcome.error.code,
-            ready=outcome.ready,
-            held_when_killed=outcome.held_when_killed,
-            held_when_refused=outcome.held_when_refused,
-        )
-        full = self._fs.free_bytes(self._root) < int(self._settings.queue.min_free_bytes)
-        seen = Evidence(changed=self.problem is not None, full=full, short=available_memory() < _ENOUGH_MEMORY)
-        return judge(failure, seen) is not None
+    def _to_blame(self, outcome: Outcome) -> bool:
+        return is_to_blame(outcome, changed=self.problem is not None, full=self._is_full())
+
+    def _is_full(self) -> bool:
+        return self._folders.free_bytes() < int(self._settings.queue.min_free_bytes)
 
     async def _finish(self, one: Seated, end: EndOfAttempt) -> None:
         one.end = end
@@ -407,15 +300,9 @@ class MachineSide:
         one.over.set()
         if one.incoming is not None:
             one.incoming.close()
-        self._supervisor.discard(self._folder(b"attempts", one.attempt))
+        self._supervisor.discard(self._folders.attempt(one.attempt))
         self._seated.pop(one.attempt, None)
-        await asyncio.to_thread(self._remove, one.attempt)
-
-    def _remove(self, attempt: str) -> None:
-        for folder in (b"attempts", b"sources"):
-            shutil.rmtree(self._folder(folder, attempt), ignore_errors=True)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._folder(b"logs", attempt))
+        await asyncio.to_thread(self._folders.remove, one.attempt)
 
     async def _watch_leases(self) -> None:
         while True:
@@ -461,6 +348,3 @@ class MachineSide:
         task = self._loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _folder(self, kind: bytes, attempt: str) -> bytes:
-        return os.path.join(self._root, kind, attempt.encode())

@@ -27,17 +27,20 @@ class Cluster:
 
     Args:
         folder: for keys and homes.
+        host: where the scheduler is.
         settings: further variables for all processes.
     """
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, *, host: str = "127.0.0.1", **settings: str) -> None:
         self.folder = folder
         folder.mkdir(exist_ok=True)
         self.keys = folder / "keys"
-        self.address = f"tls://127.0.0.1:{free_port()}"
+        self.address = f"tls://{host}:{free_port()}"
         self.settings = {"MULTIPLANE_CONFIG": "", "MULTIPLANE_CLUSTER__LOST_SECONDS": "5", **settings}
         self.scheduler: subprocess.Popen[bytes] | None = None
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        #: What the command of a process begins with, by the machine's name.
+        self.within: dict[str, tuple[str, ...]] = {}
 
     def variables(self, name: str) -> dict[str, str]:
         """The settings of a machine of this name, for its environment."""
@@ -54,12 +57,14 @@ class Cluster:
         made = MachineKeys(name, *paths)
         return [made] if os.path.exists(made.key) else make_keys(LocalFiles(), str(self.keys), [name])
 
-    def _spawn(self, name: str, *arguments: str, **more: str) -> subprocess.Popen[bytes]:
+    def _spawn(self, name: str, *command: str | Path, **more: str) -> subprocess.Popen[bytes]:
         home = self.folder / name
         home.mkdir(exist_ok=True)
-        given = {**os.environ, "MULTIPLANE_HOME": str(home), **self.variables(name), **more}
+        # Of all that begins like a setting, this one is the test suite's own.
+        mine = {key: value for key, value in os.environ.items() if key != "MULTIPLANE_SOAK"}
+        given = {**mine, "MULTIPLANE_HOME": str(home), **self.variables(name), **more}
         with (self.folder / f"{name}.out").open("ab") as log:
-            return subprocess.Popen([MULTIPLANE, "cluster", *arguments], env=given, stdout=log, stderr=log)
+            return subprocess.Popen([*self.within.get(name, ()), *command], env=given, stdout=log, stderr=log)
 
     def said(self, name: str) -> str:
         """What a process has logged."""
@@ -68,12 +73,19 @@ class Cluster:
     def start_scheduler(self) -> None:
         """Start the scheduler, and wait until it serves."""
         before = self.said("scheduler").count("the scheduler is at") if (self.folder / "scheduler.out").exists() else 0
-        self.scheduler = self._spawn("scheduler", "scheduler", self.address)
+        self.scheduler = self._spawn("scheduler", MULTIPLANE, "cluster", "scheduler", self.address)
         until(lambda: self.said("scheduler").count("the scheduler is at") > before)
 
     def start_worker(self, name: str, *, slots: int = 1, **more: str) -> subprocess.Popen[bytes]:
         """Start a worker. `wait_for` waits until it has joined."""
-        self.workers[name] = self._spawn(name, "worker", self.address, "--slots", str(slots), "--name", name, **more)
+        command = (MULTIPLANE, "cluster", "worker", self.address, "--slots", str(slots), "--name", name)
+        self.workers[name] = self._spawn(name, *command, **more)
+        return self.workers[name]
+
+    def start_stand_in(self, name: str, *, slots: int = 1, seconds: float = 0.1) -> subprocess.Popen[bytes]:
+        """Start a machine whose jobs only take time (`stand_in`)."""
+        command = (sys.executable, "-m", "tests.process.cluster.stand_in", self.address, name, str(slots), str(seconds))
+        self.workers[name] = self._spawn(name, *command)
         return self.workers[name]
 
     def wait_for(self, *names: str) -> None:

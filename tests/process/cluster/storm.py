@@ -22,7 +22,11 @@ from tests.acceptance.home import ENDED, HotFolder, picture, until
 from tests.process.cluster.clustered import Cluster
 
 #: Pictures on their way at any time: more than there are slots.
-_UNDER_WAY = 8
+_UNDER_WAY = 16
+#: The fewest jobs of a storm; on a slow machine it lasts longer.
+_LEAST = 300
+#: Seconds from which a storm is a whole one.
+_WHOLE = 600.0
 SIDECAR = "depth: cues\nnum_layers: 3\nformats: []\n"
 FAULTS = ("worker killed", "worker stopped", "worker restarted", "scheduler killed", "daemon killed", "cancel")
 
@@ -48,9 +52,10 @@ class ClusterStorm:
                 self.cluster.start_worker(name, slots=2)
             self.home.start()
             end = time.monotonic() + seconds
-            while time.monotonic() < end:
+            least = _LEAST if seconds >= _WHOLE else 0
+            while time.monotonic() < end or len(self.sent) < least:
                 self._drop()
-                time.sleep(self.random.uniform(0.5, 5.0))
+                time.sleep(self.random.uniform(0.5, 8.0))
                 self._fault(self.random.choice(FAULTS))
             until(lambda: len(ended := self._ended()) == len(self.sent) and ended, 300)
             until(lambda: not list((self.home.outbox / ".work").iterdir()))

@@ -6,10 +6,11 @@ import sys
 
 import psutil
 import pytest
-from supervised import QUICK, SupervisedWorkers
+from supervised import SupervisedWorkers
 from workers import recipe
 
 from daemon.supervisor import Cancelled, Completed, Failed
+from daemon.supervisor.states import Killed
 
 RECIPE = recipe.__file__
 pytestmark = pytest.mark.usefixtures("both_ways")
@@ -96,7 +97,9 @@ def test_a_hang_and_a_crash_show_where_they_happened(tmp_path):
     run.passes(51.0)
     run.loop(lambda: "in stuck" in run.log.read_text())
     # Only until it is killed: its end takes time that no clock can be set forward for.
-    run.passes(QUICK["grace_seconds"] - 1.0)
+    (attempt,) = run.supervisor._jobs.values()
+    while not isinstance(attempt._state, Killed):
+        run.passes(1.0)
     outcome = run.end()
     assert outcome.error.code == "timeout"
     assert "in stuck" in outcome.error.detail

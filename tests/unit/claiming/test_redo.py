@@ -9,7 +9,7 @@ import pytest
 from job_records import publishing
 from service_scene import Scene
 
-from daemon.cli.estimated_jobs import estimated_jobs
+from daemon.cli.verbs.upkeep.estimated_jobs import estimated_jobs
 from daemon.contract.records import Claimed, Ended, Started
 from daemon.contract.requests import Request, RequestAnswer
 from daemon.jobs import decide

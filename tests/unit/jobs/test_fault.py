@@ -176,6 +176,44 @@ def test_a_program_that_is_put_back_needs_no_new_start(here: FaultScene) -> None
     assert not here.system_health.restart
 
 
+def test_a_worker_that_does_not_start_because_the_program_was_changed_a_moment_ago_is_put_down_to_the_change(
+    here: FaultScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def moved_away(*_: object, **__: object) -> None:
+        here.program, here.why_not, here.canaries.fate = 2, "No such file or directory", "EAGAIN"
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    here.pending("j")
+    monkeypatch.setattr(here.workers, "start", moved_away)
+    here.runs.start_next()
+    assert here.attempts() == ("pending", 0)
+    here.later(10.0)
+    assert "cannot be started as it is: No such file or directory" in here.system_health.problem
+    here.program = 1
+    here.later(31.0)
+    assert here.system_health.may_start()
+
+
+def test_a_program_that_is_replaced_while_no_worker_starts_needs_no_canary(here: FaultScene) -> None:
+    """Workers of another program may never become ready under this daemon."""
+    here.canaries.fate = "EAGAIN"
+    here.system_health.pause_for(fault.no_start("No module named 'numpy'"))
+    here.later(5.0)
+    here.program = 2
+    here.later(31.0)
+    assert here.system_health.restart
+
+
+def test_a_program_that_is_replaced_while_a_canary_runs_clears_the_job(here: FaultScene) -> None:
+    here.canaries.fate = "starting"
+    here.processing("j")
+    here.runs.on_end("j", CRASH)
+    here.program, here.canaries.fate = 2, "ready"
+    here.later(0.5)
+    assert here.attempts() == ("pending", 0)
+    assert "was changed since this daemon started" in here.system_health.problem
+
+
 def test_no_failure_is_believed_under_a_changed_program(here: FaultScene) -> None:
     here.processing("j")
     here.program = 2

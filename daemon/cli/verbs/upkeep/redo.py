@@ -7,10 +7,10 @@ import typer
 import yaml
 
 from daemon.cli.common import Home, Json, err, fs, give_up, settings_in_use
-from daemon.cli.estimated_jobs import estimated_jobs
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.options import job_ids
 from daemon.cli.sending_requests import ask
+from daemon.cli.verbs.upkeep.estimated_jobs import estimated_jobs
 from daemon.contract.commands import SHORT, command
 from daemon.contract.registry import FORMATS
 from daemon.contract.spec import DepthChoice
