@@ -15,7 +15,7 @@ async def write_piece(one: Seated, folders: Folders, name: str, offset: int, dat
         return "no such file was ordered"
     try:
         if offset == 0:
-            one.incoming = await asyncio.to_thread(Incoming, folders.source(one.attempt), file)
+            one.receive(await asyncio.to_thread(Incoming, folders.source(one.attempt), file))
         if one.incoming is None:
             return "a piece out of order"
         await asyncio.to_thread(one.incoming.add, offset, data)
@@ -32,7 +32,7 @@ async def finish_file(one: Seated, name: str, sha256: str) -> str | None:
         whole = await asyncio.to_thread(one.incoming.finish, sha256)
     except OSError as error:
         return error.strerror or str(error)
-    one.incoming = None
+    one.receive(None)
     return None if whole else f"{name} did not arrive whole"
 
 

@@ -177,8 +177,8 @@ class MachineSide:
         if self._folders.free_bytes() < needed:
             return {"problem": "its disk is full", "code": DiskFull.code}
         self._folders.make(attempt)
-        one.order = told
-        one.shared = await asyncio.to_thread(sees, self._share, told.shared)
+        one.accept(told)
+        one.use_share(await asyncio.to_thread(sees, self._share, told.shared))
         await self._tell()
         if "video" not in told.command.spec.formats:  # a worker that was started before its job cannot start ffmpeg
             self._supervisor.prepare(self._folders.attempt(attempt), told.command.warm)
@@ -231,7 +231,7 @@ class MachineSide:
     def _begin(self, one: Seated) -> None:
         if one.dropped or one.begun or one.order is None:
             return
-        one.begun = True
+        one.begin()
         attempt, order = one.attempt, one.order
         paths = self._settings.paths
         command: JobCommand = order.command.model_copy(
@@ -252,7 +252,7 @@ class MachineSide:
 
     async def _progressed(self, attempt: str, stage: str, fraction: float) -> None:
         if (one := self._seated.get(attempt)) is not None:
-            one.progress, one.progress_number = Progressed(stage=stage, fraction=fraction), one.progress_number + 1
+            one.advance(Progressed(stage=stage, fraction=fraction))
             await self._tell()
 
     async def _ended(self, attempt: str, outcome: Outcome) -> None:
@@ -281,15 +281,14 @@ class MachineSide:
         return self._folders.free_bytes() < int(self._settings.queue.min_free_bytes)
 
     async def _finish(self, one: Seated, end: EndOfAttempt) -> None:
-        one.end = end
-        one.over.set()
+        one.finish(end)
         await self._tell()
 
     async def _drop(self, one: Seated) -> None:
         """End an attempt that nobody names any more, and remove its files."""
         if one.dropped:
             return
-        one.dropped = True
+        one.drop()
         if one.begun and not one.over.is_set():
             self._supervisor.cancel(one.attempt)  # `_ended` goes on from here
         else:
@@ -325,9 +324,7 @@ class MachineSide:
         await asyncio.to_thread(self._stop)
         await asyncio.sleep(_SETTLE_SECONDS)  # the ends that the supervisor reported last
         for one in self._seated.values():
-            if one.end is None:
-                one.end = StoppedEnd(seconds=0.0)
-            one.over.set()
+            one.finish(StoppedEnd(seconds=0.0))
         await self._tell()
         for task in self._tasks:
             task.cancel()

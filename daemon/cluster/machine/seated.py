@@ -40,6 +40,35 @@ class Seated:
     end: EndOfAttempt | None = None
     dropped: bool = False
 
+    def accept(self, order: Order) -> None:
+        """The daemon has said what to do."""
+        self.order = order
+
+    def use_share(self, seen: bool) -> None:
+        """Whether this machine sees the daemon's outbox on a share."""
+        self.shared = seen
+
+    def receive(self, file: Incoming | None) -> None:
+        """A file begins to arrive; None: it has arrived."""
+        self.incoming = file
+
+    def begin(self) -> None:
+        """Its worker starts."""
+        self.begun = True
+
+    def advance(self, progress: Progressed) -> None:
+        """Its worker has reported progress."""
+        self.progress, self.progress_number = progress, self.progress_number + 1
+
+    def finish(self, end: EndOfAttempt) -> None:
+        """It has ended; the first end counts."""
+        self.end = self.end or end
+        self.over.set()
+
+    def drop(self) -> None:
+        """Nobody names it any more."""
+        self.dropped = True
+
 
 class Folders:
     """Where attempts read and write on this machine.
