@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -101,6 +102,26 @@ def test_every_kind_of_picture_comes_back_from_its_layers(tmp_path: Path, kind: 
     photo = decode.read(os.fsencode(tmp_path / "source" / name), limits=LIMITS)
     assert error_of(result, photo.rgb, photo.alpha) <= 1
     assert len(list(result.glob("Layer_*.png"))) == 5
+
+
+def test_results_can_carry_the_photos_name(tmp_path: Path) -> None:
+    formats = ("psd", "after-effects", "stereo")
+    result = layered(tmp_path, "Ünal am Meer.png", encoded(landscape(), "PNG"), num_layers=10, naming="photo", formats=formats)
+    named = {path.name for path in result.iterdir() if path.name.startswith("Ünal am Meer_")}
+    manifest = json.loads((result / "layer_manifest.json").read_bytes())
+    files = [layer["file"] for layer in manifest["layers"]]
+    assert files == sorted(files)
+    assert files[1] == "Ünal am Meer_Layer_02_midground.png"
+    assert manifest["layers"][1]["name"] == "Layer 02 midground"
+    assert {*files, "Ünal am Meer_layers.psd", "Ünal am Meer_composite.png", "Ünal am Meer_depth_map.png"} <= named
+    others = {path.name for path in result.iterdir()} - named
+    assert others == {"layer_manifest.json", "preview.html", "preview", "contact_sheet.jpg"}
+    script = next(path for path in result.iterdir() if path.suffix == ".jsx").read_text(encoding="utf-8")
+    shown = (result / "preview.html").read_text(encoding="utf-8")
+    for each in files:
+        assert each in script or json.dumps(each)[1:-1] in script
+        assert quote(each) in shown
+    assert quote("Ünal am Meer_layers.psd") in shown
 
 
 @beside_the_project

@@ -113,6 +113,7 @@ function linksOf(job) {
     const made = links.appendChild(link(label, href, label));
     made.setAttribute("aria-label", `${label} of ${nameOf(job)}`);
     if (label === "Preview") made.dataset.view = job.id;
+    if (label === "PSD") made.download = nameOf(job).replace(/\.[^.]*$/, "") + href.slice(href.lastIndexOf("."));
   }
   return links;
 }

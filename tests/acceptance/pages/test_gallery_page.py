@@ -527,8 +527,15 @@ def test_a_picture_cut_by_an_estimate_says_so_and_the_page_says_how_to_get_real_
     assert page.locator("#model").is_visible()
     assert page.text_content("#model code") == COMMAND
     home.tell()  # somebody fetched it
-    page.wait_for_function("() => document.querySelector('#model').hidden")
+    redo = home.outbox.commands.typed("redo", "--guessed")
+    page.wait_for_function("redo => document.querySelector('#model code').textContent === redo", arg=redo)
     assert page.locator(".badge").count() == 1
+    home.ended("guessed-again", minutes=5, depth_source="model", redo_of="guessed")
+    home.tell()
+    page.wait_for_function("() => document.querySelector('#model').hidden")
+    assert page.locator(".badge").count() == 0
+    assert page.get_by_label("PSD of measured.jpg").get_attribute("download") == "measured.psd"
+    assert page.locator("#card-measured .again code").text_content() == home.outbox.commands.typed("redo", "measured")
 
 
 def test_no_model_is_asked_for_where_none_would_have_been_used(home: Home, open_page: Open) -> None:
@@ -549,7 +556,7 @@ def test_a_command_in_a_hint_is_shown_as_code_to_be_copied(home: Home, open_page
     page = open_page()
     page.locator(".failed .well code").wait_for()
     retry = home.outbox.commands.typed("retry", "ID")
-    assert page.locator(".failed .well code, .notes code").all_text_contents() == [retry, retry]
+    assert page.locator(".failed .well code, .notes:not(.again) code").all_text_contents() == [retry, retry]
     assert page.locator(".failed .well p").all_text_contents() == [
         error.message,
         f"Run: {retry}. If it happens again, report it.",
