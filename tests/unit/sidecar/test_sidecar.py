@@ -338,8 +338,8 @@ def test_the_effective_spec_reads_like_a_sidecar_and_repeats_no_id():
     text = sidecar.render(JobSpec(split=(0.1, 0.2, 0.5), style="no", id="a", images=("*",))).decode()
     assert text.splitlines()[1:] == [
         "mode: photo-realistic", "num_layers: 4", "style: 'no'", "strength: 0.5", "seed: 42", "depth: auto",
-        "depth_kind: disparity", "depth_quality: fast", "formats: [psd]", "naming: plain", "motion: sway", "seconds: 6", "fps: 30",
-        "amount: 1", "size: 1920", "mesh: flat", "split: [0.1, 0.2, 0.5]",
+        "depth_kind: disparity", "depth_quality: fast", "formats: [psd]", "naming: plain", "motion: sway", "seconds: 6",
+        "fps: 30", "amount: 1", "size: 1920", "mesh: flat", "split: [0.1, 0.2, 0.5]",
         "matting: auto", "fill: auto", "priority: 0", "timeout_seconds: 600",
     ]  # fmt: skip
 
