@@ -5,16 +5,21 @@ GrabCut (C. Rother et al., "GrabCut: interactive foreground extraction using ite
 a mask. `pipeline.depth.figures.finding` decides which of the masks is a figure, if any.
 """
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.depth.figures.saliency import Map, border_contrast, focus
 from pipeline.depth.figures.superpixels import patches
+from pipeline.image.filters import resize
 from pipeline.layers.bands import in_parallel
 
 ROUNDS = 2
 """Rounds of GrabCut. Over 48 photos and scenes, two found the figures as well as three or four, in two thirds of the time."""
+COARSE = 160 / 256
+"""The sides of the picture in the first round of a coarse guess, as a fraction of its sides in the second round."""
 FEWEST = 64
 """A guess needs at least this many pixels inside and as many outside: both sides need a colour model."""
 SMOOTH = 0.012
@@ -59,15 +64,26 @@ def proposals(evidence: Evidence) -> list[Mask]:
         the same masks on any number of threads.
     """
     rgb = evidence.rgb
-    return in_parallel(lambda start: whole(cut(rgb, start)), _starts(evidence))
+    return in_parallel(lambda guess: whole((cut_coarse_to_fine if guess.coarse else cut)(rgb, guess.start)), _guesses(evidence))
 
 
-def cut(rgb: NDArray[np.uint8], start: NDArray[np.uint8]) -> Mask:
+def cut_coarse_to_fine(rgb: NDArray[np.uint8], start: NDArray[np.uint8]) -> Mask:
+    """Like `cut`, but the first round is done with fewer pixels, in half of the time."""
+    height, width = start.shape
+    shape = max(1, round(height * COARSE)), max(1, round(width * COARSE))
+    coarse = cut(resize(rgb, shape, cv2.INTER_AREA), resize(start, shape, cv2.INTER_NEAREST), rounds=1)
+    again = _unsure(resize(coarse.astype(np.float32), (height, width), cv2.INTER_LINEAR) >= 0.5)
+    again[start == cv2.GC_BGD] = cv2.GC_BGD
+    return cut(rgb, again, rounds=1)
+
+
+def cut(rgb: NDArray[np.uint8], start: NDArray[np.uint8], rounds: int = ROUNDS) -> Mask:
     """Run GrabCut.
 
     Args:
         rgb: uint8 (h, w, 3).
         start: uint8 (h, w) of OpenCV's GC_ values.
+        rounds: how often colour models are made and the picture is cut by them.
 
     Returns:
         bool (h, w); all False if there are too few pixels inside or outside for a colour model.
@@ -78,7 +94,7 @@ def cut(rgb: NDArray[np.uint8], start: NDArray[np.uint8]) -> Mask:
     # k-means takes random numbers from the calling thread's generator.
     cv2.setRNGSeed(0)
     ours, theirs = np.zeros((1, 65)), np.zeros((1, 65))
-    mask, _, _ = cv2.grabCut(grained(rgb), start.copy(), (0, 0, 1, 1), ours, theirs, ROUNDS, cv2.GC_INIT_WITH_MASK)
+    mask, _, _ = cv2.grabCut(grained(rgb), start.copy(), (0, 0, 1, 1), ours, theirs, rounds, cv2.GC_INIT_WITH_MASK)
     found = np.asarray(mask, np.uint8).reshape(start.shape)
     figure: Mask = (found == cv2.GC_FGD) | (found == cv2.GC_PR_FGD)
     return figure
@@ -146,8 +162,18 @@ def components(mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     return np.asarray(parts, np.int32).reshape(mask.shape), np.asarray(boxes, np.int32)[1:, cv2.CC_STAT_AREA]
 
 
-def _starts(evidence: Evidence) -> list[NDArray[np.uint8]]:
+class _Guess(NamedTuple):
+    """A start for GrabCut, and whether the first round can do with fewer pixels."""
+
+    start: NDArray[np.uint8]
+    coarse: bool
+
+
+def _guesses(evidence: Evidence) -> list[_Guess]:
     """First guesses for GrabCut.
+
+    If all were coarse, a portrait would become a head without a body, and the mean overlap with the truth 0.673. With two whole
+    ones, it is 0.704 in two thirds of the time that five whole ones take (0.707).
 
     Ten were tried on 34 pictures. These five find the same figures as all ten in half of the time (mean overlap with the truth
     0.699; all ten: 0.700). With fewer, a figure that most of them find agrees with too few others to pass `GATE`.
@@ -159,13 +185,12 @@ def _starts(evidence: Evidence) -> list[NDArray[np.uint8]]:
     shoulders = _ellipse(x, y, (0.5, 1.05), (0.42, 0.45))
     middle = np.exp(-((x - 0.5) ** 2 + np.maximum(0.0, 0.6 - y) ** 2) / (2 * 0.25**2))
     centre = np.exp(-((x - 0.5) ** 2 / (2 * 0.22**2) + (y - 0.55) ** 2 / (2 * 0.25**2)))
-    return [
-        _unsure(_ellipse(x, y, (0.5, 0.5), (0.33, 0.36)), never=edge < 0.03),
-        _unsure(head | shoulders, never=(y < 0.03) | ((y < 0.6) & (np.minimum(x, 1 - x) < 0.06))),
-        _unsure(_ellipse(x, y, (0.5, 0.62), (0.3, 0.34)), never=(y < 0.05) | (np.minimum(x, 1 - x) < 0.03)),
-        _unsure(_above(0.5 * _stretched(evidence.standing) + 0.5 * evidence.focus + 0.3 * middle)),
-        _unsure(_above(0.4 * _stretched(evidence.contrast) + 0.4 * evidence.focus + 0.6 * centre)),
-    ]
+    usual = _unsure(_ellipse(x, y, (0.5, 0.5), (0.33, 0.36)), never=edge < 0.03)
+    portrait = _unsure(head | shoulders, never=(y < 0.03) | ((y < 0.6) & (np.minimum(x, 1 - x) < 0.06)))
+    low = _unsure(_ellipse(x, y, (0.5, 0.62), (0.3, 0.34)), never=(y < 0.05) | (np.minimum(x, 1 - x) < 0.03))
+    standing = _unsure(_above(0.5 * _stretched(evidence.standing) + 0.5 * evidence.focus + 0.3 * middle))
+    central = _unsure(_above(0.4 * _stretched(evidence.contrast) + 0.4 * evidence.focus + 0.6 * centre))
+    return [_Guess(usual, True), _Guess(portrait, False), _Guess(low, False), _Guess(standing, True), _Guess(central, True)]
 
 
 def _unsure(inside: Mask, never: Mask | None = None) -> NDArray[np.uint8]:
