@@ -10,7 +10,7 @@ from supervised import SupervisedWorkers
 from workers import recipe
 
 from daemon.supervisor import Cancelled, Completed, Failed
-from daemon.supervisor.states import Killed
+from daemon.supervisor.states import Gone, Killed
 
 RECIPE = recipe.__file__
 pytestmark = pytest.mark.usefixtures("both_ways")
@@ -98,7 +98,7 @@ def test_a_hang_and_a_crash_show_where_they_happened(tmp_path):
     run.loop(lambda: "in stuck" in run.log.read_text())
     # Only until it is killed: its end takes time that no clock can be set forward for.
     (attempt,) = run.supervisor._jobs.values()
-    while not isinstance(attempt._state, Killed):
+    while not isinstance(attempt._state, Killed | Gone):
         run.passes(1.0)
     outcome = run.end()
     assert outcome.error.code == "timeout"

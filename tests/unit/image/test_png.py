@@ -1,6 +1,8 @@
 """Other programs read what the PNG writer writes: the same pixels, complete, and the same bytes with any encoder."""
 
+import hashlib
 import io
+import os
 import struct
 import zlib
 
@@ -103,3 +105,14 @@ def test_without_isal_zlib_writes_the_same_picture(monkeypatch):
 def test_other_arrays_are_refused(wrong):
     with pytest.raises(ValueError, match="cannot encode"):
         png.encode_rgba(wrong)
+
+
+@pytest.mark.skipif(not os.environ.get("MULTIPLANE_SOAK"), reason="part of make soak: the fault it looks for is rare")
+def test_the_same_picture_gives_the_same_bytes_again_and_again_in_several_threads():
+    height, width = 3000, 4000
+    random = np.random.default_rng(2)
+    cells = cv2.resize(random.random((388, 518), np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    pixels = cv2.resize(random.integers(0, 256, (300, 400, 4), np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
+    pixels[(cells < 0.6) | (cells > 0.75)] = 0
+    files = {hashlib.sha256(png.encode_rgba(pixels, threads=3)).digest() for _ in range(100)}
+    assert len(files) == 1
