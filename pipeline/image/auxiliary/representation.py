@@ -44,7 +44,7 @@ class _Bits:
 
 
 def representation(subtypes: bytes) -> dict[str, Any]:
-    """What an `auxC` property says behind its type, in the terms of `DepthImage.metadata`; empty if that is nothing or damaged."""
+    """What an `auxC` property says behind its type, in the terms of `DepthImage.metadata`; empty if it is damaged."""
     try:
         (size,) = struct.unpack_from(">I", subtypes, 4)
         unit = subtypes[8 : 8 + min(size, _MAX_BYTES)].replace(b"\0\0\3", b"\0\0")

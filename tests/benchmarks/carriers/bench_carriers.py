@@ -2,10 +2,11 @@
 
 Run: python -m tests.benchmarks.carriers.bench_carriers
 The photo shows a box, and the stored depth is that of the box. Differences are from another reader
-(`tests.carriers.second_readers`: ExifTool and ffmpeg), as fractions of the range. The offset is that of the worst of the box's four edges at the worst orientation,
-in pixels of the stored picture. Stereo rows: pixels with a reading within one pixel of the truth, the same of all readings, pixels
-that only one eye sees and that have no reading, and pixels whose layer is the true one, each at the worst orientation; how far the
-depth moves between orientations; and how far matching in blocks widens things, in pixels of the matched view.
+(`tests.carriers.second_readers`: ExifTool and ffmpeg), as fractions of the range. The offset is that of the worst of the box's
+four edges at the worst orientation, in pixels of the stored picture. Stereo rows, each at the worst orientation: pixels with a
+reading within one pixel of the truth, the same of all readings, pixels that only one eye sees and that have no reading, pixels
+whose layer is the true one; how far the depth moves between orientations; and how far matching in blocks widens things, in pixels
+of the matched view.
 """
 
 import os
@@ -33,7 +34,7 @@ BOX = (60.0, 200.0, 50.0, 180.0)  # top, bottom, left and right edge in the phot
 LOW, HIGH, NEAR, FAR = 0.5, 2.5, 0.4, 2.0
 OFFSET_BAR, RIGHT_BAR, LAYERS_BAR = 0.5, 0.8, 0.9
 EQUAL_BAR = 0.02
-"""Two decoders of JPEG may differ by one step of 255; of a distance, one is 0.019 of the range of disparity where it is nearest."""
+"""Two decoders of JPEG may differ by one step of 255; of a distance, that is 0.019 of the range of disparity at its near end."""
 
 
 def covered(shape: tuple[int, int]) -> Samples:
