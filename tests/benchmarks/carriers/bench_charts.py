@@ -2,7 +2,7 @@
 
 Run: python -m tests.benchmarks.carriers.bench_charts
 The chart's true colours follow from the formulas in `tests.unit.image.charts`, applied to the numbers that are stored. The
-result's are what lcms makes of the decoded picture and its profile. JPEG has no numbers of its own until it is decoded, so they are
+result's are what lcms makes of the decoded picture and its profile. A JPEG's numbers are
 those that Pillow finds. H.273 has no numbers for Adobe RGB; instead, PNG has gAMA and cHRM, and a camera's JPEG has EXIF.
 """
 
