@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.filters import box, dilate, dilate_mask, erode, local_colours, power, stacked, threshold
+from pipeline.image.filters import box, dilate, erode, local_colours, power, stacked, threshold
 from pipeline.layers.bands import BLOCK, Grid, Pixels, band_radius, dot, in_parallel
-from pipeline.layers.crumbs import is_crumb, smallest_piece
+from pipeline.layers.crumbs import is_crumb
 
 NOISE = 4.0
 """Levels of sensor and compression noise; a smaller difference between colours means nothing."""
@@ -126,7 +126,7 @@ def _border(
         faint[here] = np.rint(glow_here * np.float32(255.0))
 
     in_parallel(block, range(0, index.size, BLOCK))
-    alpha = _without_specks(front, index, _far_from(band, coverage, grid), alpha, step_alpha)
+    alpha = _without_specks(front, index, alpha, step_alpha)
     np.maximum(alpha, faint, out=alpha)
     keep = alpha > 0
     # A pixel that lost its cover must be in the band too, because the layers behind show there.
@@ -134,33 +134,20 @@ def _border(
     return Border(index[keep], alpha[keep], clean[keep])
 
 
-def _far_from(band: NDArray[np.bool_], coverage: NDArray[np.uint8], grid: Grid) -> NDArray[np.bool_]:
-    """The pixels that are so far from the band that a piece of the front or the ground which reaches them is no crumb.
-
-    Outside of the band, a cell is all front or all ground. So a piece that leaves the band contains whole cells, at least one at
-    each distance.
-    """
-    whole = ~band & ((coverage == 0) | (coverage == 255))
-    (height, width), (rows, columns) = grid.full, grid.shape
-    cells = -(-smallest_piece(height * width) // ((height // rows) * (width // columns)))
-    return grid.enlarge_mask(~dilate_mask(~whole, 2 * cells + 1))
-
-
 def _without_specks(
     front: NDArray[np.uint8],
     index: NDArray[np.intp],
-    far: NDArray[np.bool_],
     alpha: NDArray[np.uint8],
     step_alpha: NDArray[np.uint8],
 ) -> NDArray[np.uint8]:
-    """Remove specks from alpha. `far` is from `_far_from`.
+    """Remove specks from alpha.
 
     A crumb gets at most the alpha that the depth alone gives, and a gap as small as a crumb gets at least that alpha.
     """
     mask = front.copy()
     mask.reshape(-1)[index] = alpha
     mask = threshold(mask, 128)
-    speck = is_crumb(mask, far).reshape(-1)[index]
+    speck = is_crumb(mask).reshape(-1)[index]
     covers = mask.reshape(-1)[index] > 0
     out = alpha.copy()
     np.copyto(out, np.minimum(alpha, step_alpha), where=speck & covers)
