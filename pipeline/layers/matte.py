@@ -106,7 +106,7 @@ def _border(
         return Border(index, np.zeros(0, np.uint8), np.zeros((0, 3), np.uint8))
     depth_says, ahead, behind = _side_models(coverage, band, moments, seen, radius)
     ahead = np.where(beyond[:, :, None], glowing, ahead)
-    step_alpha = np.asarray(cv2.GaussianBlur(front, (0, 0), EDGE_BLUR), np.uint8).reshape(-1)[index]
+    step_alpha = np.asarray(cv2.GaussianBlur(front, (0, 0), EDGE_BLUR), np.uint8).take(index)
     estimated = None if alpha_estimator is None else alpha_estimator(rgb, front, index)
     alpha, faint, clean = (np.empty((index.size, *colours), np.uint8) for colours in ((), (), (3,)))
 
@@ -122,16 +122,15 @@ def _border(
             inside,
             None if estimated is None else estimated[here],
         )
-        clean[here] = own.T
+        cv2.merge([*own[:, None]], clean[here][None])
         faint[here] = np.rint(glow_here * np.float32(255.0))
 
     in_parallel(block, range(0, index.size, BLOCK))
     alpha = _without_specks(front, index, alpha, step_alpha)
     np.maximum(alpha, faint, out=alpha)
-    keep = alpha > 0
     # A pixel that lost its cover must be in the band too, because the layers behind show there.
-    keep |= front.reshape(-1)[index] > 0
-    return Border(index[keep], alpha[keep], clean[keep])
+    keep = np.flatnonzero(cv2.bitwise_or(alpha, front.take(index)))
+    return Border(index.take(keep), alpha.take(keep), clean.take(keep, axis=0))
 
 
 def _without_specks(
@@ -147,11 +146,11 @@ def _without_specks(
     mask = front.copy()
     mask.reshape(-1)[index] = alpha
     mask = threshold(mask, 128)
-    speck = is_crumb(mask).reshape(-1)[index]
-    covers = mask.reshape(-1)[index] > 0
+    specks = np.flatnonzero(is_crumb(mask).take(index))
     out = alpha.copy()
-    np.copyto(out, np.minimum(alpha, step_alpha), where=speck & covers)
-    np.copyto(out, np.maximum(alpha, step_alpha), where=speck & ~covers)
+    own, depth_alone = alpha[specks], step_alpha[specks]
+    covers = mask.take(index[specks]) > 0
+    out[specks] = np.where(covers, np.minimum(own, depth_alone), np.maximum(own, depth_alone))
     return out
 
 
