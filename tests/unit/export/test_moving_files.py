@@ -222,3 +222,16 @@ def test_only_the_description_is_changed_even_if_the_frames_contain_its_name():
     assert len(found) == len(file)
     changed = [place for place, (old, new) in enumerate(zip(file, found, strict=True)) if old != new]
     assert changed == [len(file) - len(described) + 8 + 7 + k for k in range(3)]
+
+
+def test_a_file_that_is_built_otherwise_is_not_cut():
+    with pytest.raises(Internal, match="does not end with its description"):
+        mp4.without_first(b"ftyp", 24)
+
+
+@with_ffmpeg
+def test_an_ffmpeg_without_h264_writes_vp9_in_the_right_colours(tmp_path):
+    target = tmp_path / "a.mp4"
+    encoders.encode(target, [chart()] * 3, size=(8 * CELL, 8 * CELL), fps=10, kind="ffmpeg-vp9", ffmpeg=FFMPEG)
+    assert len(found := frames_of(target)) == 3
+    assert mean_error(found[0]) <= 1.5
