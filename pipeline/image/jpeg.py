@@ -18,6 +18,7 @@ _FRAMES = frozenset([*range(0xC0, 0xD0), 0xF7]) - {0xC4, 0xC8, 0xCC}  # SOF0 to 
 _ORDINARY = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
 _ALONE = frozenset([0x01, *range(0xD0, 0xD8)])  # markers without a length
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_EXIF = b"Exif\0\0"
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _EXTENDED_HEAD = 32 + 4 + 4  # the GUID, the length of the whole, the position of this part
 _XMP_NOTE = ("http://ns.adobe.com/xmp/note/",)
@@ -100,9 +101,10 @@ def shape(file: BinaryIO, at: int) -> tuple[int, int, int, bool] | None:
     return width, height, channels, found.marker in _ORDINARY and bits == 8
 
 
-def has_exif(file: BinaryIO) -> bool:
-    """Whether a JPEG has EXIF data. The file's position changes."""
-    return any(each.marker == _APP1 and each.data.startswith(b"Exif\0") for each in header_segments(file))
+def exif_at(file: BinaryIO) -> int | None:
+    """Where the TIFF structure of a JPEG's EXIF data begins; None if there is no EXIF data. The file's position changes."""
+    found = (each for each in header_segments(file) if each.marker == _APP1 and each.data.startswith(_EXIF))
+    return next((each.at + len(_EXIF) for each in found), None)
 
 
 def xmp_groups(segments: list[Segment]) -> list[xmp.Group]:

@@ -96,6 +96,27 @@ def find(file: BinaryIO) -> Found:
     return found
 
 
+def said_by_exif(file: BinaryIO, base: int) -> tuple[int | None, int | None]:
+    """The orientation, 1 to 8, and the colour space (1 sRGB, 2 Adobe RGB) in EXIF data; None for each that it does not name.
+
+    The file's position changes.
+
+    Args:
+        file: the file.
+        base: where the data's TIFF structure begins.
+    """
+    try:
+        order, first = _head(file, base)
+        if not order:
+            return None, None
+        tags = _directory(file, base, first, order)[0]
+        turn = tags.get(_ORIENTATION, [0])[0]
+        inner = _directory(file, base, tags[_EXIF][0], order)[0] if _EXIF in tags else {}
+    except (struct.error, OverflowError, OSError):
+        return None, None
+    return turn if turn in range(1, 9) else None, inner.get(_COLOUR_SPACE, [None])[0]
+
+
 def _in_tiff(file: BinaryIO, base: int, found: Found) -> None:
     order, first = _head(file, base)
     if not order:
@@ -186,7 +207,7 @@ def _in_cr3(file: BinaryIO, found: Found) -> None:
         if inner == b"CMT1"
     )
     if (first := next(exif, None)) is not None:
-        found.orientation = _orientation(file, start + first)
+        found.orientation = said_by_exif(file, start + first)[0] or 1
     for kind, track in boxes.inside(content):
         if kind != b"trak":
             continue
@@ -198,13 +219,6 @@ def _in_cr3(file: BinaryIO, found: Found) -> None:
             (same,) = struct.unpack_from(">I", sizes, 4)
             size = same or (struct.unpack_from(">I", sizes, 12)[0] if len(sizes) >= 16 else 0)
             found.add(file, struct.unpack_from(">Q", places, 8)[0], size)
-
-
-def _orientation(file: BinaryIO, base: int) -> int:
-    """The orientation in the first directory of a TIFF."""
-    order, first = _head(file, base)
-    value = _directory(file, base, first, order)[0].get(_ORIENTATION, [1])[0] if order else 1
-    return value if value in range(1, 9) else 1
 
 
 def _leaves(data: bytes, depth: int = 0) -> Iterator[tuple[bytes, bytes]]:

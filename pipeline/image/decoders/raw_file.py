@@ -47,9 +47,11 @@ def decode(path: bytes, file: BinaryIO, limits: Limits) -> Decoded:
         f"{name} is a camera raw file: the camera's own preview of {best.width} × {best.height} pixels was layered, not the raw "
         "data. To choose exposure and colours yourself, develop it and export it as TIFF."
     )
-    turn = decoded.turn if jpeg.has_exif(data) else found.orientation
+    exif_at = jpeg.exif_at(data)
+    orientation, colours = (None, None) if exif_at is None else raw_previews.said_by_exif(data, exif_at)
+    turn = found.orientation if orientation is None else decoded.turn  # the preview knows better how it is stored
     space = decoded.space
-    if found.is_adobe_rgb and space is None and decoded.icc is None and not jpeg.has_exif(data):
+    if found.is_adobe_rgb and space is None and decoded.icc is None and colours is None:
         space = Space(ADOBE_RGB, Curve(563 / 256), "Adobe RGB (1998)")
     return replace(
         decoded, format="RAW", orientation=turn, turn=turn, space=space, views=None, warnings=(remark, *decoded.warnings)

@@ -51,6 +51,20 @@ def test_the_full_size_preview_is_read_upright_with_a_warning(read, maker, orien
     assert f"the camera's own preview of {width} × {height} pixels was layered" in photo.warnings[0]
 
 
+@pytest.mark.parametrize("order", "<>")
+def test_a_preview_whose_exif_lacks_an_orientation_is_turned_by_the_raw_files_own(read, order):
+    tags = Image.Exif()
+    tags[0x010F] = "a maker"
+    jpeg = encoded(stored(RGB, 6), "JPEG", quality=95, exif=tags)
+    for named, expected in ((6, 6), (1, 1)):
+        photo = read(raw_files.nikon(jpeg, 40, 60, orientation=named, order=order))
+        assert photo.orientation == expected
+        assert np.array_equal(photo.rgb, upright(pixels(jpeg), expected))
+    tags[0x0112] = 1  # said, and so it counts
+    turned = encoded(RGB, "JPEG", quality=95, exif=tags)
+    assert read(raw_files.nikon(turned, 60, 40, orientation=6, order=order)).orientation == 1
+
+
 @pytest.mark.parametrize("maker", MAKERS)
 def test_a_smaller_preview_is_refused_with_both_sizes(read, maker):
     with pytest.raises(
@@ -76,6 +90,10 @@ def test_adobe_rgb_is_told_by_the_raw_files_own_tags(read):
     assert read(raw_files.nikon(jpeg, 60, 40, colours=2)).profile == "Adobe RGB (1998)"
     assert read(raw_files.dng(jpeg, 60, 40, colours=3)).profile == "Adobe RGB (1998)"
     assert read(raw_files.dng(jpeg, 60, 40)).profile == "sRGB"
+    tags = exif(1)
+    assert read(raw_files.nikon(encoded(RGB, "JPEG", exif=tags), 60, 40, colours=2)).profile == "Adobe RGB (1998)"
+    tags._ifds[0x8769] = {0xA001: 1}
+    assert read(raw_files.nikon(encoded(RGB, "JPEG", exif=tags), 60, 40, colours=2)).profile == "sRGB"
 
 
 WHOLE = [make(encoded(RGB, "JPEG"), 60, 40) for make in MAKERS.values()]
