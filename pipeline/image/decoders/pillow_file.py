@@ -16,6 +16,7 @@ from daemon.contract.messages import Limits
 from daemon.errors import ImageType
 from pipeline.image import boxes, jpeg
 from pipeline.image.colour import convert, declared
+from pipeline.image.decoders import jpeg_restarts
 from pipeline.image.decoders.decoded import Decoded, dpi_of, left_out, orientation_of, samples_of
 from pipeline.image.source_file import check_limits, display_name
 
@@ -23,6 +24,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF")
 
 _LOSSLESS, _HIERARCHICAL = (0xC3, 0xC7, 0xCB, 0xCF, 0xF7), (0xC5, 0xC6, 0xCD, 0xCE)
 _SAVE_PLAINLY = "Save it as an ordinary JPEG with 8 bits per channel, or as a PNG or TIFF, and drop it again."
+
+_WRONG_RESTARTS = "is damaged: restart marks in it are missing or wrong. It was decoded, but some of its rows may be wrong."
 
 #: Picture data that follows an incomplete picture would change it: the first is none, the others are as good as random.
 _TAILS = (b"", bytes(range(1, 200, 3)) * 8, bytes(range(250, 3, -7)) * 16)
@@ -54,6 +57,8 @@ def decode(path: bytes, file: BinaryIO, limits: Limits) -> Decoded:
             remarks = (*remarks, f"{display_name(path)} has no end mark, but all its rows are there.")
         else:
             image.load()
+            if form == "JPEG" and not _restarts_are_whole(file):
+                remarks = (*remarks, f"{display_name(path)} {_WRONG_RESTARTS}")
         orientation = orientation_of(image)  # for a PNG this loads the picture, and hides damage
         if form == "AVIF":
             # Pillow assumes one order of the properties, and without them believes XMP; neither is the standard's.
@@ -81,6 +86,17 @@ def _has_end(file: BinaryIO) -> bool:
         found = jpeg.end_of_picture(file.read()) is not None
     file.seek(at)
     return found
+
+
+def _restarts_are_whole(file: BinaryIO) -> bool:
+    """Whether a JPEG has all its restart marks, if it has any; the file's position stays."""
+    at = file.tell()
+    whole = True
+    if jpeg.header_segments(file, wanted=frozenset([jpeg_restarts.DRI])):  # most have none, and are not read again
+        file.seek(0)
+        whole = jpeg_restarts.are_whole(file.read())
+    file.seek(at)
+    return whole
 
 
 def _without_end(file: BinaryIO) -> Image.Image:

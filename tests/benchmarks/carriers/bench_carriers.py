@@ -3,12 +3,11 @@
 Run: python -m tests.benchmarks.carriers.bench_carriers
 The photo shows a box, and the stored depth is that of the box. Differences are from another reader
 (`tests.carriers.second_readers`: ExifTool and ffmpeg), in steps of the stored 8 bits. Two decoders of JPEG may differ by one step,
-because T.81 leaves rounding open: of 55 and 54 in a depth that is linear in distance, disparity differs by 0.014 of its range. In
-PNG and HEVC there is no such freedom. The offset is that of the worst of the box's
-four edges at the worst orientation, in pixels of the stored picture. Stereo rows, each at the worst orientation: pixels with a
-reading within one pixel of the truth, the same of all readings, pixels that only one eye sees and that have no reading, pixels
-whose layer is the true one; how far the depth moves between orientations; and how far matching in blocks widens things, in pixels
-of the matched view.
+as T.81 leaves rounding open: between 55 and 54 in a depth that is linear in distance, disparity differs by 0.014 of its range. In
+PNG and HEVC there is no such freedom. The offset is that of the worst of the box's four edges at the worst orientation, in pixels
+of the stored picture. Stereo rows, each at the worst orientation: pixels with a reading within one pixel of the truth, the same
+of all readings, pixels that only one eye sees and that have no reading, pixels whose layer is the true one; how far the depth
+moves between orientations; and how far matching in blocks widens things, in pixels of the matched view.
 """
 
 import os

@@ -53,6 +53,27 @@ def test_a_picture_that_lacks_data_is_cut_off(read, kind, lost):
         read(data[: -2 - lost] + bytes(5000))  # reserved space
 
 
+RESTARTS = {
+    "a mark per row": {"restart_marker_rows": 1}, "a mark per block": {"restart_marker_blocks": 1, "subsampling": 0},
+    "progressive": {"restart_marker_rows": 1, "progressive": True, "subsampling": 1},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", RESTARTS)
+@pytest.mark.parametrize("picture", [NOISE, NOISE[:65, :81], NOISE[..., 0]], ids=["whole blocks", "cut blocks", "grey"])
+def test_damaged_restart_marks_get_a_warning(read, kind, picture):
+    data = encoded(picture, "JPEG", quality=90, **RESTARTS[kind])
+    marks = [at for at in range(len(data) - 1) if data[at] == 0xFF and 0xD0 <= data[at + 1] <= 0xD7]
+    assert read(data).warnings == ()
+    told = ("photo.jpg is damaged: restart marks in it are missing or wrong. It was decoded, but some of its rows may be wrong.",)
+    for at in (marks[0], marks[-1]):
+        wrong = bytearray(data)
+        wrong[at + 1] = 0xD0 + (wrong[at + 1] + 1) % 8
+        assert read(bytes(wrong)).warnings == told
+    if kind == "a mark per row":
+        assert read(data[: marks[-1]] + jpeg.EOI).warnings == told  # the last row is lost
+
+
 def test_a_progressive_picture_whose_last_scans_are_missing_is_cut_off(read):
     data = encoded(landscape(), "JPEG", progressive=True)
     for start in scans(data)[1:]:
