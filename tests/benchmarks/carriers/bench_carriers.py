@@ -2,7 +2,7 @@
 
 Run: python -m tests.benchmarks.carriers.bench_carriers
 The photo shows a box, and the stored depth is that of the box. Differences are from another reader
-(`tests.carriers.second_readers`: ExifTool and ffmpeg), in steps of the stored 8 bits. Two decoders of JPEG may differ by one step,
+(`tests.carriers.second_readers`: ExifTool and ffmpeg), in steps of the stored 8 bits. Decoders of JPEG may differ by one step,
 as T.81 leaves rounding open: between 55 and 54 in a depth that is linear in distance, disparity differs by 0.014 of its range. In
 PNG and HEVC there is no such freedom. The offset is that of the worst of the box's four edges at the worst orientation, in pixels
 of the stored picture. Stereo rows, each at the worst orientation: pixels with a reading within one pixel of the truth, the same
