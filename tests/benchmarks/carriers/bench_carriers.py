@@ -280,9 +280,10 @@ def border_row() -> list[str]:
     per_scene = np.array(
         [np.mean([each[1:] for each in moves if each[0] == seed], axis=0) for seed in {each[0] for each in moves}]
     )
+    to_the_left, to_the_right = per_scene.mean(axis=0)
     centres = (per_scene[:, 1] - per_scene[:, 0]) / 2
     print(
-        f"{'borders of a near box, 8 scenes':36s} left {per_scene[:, 0].mean():+.2f}, right {per_scene[:, 1].mean():+.2f} outwards; "
+        f"{'borders of a near box, 8 scenes':36s} left {to_the_left:+.2f}, right {to_the_right:+.2f} outwards; "
         f"centre {centres.mean():+.2f}, from {centres.min():+.2f} to {centres.max():+.2f}"
     )
     return ["borders of a near box"] if abs(centres.mean()) > OFFSET_BAR or np.abs(per_scene).max() > 1.5 else []
