@@ -174,7 +174,7 @@ def interrupted(clone: FreshClone, hub: Hub, table: Table) -> None:
     process = clone.start(hub.address)
     until(lambda: _arrived(clone.user) > 20_000_000, 120)
     os.killpg(process.pid, signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=300)
     ended = clone.ended(process.returncode, time.monotonic() - begun, said)
     kept = _arrived(clone.user)
     table.row("Ctrl-C in the fetch", ended, ends=ended.status != 0, nothing_cut=ended.depth is None, keeps_what_came=kept > 0)
@@ -262,6 +262,8 @@ def made(save: Callable[[Path], None], folder: Path) -> dict[str, bytes]:
 
 def main() -> int:
     """Run the cases; returns the exit status."""
+    # Whoever runs this in the background of a shell has Ctrl-C ignored, and so would the demo.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="fresh-clone-"))
     try:
         checkout = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else set_up(folder)
