@@ -8,7 +8,7 @@ __version__ = "0.1.0"
 
 # Otherwise pydantic would read the metadata of every installed package at each start, to find plugins. We use none.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-# Its module that finds them is imported nevertheless, and with it the standard library's readers of packages and of e-mail. This one
+# It would still import the module that finds them, and with it the standard library's readers of packages and of e-mail. This one
 # stands in for it. If a later pydantic has no such module, this changes nothing.
 if os.environ["PYDANTIC_DISABLE_PLUGINS"] == "__all__":
     _without_plugins = ModuleType("pydantic.plugin._loader")
