@@ -50,7 +50,7 @@ def _units(frame: bytes, scan: bytes) -> int:
     """How many minimum coded units a scan has (A.2.2 and A.2.3); 0 if the headers do not say."""
     if len(frame) < 6 or len(frame) < 6 + 3 * frame[5] or not scan:
         return 0
-    height, width = struct.unpack_from(">HH", frame, 1)
+    height, width = (int(side) for side in struct.unpack_from(">HH", frame, 1))
     factors = {frame[at]: (frame[at + 1] >> 4, frame[at + 1] & 15) for at in range(6, 6 + 3 * frame[5], 3)}
     across, down = (max(each[place] for each in factors.values()) for place in (0, 1)) if factors else (0, 0)
     numbers = scan[1 : 1 + 2 * scan[0] : 2]
