@@ -73,6 +73,7 @@ soak: $(READY) ## Storms of kills, seeded mutations, the suite on other machines
 	@$(BIN)/python -m tests.process.supervisor.templates.many_jobs
 	@MULTIPLANE_SOAK=1 $(BIN)/python -m pytest -q tests/process/cluster
 	@$(BIN)/python -m tests.process.cluster.storm
+	@$(BIN)/python -m tests.acceptance.terminal.fresh_clone
 	@$(BIN)/python -m tests.surroundings
 
 # What an earlier build left would go into this one.
