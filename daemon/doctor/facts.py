@@ -36,7 +36,7 @@ from daemon.errors import Refusal
 from daemon.fs import FileSystem
 from daemon.journal.lock import is_running
 from daemon.outbox import DiskUse, Health, measure_outbox
-from daemon.platform.encoder import find_ffmpeg
+from daemon.platform.encoder import can_write_h264
 from daemon.platform.mounts import mount_of
 from daemon.platform.packages import unwritable
 from daemon.platform.sandbox import missing
@@ -93,7 +93,7 @@ def gather(settings: Settings, fs: FileSystem) -> Facts:
             service=_service(fs, manager()),
             not_prevented=missing(),
             unwritable=unwritable(),
-            h264=sys.platform == "darwin" or find_ffmpeg(settings.worker.ffmpeg) is not None,
+            h264=can_write_h264(settings.worker.ffmpeg),
             settings={
                 "digest": settings.digest,
                 "device": settings.worker.device,

@@ -20,8 +20,8 @@ def formats(facts: Facts) -> Iterator[Finding]:
 def videos(facts: Facts) -> Iterator[Finding]:
     """Yield the finding about the encoder of videos."""
     if not facts.h264:
-        sentence = "Videos are written as VP9, which not every program plays, because no ffmpeg was found that could write H.264."
-        hint = "If you want H.264, install ffmpeg, or name one in the settings (worker.ffmpeg). Then restart the daemon."
+        sentence = "Videos are written as VP9, which not every program plays, because no ffmpeg was found that can write H.264."
+        hint = "If you want H.264, install ffmpeg with libx264, or name it in the settings (worker.ffmpeg). Restart the daemon."
         yield Finding(area="program", grade="note", sentence=sentence, hint=hint)
 
 

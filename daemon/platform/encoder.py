@@ -2,7 +2,10 @@
 
 import os
 import shutil
+import subprocess
 import sys
+
+_ANSWER_SECONDS = 20.0
 
 
 def find_ffmpeg(configured: str) -> str | None:
@@ -15,3 +18,22 @@ def find_ffmpeg(configured: str) -> str | None:
         return None
     found = shutil.which("ffmpeg" if configured == "auto" else configured)
     return os.path.realpath(found) if found else None
+
+
+def can_write_h264(configured: str) -> bool:
+    """Whether videos of this machine can be H.264: by macOS, or by an ffmpeg that lists libx264 among its encoders.
+
+    Args:
+        configured: as `find_ffmpeg` takes it.
+    """
+    if sys.platform == "darwin":
+        return True
+    ffmpeg = find_ffmpeg(configured)
+    if ffmpeg is None:
+        return False
+    command = [ffmpeg, "-nostdin", "-encoders"]
+    try:
+        said = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWER_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return b" libx264 " in said.stdout

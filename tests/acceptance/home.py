@@ -88,6 +88,7 @@ class HotFolder:
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
         ):
+            patch.delenv("MULTIPLANE_SOAK", raising=False)
             for name, value in self.environment.items():
                 patch.setenv(name, value)
             patch.setattr(sys, "argv", ["multiplane", *arguments])

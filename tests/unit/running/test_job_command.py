@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from job_records import accepted, entries
 
 from daemon.contract.records import Claimed
@@ -47,3 +48,16 @@ def test_only_a_job_that_makes_a_video_gets_ffmpeg(tmp_path, monkeypatch):
     assert encoder.find_ffmpeg(str(tmp_path / "none")) is None
     monkeypatch.setattr(encoder.sys, "platform", "darwin")
     assert encoder.find_ffmpeg("auto") is None, "macOS has an encoder of its own"
+    assert encoder.can_write_h264("off")
+
+
+@pytest.mark.parametrize(
+    ("encoders", "h264"), [(" V....D libx264  H.264 ", True), (" V....D libvpx-vp9  VP9 ", False), (None, False)]
+)
+def test_h264_needs_an_ffmpeg_that_lists_it(tmp_path, monkeypatch, encoders, h264):
+    monkeypatch.setattr(encoder.sys, "platform", "linux")
+    program = tmp_path / "ffmpeg"
+    program.write_text(f"#!/bin/sh\necho '{encoders}'\n" if encoders else "#!/no/such/shell\n")
+    program.chmod(0o755)
+    assert encoder.can_write_h264(str(program)) is h264
+    assert not encoder.can_write_h264("off")
