@@ -194,7 +194,13 @@ def wire(home: Home, machine: Machine) -> Parts:
     deliveries = Deliveries(fs, settings, ledger, outbox, history.job, clock, machine.in_background)
     hooks = Hooks(settings, ledger, outbox, history.job, deliveries.comes_first, clock, machine.start_hook)
     ledger.subscribe(
-        folder.on_record, views.on_record, notifications.on_record, metrics.on_record, deliveries.on_record, hooks.on_record
+        folder.on_record,
+        views.on_record,
+        notifications.on_record,
+        metrics.on_record,
+        deliveries.on_record,
+        hooks.on_record,
+        afterwards=views.write_at_once,
     )
     return Parts(
         forecast,

@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import Literal
 
@@ -89,6 +90,8 @@ class ViewWriter:
         self._gallery = Gallery(outbox, self._ended_statuses, start)
         self._started_at = clock.now()
         self._dirty: dict[str, None] = {}
+        #: The jobs of the current group of records whose status is written at once.
+        self._at_once: dict[str, Job] = {}
         self._positions: dict[str, int | None] = {}
         self._paused: set[str] = set()
         #: Jobs whose folders were thrown away before they ended, and put back later. The page lists these jobs.
@@ -110,7 +113,7 @@ class ViewWriter:
         self._lacking: Mapping[str, str] = {}
 
     def on_record(self, record: AnyRecord) -> None:
-        """Handle a record that took effect: the status of its job has changed."""
+        """Handle a record that took effect: the status of its job has changed. Call `write_at_once` after the last of a group."""
         if isinstance(record, _NO_STATUS_CHANGE) or (isinstance(record, FollowUpOver) and not record.changes_status):
             return
         self._dirty[record.job] = None
@@ -122,17 +125,28 @@ class ViewWriter:
             self.last_refusal = f"{job.image.name}: {job.ended.error.message}"
         self._show_end(record.job, job)
         if job and (job.ended or isinstance(record, Claimed)):
-            self._write_at_once(job)
+            self._at_once[job.job_id] = job
 
-    def _write_at_once(self, job: Job) -> None:
-        position = self._position(job)
+    def write_at_once(self) -> None:
+        """Write the statuses of the jobs that were claimed or have ended, by the records of one group."""
+        jobs, self._at_once = list(self._at_once.values()), {}
+        ended = [job for job in jobs if job.ended]
+        troubles = self._outbox.write_statuses([self._status(job, None) for job in ended]) if ended else []
+        for job, trouble in zip(ended, troubles, strict=True):
+            self._try(partial(self._note_write, job, trouble), job)
+        for job in jobs:
+            if not job.ended:
+                position = self._position(job)
+                self._try(partial(self._write_status, job, position), job)
+                if position is not None:
+                    self._positions[job.job_id] = position
+
+    def _try(self, write: Callable[[], None], job: Job) -> None:
         try:
-            self._write_status(job, position)
+            write()
         except OSError as error:
             # It is written later, together with everything else that is due.
             logger.warning("cannot write the status of {} yet: {}", job.job_id, error)
-        if position is not None:
-            self._positions[job.job_id] = position
 
     def _show_end(self, job_id: str, job: Job | None) -> None:
         """Add an ended job to the page, or remove a job that is gone or was discarded."""
@@ -309,15 +323,23 @@ class ViewWriter:
         status = self._status(job, position)
         try:
             self._outbox.write_status(status, durable=job.ended is not None)
+        except OSError as error:
+            self._note_write(job, error)
+        else:
+            self._note_write(job, None)
+
+    def _note_write(self, job: Job, error: OSError | None) -> None:
+        """Note how writing a job's status went. Raises OSError if the disk is full."""
+        if error is None:
             self._unwritten.pop(job.job_id, None)
             self._troubles.over(job.job_id)
-        except FileNotFoundError:
+        elif isinstance(error, FileNotFoundError):
             # Somebody moved the folder away; other code decides what that means.
             logger.debug("the folder of {} is gone", job.job_id)
             self._unwritten[job.job_id] = None
-        except OSError as error:
-            if error.errno in _NO_ROOM:
-                raise
+        elif error.errno in _NO_ROOM:
+            raise error
+        else:
             # Something is wrong with this one folder (a file in its place, a lock). All others are still updated.
             self._troubles.tell(job.job_id, f"cannot write the status of {job.job_id}: {error}")
             self._unwritten[job.job_id] = None
