@@ -35,6 +35,7 @@ from daemon.contract.records import Job, Process
 from daemon.fs import FileSystem
 from daemon.jobs.retry_pause import PauseLeft
 from daemon.outbox import Outbox
+from daemon.platform.memory import total_memory
 from daemon.running.executor import JobListener, Place, Trouble
 from daemon.running.job_command import command
 from daemon.running.late_writes import Fingerprint
@@ -122,6 +123,7 @@ class ClusterExecutor:
             transfer=Transfer(fs, outbox, int(settings.limits.max_output_bytes)),
             wake=wakeup.wake,
         )
+        self._memory = total_memory()
         self._connected = False
         self._why_not = "it has not answered yet"
         self._sought: dict[str, _Sought] = {}
@@ -185,6 +187,7 @@ class ClusterExecutor:
             attempt=place.attempt,
             seen=seen,
             warm=self._inventory.warm_for(job),
+            memory=self._memory,  # the machine replaces it
         )
         names = [told.image, *([told.depth_picture] if told.depth_picture else [])]
         try:

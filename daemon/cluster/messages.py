@@ -18,6 +18,8 @@ from daemon.supervisor.code import program_files
 
 #: Bytes of a file in one message. At most two such pieces of each attempt are in memory at once.
 PIECE = 4 << 20
+#: Bytes that are fetched of each file of a result at first, and of how many files in one message: together, at most a piece.
+FIRST, TOGETHER = 64 << 10, 64
 #: Bytes of a job's log in one report.
 LOG_PIECE = 64 << 10
 #: The most entries of a list that a machine may send.

@@ -151,6 +151,7 @@ def wire(home: Home, machine: Machine) -> Parts:
         settings.digest,
         outbox.commands.typed("run"),
         lambda: batches_under_way(jobs, progress, folder.pictures_in, settings.queue.max_concurrent_jobs),
+        clock,
     )
     forecast = Forecast(progress, clock, lambda: reversed(views.shown()))
     warm_workers = WarmWorkers(

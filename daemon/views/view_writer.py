@@ -31,6 +31,8 @@ State = Literal["starting", "running", "paused", "offline", "stopped", "refused"
 
 #: Seconds between two writes: nobody reads faster, and a share should not be kept busy.
 _SPACING = 0.5
+#: Keeping the positions in the queue up to date takes at most one of so many parts of the daemon's time.
+_POSITIONS_SHARE = 20
 #: The most ended jobs and polled folders in it.
 _MAX_ENDED = 200
 _MAX_POLLED = 100
@@ -60,6 +62,7 @@ class ViewWriter:
         settings: a digest of the settings that the daemon was started with.
         start: the command that starts the daemon.
         batches: returns the batches that are not done.
+        monotonic: returns monotonic seconds.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class ViewWriter:
         settings: str,
         start: str,
         batches: Callable[[], tuple[BatchProgress, ...]],
+        monotonic: Callable[[], float],
     ) -> None:
         self._outbox = outbox
         self._ledger = ledger
@@ -83,7 +87,7 @@ class ViewWriter:
         self._settings = settings
         self._paused_for = paused_for
         self._fetch_model = fetch_model
-        self._batches = batches
+        self._batches, self._clock = batches, monotonic
         #: The progress of the running jobs, as last written.
         self._written_progress: dict[str, Progress] = {}
         self._older: list[Job] | None = None
@@ -93,6 +97,8 @@ class ViewWriter:
         #: The jobs of the current group of records whose status is written at once.
         self._at_once: dict[str, Job] = {}
         self._positions: dict[str, int | None] = {}
+        #: When they are written again at the earliest, in monotonic seconds.
+        self._positions_at = float("-inf")
         self._paused: set[str] = set()
         #: Jobs whose folders were thrown away before they ended, and put back later. The page lists these jobs.
         self._back: set[str] = set()
@@ -286,11 +292,11 @@ class ViewWriter:
                 # What is there is not the outbox. A file written there would be hidden when the disk comes back.
                 self._written = now
                 return
-            self._refresh_jobs(None if force else _MAX_AT_ONCE)
+            late = self._refresh_jobs(now, None if force else _MAX_AT_ONCE)
             health = self._health()
             self._outbox.write_health(health)
             self._gallery.write(now, health, self._live())
-            self._stale = bool(self._dirty)
+            self._stale = bool(self._dirty) or late
             self._trouble = None
         except OSError as error:
             if str(error) != self._trouble:
@@ -298,10 +304,15 @@ class ViewWriter:
             self._trouble = str(error)
         self._written = now
 
-    def _refresh_jobs(self, most: int | None) -> None:
+    def _refresh_jobs(self, now: float, most: int | None) -> bool:
+        """Write the statuses that are due; all with `most` None. Returns whether positions in the queue are left for later."""
         jobs = self._ledger.jobs
+        began = self._clock()
         paused = {job.job_id for job in jobs.postponed.values() if self._paused_for(job) > 0}
-        if self._stale or paused != self._paused:
+        moved: list[str] = []
+        if late := self._stale and paused == self._paused and most is not None and now < self._positions_at:
+            pass  # many jobs end each second, and each end moves all that wait
+        elif self._stale or paused != self._paused:
             positions = {job.job_id: place for job, place in islice(in_line(jobs.queue, self._paused_for), _MAX_POSITIONS)}
             moved = [job_id for job_id, place in positions.items() if place != self._positions.get(job_id, 0)]
             self._dirty |= dict.fromkeys((*moved, *(paused ^ self._paused)))
@@ -313,6 +324,9 @@ class ViewWriter:
             if job and job.claimed:
                 self._write_status(job, self._position(job))
             self._dirty.pop(job_id, None)
+        if moved:
+            self._positions_at = now + _POSITIONS_SHARE * (self._clock() - began)
+        return late
 
     def _position(self, job: Job) -> int | None:
         if job.state != "pending" or not job.claimed or job.place != "source":

@@ -16,7 +16,7 @@ from typing import Any
 
 from loguru import logger
 
-from daemon.cluster.files import deliver_to_share, piece_of_result, sees
+from daemon.cluster.files import deliver_to_share, first_pieces, piece_of_result, sees
 from daemon.cluster.machine.arriving import copy_from_share, finish_file, write_piece
 from daemon.cluster.machine.blame import is_to_blame
 from daemon.cluster.machine.seated import Folders, Seated, report
@@ -109,6 +109,7 @@ class MachineSide:
             "multiplane_put": self.put,
             "multiplane_run": self.run,
             "multiplane_get": self.get,
+            "multiplane_get_first": self.get_first,
             "multiplane_cancel": self.cancel,
         }
 
@@ -161,8 +162,10 @@ class MachineSide:
         self._heard[question.home] = time.monotonic()
         return found.model_dump_json()
 
-    async def take_order(self, attempt: str, daemon: str, order: str) -> dict[str, Any]:
-        """Take the order for an attempt that has a seat here.
+    async def take_order(
+        self, attempt: str, daemon: str, order: str, files: dict[str, tuple[bytes, str]] | None = None
+    ) -> dict[str, Any]:
+        """Take the order for an attempt that has a seat here. `files`: its files with their SHA-256, if they are small.
 
         Returns `problem`: why it cannot be done, None if it can; `code`: the code of that error; and `shared`: whether the files
         are fetched from the share, so that the daemon need not send them.
@@ -184,6 +187,12 @@ class MachineSide:
             self._supervisor.prepare(self._folders.attempt(attempt), told.command.warm)
         if one.shared:
             self._spawn(self._fetch(one))
+        elif files:
+            for number, (name, (data, sha256)) in enumerate(files.items(), start=1):
+                wrong = await self.put(attempt, name, 0, data) or await self.run(attempt, name, sha256, number == len(files))
+                if wrong is not None:
+                    code = DiskFull.code if "space" in wrong else WorkerLost.code
+                    return {"problem": f"{name} could not be written: {wrong}", "code": code}
         return {"problem": None, "shared": one.shared}
 
     async def put(self, attempt: str, name: str, offset: int, data: bytes) -> str | None:
@@ -202,6 +211,11 @@ class MachineSide:
         """A piece of a result's file; empty at its end."""
         self._named(attempt)
         return await asyncio.to_thread(piece_of_result, self._folders.attempt(attempt), path, offset)
+
+    async def get_first(self, attempt: str, paths: list[str]) -> list[bytes]:
+        """The beginnings of several files of a result."""
+        self._named(attempt)
+        return await asyncio.to_thread(first_pieces, self._folders.attempt(attempt), paths)
 
     async def cancel(self, attempt: str) -> None:
         """Ask an attempt to stop. One that has not begun ends at once."""
