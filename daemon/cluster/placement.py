@@ -121,35 +121,71 @@ class Seek:
     resources: Mapping[str, float]
 
 
+def ahead(slots: int) -> int:
+    """How many seats are sought on a machine while all its slots are taken, so that no slot waits for the daemon."""
+    return slots // 4 + 1
+
+
 def seek(jobs: Iterable[tuple[str, Fit]], sought: Sequence[Seek], machines: Iterable[Machine]) -> Iterator[Seek]:
     """Decide for which jobs to ask for a seat now: the first in the queue for which a fitting machine has a free slot.
 
-    A machine on which the last attempt of a job failed is only chosen if no other fits.
+    When no slot is free, the next few jobs ask for a seat on one machine each, and wait there. A machine on which the last
+    attempt of a job failed is only chosen if no other fits.
 
     Args:
-        jobs: the jobs of the queue in order, each with the machines that fit it. It is read only as far as there are free slots.
+        jobs: the jobs of the queue in order, each with the machines that fit it. It is read only as far as seats are sought.
         sought: the seats that were asked for, and not taken yet.
         machines: all machines.
     """
-    free = {machine.address: machine.free for machine in machines}
-    for one in sought:
-        _take(free, one.addresses)
-    if not any(free.values()):
+    there = tuple(machines)
+    free = _free(there, sought)
+    least = {machine.address: -ahead(machine.about.slots) if _works(machine) else 0 for machine in there}
+    if not any(free[address] > least[address] for address in free):
         return
     for job_id, fits in jobs:
         fitting = [machine for machine in fits.machines if free.get(machine.address, 0) > 0]
         preferred = [machine for machine in fitting if job_id not in machine.avoided_by]
-        working = [machine for machine in fits.machines if machine.reached and machine.about.problem is None]
+        working = [machine for machine in fits.machines if _works(machine)]
+        later = [m for m in working if job_id not in m.avoided_by and free.get(m.address, 0) > least.get(m.address, 0)]
         if fitting and (preferred or all(job_id in machine.avoided_by for machine in working)):
             addresses = tuple(machine.address for machine in preferred or fitting)
-            _take(free, addresses)
-            yield Seek(job_id, addresses, fits.resources)
-            if not any(free.values()):
-                return
+        elif later:
+            addresses = (max(later, key=lambda machine: free[machine.address] / machine.about.slots).address,)
+        else:
+            continue
+        _take(free, addresses)
+        yield Seek(job_id, addresses, fits.resources)
+        if not any(free[address] > least[address] for address in free):
+            return
+
+
+def misplaced(sought: Sequence[tuple[Seek, Fit]], machines: Iterable[Machine]) -> Iterator[str]:
+    """The jobs that wait for a seat on a machine without a free slot, although another that fits has one: they seek anew."""
+    there = tuple(machines)
+    free = _free(there, [one for one, _ in sought])
+    for one, fits in sought:
+        (address, *others) = one.addresses
+        elsewhere = [m.address for m in fits.machines if free.get(m.address, 0) > 0 and one.job_id not in m.avoided_by]
+        if not others and free.get(address, 0) < 0 and elsewhere:
+            free[address] += 1
+            _take(free, elsewhere)
+            yield one.job_id
+
+
+def _works(machine: Machine) -> bool:
+    return machine.reached and machine.about.problem is None
+
+
+def _free(machines: Iterable[Machine], sought: Iterable[Seek]) -> dict[str, int]:
+    """The free slots by address; below 0, so many seats are sought beyond those."""
+    free = {machine.address: machine.free for machine in machines}
+    for one in sought:
+        _take(free, one.addresses)
+    return free
 
 
 def _take(free: dict[str, int], addresses: Iterable[str]) -> None:
     """Count one slot as taken, on the machine with the most free slots among these: that is where Dask puts a task."""
     most = max((address for address in addresses if address in free), key=lambda address: free[address], default=None)
-    if most is not None and free[most] > 0:
+    if most is not None:
         free[most] -= 1

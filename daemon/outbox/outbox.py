@@ -19,8 +19,6 @@ MARKER = b".multiplane"
 WORK = b".work"
 _INDEX = b"index.html"
 _RESULT = b"result"
-#: The sign that surrounds commands in sentences (`daemon.contract.commands`), as JSON writes it.
-_MARK = "\\u0000"
 #: Seconds of removing at a time. A worker may leave 200,000 files, and removing these takes two seconds or more.
 _SLICE = 0.02
 
@@ -283,10 +281,7 @@ class Outbox:
 
     def as_json(self, status: Status) -> bytes:
         """The content of a job's status.json, with the commands in its sentences filled in."""
-        data = status.model_dump_json(indent=2)
-        if _MARK in data:
-            data = self.commands.fill_all(status).model_dump_json(indent=2)
-        return data.encode() + b"\n"
+        return self.commands.fill_all(status).model_dump_json(indent=2).encode() + b"\n"
 
     def write_status(self, status: Status, *, durable: bool = False) -> None:
         """Write a job's status.json. With `durable`, sync it."""

@@ -38,6 +38,8 @@ from daemon.troubles import Troubles
 
 #: Seconds that each pass of the loop spends on the waiting results: too short to notice, long enough for hashing to be fast.
 _SLICE = 0.02
+#: At most so many results are published together: the jobs that can start meanwhile wait for them.
+_TOGETHER = 8
 #: Seconds for the checks that are left when the daemon stops: enough for usual results.
 _LAST_SECONDS = 2.0
 #: A check that takes longer than this many seconds is shown as the job's stage.
@@ -131,7 +133,7 @@ class Results:
             made = self._made.popleft()
             if not self._advance(made, until):
                 self._made.append(made)
-            if self.clock() > until:
+            if self.clock() > until or len(self._checked) == _TOGETHER:
                 break
         checked, self._checked = self._checked, []
         self._publish_checked(checked)

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import queue
+import sys
 import threading
 import time
 import uuid
@@ -30,6 +31,8 @@ _LOOK_SECONDS = 1.0
 _PAUSES = (0.5, 1.0, 2.0, 5.0)
 #: Seconds between two looks at the connection.
 _TICK = 0.25
+#: Seconds after which a thread lets the others run.
+_SWITCH_SECONDS = 0.001
 #: Seconds for the machines to hear that the daemon stops.
 _FAREWELL_SECONDS = 2.0
 
@@ -100,6 +103,8 @@ class Connection(threading.Thread):
     def run(self) -> None:
         """Connect, and connect again, until `close` was called."""
         configure(self._lost_seconds)
+        # This thread and the daemon's own take turns often; with Python's 5 ms, each message would wait for a few of them.
+        sys.setswitchinterval(_SWITCH_SECONDS)
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_until_complete(self._run())
