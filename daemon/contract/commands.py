@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
 
 _T = TypeVar("_T")
 
@@ -107,8 +108,8 @@ class Commands:
 
     def fill_all(self, value: _T, *, keep_marks: bool = False) -> _T:
         """The model or JSON value, with `fill` applied to each text in it."""
-        if isinstance(value, BaseModel) and _NUL_IN_JSON not in value.model_dump_json():
-            return value  # to look into each text in Python takes many times as long
+        if isinstance(value, BaseModel) and _has_no_marks(value):
+            return value
         return _changed(value, lambda text: self.fill(text, keep_marks=keep_marks))
 
     def _filled(self, found: str) -> str:
@@ -132,6 +133,14 @@ def _is_ours(found: str) -> bool:
     try:
         return shlex.join(shlex.split(found)) == found
     except ValueError:  # a quote without its partner
+        return False
+
+
+def _has_no_marks(value: BaseModel) -> bool:
+    """Whether it is certain that no text in the model has marks. To look into each text in Python would take many times as long."""
+    try:
+        return _NUL_IN_JSON not in value.model_dump_json()
+    except PydanticSerializationError:  # a text with half of a character, which JSON in UTF-8 does not allow
         return False
 
 
