@@ -73,7 +73,9 @@ def wait_for(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Print each job as it ends, or all of them at the end as JSON. Exits with another status than 0 if a job did not complete.
+    """Print each job as it ends, or all of them at the end as JSON.
+
+    Exits with 1 if a job failed, else with 3 if one was cancelled, else with 4 if one was removed.
 
     Args:
         dropped: what to wait for.

@@ -74,7 +74,13 @@ def submit(
         typer.Option(help="If DIR/NAME or the --id is there already: fail, skip the picture, or take a new name."),
     ] = IfExists.FAIL,
     job_id: Annotated[str | None, typer.Option("--id", help="The job's id; for one picture only.")] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until all jobs have ended; exit 1 if one did not complete.")] = False,
+    wait: Annotated[
+        bool,
+        typer.Option(
+            "--wait",
+            help="Wait until all jobs have ended. Exit status: 1 if a job failed, 3 if one was cancelled, 4 if one was removed.",
+        ),
+    ] = False,
     patience: Annotated[
         float,
         typer.Option(min=0, help="With --wait: if no daemon runs for this many seconds, give up with exit status 75."),
