@@ -126,7 +126,9 @@ def configure(lost_seconds: float) -> None:
         "distributed.admin.log-length": 100,
         "distributed.admin.low-level-log-length": 100,
         "distributed.admin.event-loop": "asyncio",
+        "distributed.admin.tick.interval": "500ms",
         "distributed.admin.system-monitor.interval": "10s",
+        "distributed.admin.system-monitor.disk": False,
         "distributed.admin.system-monitor.log-length": 10,
         "distributed.client.scheduler-info-interval": "1h",
     }

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
-from pydantic_core import PydanticSerializationError
 
 _T = TypeVar("_T")
 
@@ -137,10 +136,10 @@ def _is_ours(found: str) -> bool:
 
 
 def _has_no_marks(value: BaseModel) -> bool:
-    """Whether it is certain that no text in the model has marks. To look into each text in Python would take many times as long."""
+    """Whether it is certain that no text in the model has marks. Looking into each text in Python would take far longer."""
     try:
         return _NUL_IN_JSON not in value.model_dump_json()
-    except PydanticSerializationError:  # a text with half of a character, which JSON in UTF-8 does not allow
+    except ValueError:  # a text with half of a character, which JSON in UTF-8 does not allow
         return False
 
 

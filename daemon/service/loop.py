@@ -30,7 +30,7 @@ EXIT_RESTART = 80
 #: Seconds until the next pass, if there are jobs left that end without a worker.
 _OWED_SECONDS = 0.01
 #: Seconds until the next pass, if nothing is left to do for results but to wait for the disk.
-_SYNC_SECONDS = 0.003
+_SYNC_SECONDS = 0.01
 #: Seconds between two tries while the disk reports errors.
 _TROUBLED_SECONDS = 1.0
 _RECOVERY = "recovery"

@@ -44,6 +44,10 @@ LEASE_SECONDS = 40.0
 ORDER_SECONDS = 30.0
 #: Seconds between two looks at leases.
 _LOOK_SECONDS = 2.0
+#: Seconds in which progress is gathered before it is told: the daemon shows it twice a second.
+_PROGRESS_SECONDS = 0.5
+#: Seconds in which other news is gathered.
+_GATHER_SECONDS = 0.005
 #: Seconds for what the supervisor's thread told last to be handled.
 _SETTLE_SECONDS = 0.1
 
@@ -82,6 +86,7 @@ class MachineSide:
         #: A clause that says why this machine takes no jobs; None if it does.
         self.problem: str | None = None
         self._closing = False
+        self._progress_due = False
         self._supervisor = SupervisorThread(
             settings,
             fs,
@@ -159,6 +164,10 @@ class MachineSide:
                     while not (found.seats or found.attempts):
                         await self._news.wait()
                         found = report(self._seated, question, self._folders)
+            if found.seats or found.attempts:
+                # When an attempt ends, the next one has its seat a moment later.
+                await asyncio.sleep(_GATHER_SECONDS)
+                found = report(self._seated, question, self._folders)
         self._heard[question.home] = time.monotonic()
         return found.model_dump_json()
 
@@ -267,7 +276,11 @@ class MachineSide:
     async def _progressed(self, attempt: str, stage: str, fraction: float) -> None:
         if (one := self._seated.get(attempt)) is not None:
             one.advance(Progressed(stage=stage, fraction=fraction))
-            await self._tell()
+            if not self._progress_due:
+                self._progress_due = True
+                await asyncio.sleep(_PROGRESS_SECONDS)
+                self._progress_due = False
+                await self._tell()
 
     async def _ended(self, attempt: str, outcome: Outcome) -> None:
         one = self._seated.get(attempt)
