@@ -310,7 +310,7 @@ class ClusterExecutor:
                 return
 
     def _fit(self, job: Job) -> Fit:
-        found = self._machines.fit(self._inventory.needs(job))
+        found = self._machines.fit(self._inventory.needs(job), job.spec.formats if job.spec else ())
         if found.lacking is not None:
             self._lacking[job.job_id] = found.lacking
         return found

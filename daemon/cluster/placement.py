@@ -12,6 +12,8 @@ from daemon.running.model_inventory import ModelKind
 
 #: The resource of which each running job takes one.
 SLOT = "slot"
+#: What a machine says it can write if its videos are H.264.
+H264 = "h264"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,16 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a job needs. `models`: as `ModelInventory.needs` returns it. `device`: a device of the settings; None: any."""
+    """What a job needs.
+
+    `models`: as `ModelInventory.needs` returns it. `device`: a device of the settings; None: any. `formats`: what it writes.
+    """
 
     program: str
     lists: str
     models: Mapping[ModelKind, frozenset[str]] = field(default_factory=dict)
     device: str | None = None
+    formats: frozenset[str] = frozenset()
 
 
 def name_of(model: str) -> str:
@@ -79,7 +85,14 @@ def fit(needs: Needs, machines: Iterable[Machine], kinds: Mapping[str, ModelKind
     found = [machine for machine in alike if needs.device is None or needs.device in machine.about.devices]
     if not found:
         return Fit(lacking=f"a machine with the device {needs.device}, which worker.device asks for")
+    able = [machine for machine in found if needs.formats.issubset(machine.about.formats)]
+    if not able:
+        return Fit(lacking=f"a machine that can write {_all_of(needs.formats, found)}")
+    # A video is VP9 only if no machine writes H.264.
+    h264 = [machine for machine in able if H264 in machine.about.formats] if "video" in needs.formats else []
+    found = h264 or able
     resources = {SLOT: 1.0, f"program {needs.program}": 1.0}
+    resources |= {f"format {each}": 1.0 for each in (*sorted(needs.formats), *((H264,) if h264 else ()))}
     if needs.device is not None:
         resources[f"device {needs.device}"] = 1.0
     for kind, names in needs.models.items():
@@ -91,6 +104,12 @@ def fit(needs: Needs, machines: Iterable[Machine], kinds: Mapping[str, ModelKind
         found = [machine for machine, models in zip(found, sets, strict=True) if models == best]
         resources |= {f"model {model}": 1.0 for model in best}
     return Fit(tuple(found), resources)
+
+
+def _all_of(formats: frozenset[str], machines: Iterable[Machine]) -> str:
+    """Those of the formats that no machine writes; all, if each is written by one."""
+    written = {each for machine in machines for each in machine.about.formats}
+    return " and ".join(sorted(formats - written or formats))
 
 
 _IN_WORDS: dict[ModelKind, str] = {
@@ -109,6 +128,7 @@ def offered(about: About) -> dict[str, float]:
     """The resources that a machine declares to Dask: its slots, and enough of everything else for all of them."""
     names = [SLOT, f"program {about.program}"]
     names += [f"device {device}" for device in about.devices] + [f"model {model}" for model in about.models]
+    names += [f"format {each}" for each in about.formats]
     return dict.fromkeys(names, float(about.slots))
 
 

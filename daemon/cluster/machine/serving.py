@@ -15,7 +15,7 @@ from distributed.worker import DEFAULT_METRICS, get_worker
 from loguru import logger
 
 from daemon import __version__
-from daemon.cluster.machine.about import devices, lists_mark
+from daemon.cluster.machine.about import devices, formats, lists_mark
 from daemon.cluster.machine.attempts import MachineSide
 from daemon.cluster.messages import About, program_mark
 from daemon.cluster.placement import offered
@@ -80,6 +80,7 @@ class Serving:
             program=program_mark(),
             slots=slots,
             devices=("cpu",),
+            formats=formats(settings.worker.ffmpeg),
             lists=lists_mark(paths.own_models, paths.own_styles),
         )
         self._root = _own_folder(fs, paths.state_bytes)

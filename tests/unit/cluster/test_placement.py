@@ -52,8 +52,26 @@ def test_a_job_that_may_use_a_model_goes_where_the_most_is_installed() -> None:
     assert fit(auto, [without, one], KINDS).resources == {SLOT: 1.0, "program 1-abc": 1.0, "model small@1": 1.0}
 
 
+def test_a_job_goes_where_its_formats_can_be_written() -> None:
+    plain, usd, mac = (
+        machine("a", formats=("psd", "video")),
+        machine("b", formats=("usdz", "video")),
+        machine("c", formats=("video", "h264")),
+    )
+    writing = lambda *formats: dataclasses.replace(NEEDS, formats=frozenset(formats))  # noqa: E731
+    assert names(fit(writing("usdz"), [plain, usd, mac], KINDS)) == ["b"]
+    assert names(fit(writing("video"), [plain, usd], KINDS)) == ["a", "b"]
+    best = fit(writing("video"), [plain, usd, mac], KINDS)
+    assert names(best) == ["c"], "a result must not be H.264 or VP9 by chance"
+    assert best.resources == {SLOT: 1.0, "program 1-abc": 1.0, "format video": 1.0, "format h264": 1.0}
+    assert fit(writing("usdz", "psd"), [plain], KINDS).lacking == "a machine that can write usdz"
+    assert fit(writing("usdz", "psd"), [plain, usd], KINDS).lacking == "a machine that can write psd and usdz"
+
+
 def test_a_machine_offers_everything_for_each_of_its_slots() -> None:
-    assert offered(machine("a", "small@1", slots=3).about) == {SLOT: 3, "program 1-abc": 3, "device cpu": 3, "model small@1": 3}
+    assert offered(machine("a", "small@1", slots=3, formats=("psd",)).about) == dict.fromkeys(
+        (SLOT, "program 1-abc", "device cpu", "model small@1", "format psd"), 3
+    )
 
 
 def wanted(machines: list[Machine], jobs: list[str], sought: tuple[Seek, ...] = ()) -> list[tuple[str, list[str]]]:
