@@ -181,14 +181,12 @@ def _run_worker(channel: Channel, commands_fd: int, warm: "Warm") -> int:
 
 def _warm_up(commands_fd: int) -> None:
     """Do in advance what does not depend on the job, until a command arrives. A cold worker's command arrives at once."""
-    from daemon.errors import JobError
     from pipeline.worker.warm_up import warm_up
 
     try:
         warm_up(lambda: bool(select.select([commands_fd], [], [], 0)[0]))
-    except (OSError, JobError) as error:
-        # Only time is lost. If the disk or the installation is faulty, the job will report it.
-        sys.stderr.write(f"The warm-up ended early: {error}\n")
+    except Exception as error:  # noqa: BLE001 - only time is lost: if the job fails too, it will report it
+        sys.stderr.write(f"The warm-up ended early: {type(error).__name__}: {error}\n")
 
 
 def _listen(readline: Callable[[], bytes]) -> None:

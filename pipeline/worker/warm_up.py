@@ -34,7 +34,7 @@ def warm_up(called: Callable[[], bool]) -> None:
 
     Raises:
         OSError: the temporary folder cannot be written.
-        JobError: the recipe fails; the job itself will report that.
+        Exception: the recipe fails, in whatever way; the job itself will report that.
     """
 
     def go_on(stage: str, _share: float) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import supervised
+from loguru import logger
 
 
 @pytest.fixture(
@@ -18,6 +19,9 @@ def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """Run the test twice: with workers that are started as programs, and with workers that a template forks."""
     monkeypatch.setattr(supervised, "FORKED", request.param)
     monkeypatch.setattr(supervised, "MADE", [])
+    monkeypatch.setattr(supervised, "WARNED", [])
+    sink = logger.add(lambda message: supervised.WARNED.append(message.record["message"]), level="WARNING")
     yield
+    logger.remove(sink)
     for each in supervised.MADE:
         each.drop_templates()

@@ -33,6 +33,8 @@ linux._ANSWER_SECONDS = 60.0 * SLOWEST
 FORKED = False
 #: All that a test has made.
 MADE: "list[SupervisedWorkers]" = []
+#: What was warned of in the test: why a template is of no use, for example.
+WARNED: list[str] = []
 
 
 class SupervisedWorkers:
@@ -121,7 +123,7 @@ class SupervisedWorkers:
         self.loop(lambda: self.ends)
         ((_job, outcome),) = self.ends
         if self.forked:
-            assert sum(map(self.supervisor.templates.forks, KINDS)) > 0, "no worker was forked"
+            assert sum(map(self.supervisor.templates.forks, KINDS)) > 0, f"no worker was forked: {WARNED}"
             self.drop_templates()
         assert self.supervisor.idle()
         assert self.supervisor.next_deadline() is None

@@ -68,6 +68,18 @@ def test_every_failure_has_its_code(tmp_path, name, code, words):
     assert ("Traceback" in run.log.read_text()) == (name != "job_error")
 
 
+@pytest.mark.parametrize(("name", "code"), [("array_memory", "out_of_memory"), ("bug", "internal")])
+def test_a_recipe_that_fails_in_the_warm_up_too_fails_its_job_and_no_worker(tmp_path, name, code):
+    run = supervised(tmp_path, name)
+    run.supervisor.prepare(os.fsencode(tmp_path / "attempt"))
+    run.loop(lambda: run.supervisor.warm_workers()[0].ready)
+    run.start()
+    outcome = run.end()
+    assert isinstance(outcome, Failed)
+    assert outcome.error.code == code
+    assert "The warm-up ended early" in run.log.read_text()
+
+
 def test_code_that_catches_every_exception_still_hears_the_cancel(tmp_path):
     run = supervised(tmp_path, "stubborn", cancel_seconds=300.0)
     run.start()
