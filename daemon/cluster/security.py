@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dask
+import dask.utils
 from distributed.security import Security
 from loguru import logger
 
@@ -142,6 +143,11 @@ def configure(lost_seconds: float) -> None:
             "loggers": dict.fromkeys(("distributed", "tornado", "asyncio"), ours),
         }
     )
+
+
+def forget_keys() -> None:
+    """Let Dask forget the keys of tasks that it has seen: it would remember 100,000, and ours never come again."""
+    dask.utils.key_split.cache_clear()
 
 
 class _ToOwnLog(logging.Handler):

@@ -19,7 +19,7 @@ from daemon.cluster.machine.about import devices, formats, lists_mark
 from daemon.cluster.machine.attempts import MachineSide
 from daemon.cluster.messages import About, program_mark
 from daemon.cluster.placement import offered
-from daemon.cluster.security import configure, pages_address, security
+from daemon.cluster.security import configure, forget_keys, pages_address, security
 from daemon.fs import FileSystem, make_folders
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
@@ -182,6 +182,7 @@ class Serving:
         found = await asyncio.to_thread(devices)
         self._about = self._about.model_copy(update={"devices": found})
         while True:
+            forget_keys()
             await self._look(self._worker if hasattr(self, "_worker") else None)
             await asyncio.sleep(_LOOK_SECONDS)
 

@@ -23,7 +23,7 @@ from daemon.cluster.network.attempts import Asker, Attempts, clause
 from daemon.cluster.network.events import Connected, Disconnected, Event
 from daemon.cluster.network.transfer import Transfer
 from daemon.cluster.placement import Seek
-from daemon.cluster.security import configure
+from daemon.cluster.security import configure, forget_keys
 
 #: Seconds between two looks at which machines there are.
 _LOOK_SECONDS = 1.0
@@ -157,6 +157,7 @@ class Connection(threading.Thread):
                 looking, heard = None, now
             if looking is None and now - looked >= _LOOK_SECONDS:
                 looked = now
+                forget_keys()
                 heard = heard or now
                 scheduler = client.scheduler
                 if scheduler is None:
