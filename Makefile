@@ -18,7 +18,7 @@ help: ## List what one can do
 	@echo
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
-setup: $(READY) ## Install everything into .venv (about 2 minutes and 2 GB the first time)
+setup: $(READY) ## Install everything into .venv (about 2 minutes and 3 GB the first time)
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Multiplane needs Python 3.11 or newer; {sys.executable} is {v.major}.{v.minor}. Try: make setup PYTHON=python3.12")'
@@ -73,6 +73,7 @@ soak: $(READY) ## Storms of kills, seeded mutations, the suite on other machines
 	@$(BIN)/python -m tests.process.supervisor.templates.many_jobs
 	@MULTIPLANE_SOAK=1 $(BIN)/python -m pytest -q tests/process/cluster
 	@$(BIN)/python -m tests.process.cluster.storm
+	@$(BIN)/python -m tests.acceptance.terminal.fresh_clone
 	@$(BIN)/python -m tests.surroundings
 
 # What an earlier build left would go into this one.

@@ -1,4 +1,4 @@
-"""Depth models that are as small as possible, with random weights, laid out like repositories on the hub."""
+"""Depth models with random weights, laid out like repositories on the hub; all but one are as small as possible."""
 
 import json
 from pathlib import Path
@@ -17,6 +17,24 @@ def save(folder: Path) -> None:
     )  # fmt: skip
     tf.DepthAnythingForDepthEstimation(config).save_pretrained(folder)
     return _with_preparation(folder)
+
+
+def save_small(folder: Path) -> None:
+    """Save a Depth Anything V2 Small in an empty folder: its true architecture and size (99 MB), but random weights."""
+    import torch
+    import transformers as tf
+
+    torch.manual_seed(1)
+    backbone = tf.Dinov2Config(
+        hidden_size=384, num_hidden_layers=12, num_attention_heads=6, image_size=518, patch_size=14,
+        out_indices=[3, 6, 9, 12], apply_layernorm=True, reshape_hidden_states=False,
+    )  # fmt: skip
+    config = tf.DepthAnythingConfig(
+        backbone_config=backbone, patch_size=14, reassemble_hidden_size=384, neck_hidden_sizes=[48, 96, 192, 384],
+        fusion_hidden_size=64, head_hidden_size=32, reassemble_factors=[4, 2, 1, 0.5],
+    )  # fmt: skip
+    tf.DepthAnythingForDepthEstimation(config).save_pretrained(folder)
+    _with_preparation(folder, side=518)
 
 
 def prompted() -> Any:
@@ -52,9 +70,9 @@ def _backbone() -> Any:
     )  # fmt: skip
 
 
-def _with_preparation(folder: Path) -> dict[str, bytes]:
+def _with_preparation(folder: Path, side: int = 42) -> dict[str, bytes]:
     preparation = {
-        "size": {"height": 42, "width": 42}, "ensure_multiple_of": 14, "keep_aspect_ratio": True,
+        "size": {"height": side, "width": side}, "ensure_multiple_of": 14, "keep_aspect_ratio": True,
         "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225],
     }  # fmt: skip
     (folder / "preprocessor_config.json").write_text(json.dumps(preparation))

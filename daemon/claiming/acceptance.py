@@ -14,6 +14,7 @@ from daemon.contract.spec import JobSpec, Mode
 from daemon.contract.status import ErrorInfo
 from daemon.errors import IdTaken, ImageTooLarge, ImageUnreadable, JobError
 from daemon.intake.model import Control, Entry, Ready
+from daemon.jobs import decide
 from daemon.jobs.identity import generated_id
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
@@ -50,7 +51,8 @@ class Reading:
 class Acceptance:
     """Makes the records of new jobs.
 
-    `known` finds a job by id even if it ended long ago; `clock` returns the current time with its time zone.
+    `known` finds a job by id even if it ended long ago; `clock` returns the current time with its time zone, `monotonic`
+    monotonic seconds.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Acceptance:
         known: Callable[[str], Job | None],
         clock: Callable[[], datetime],
         folders: InboxFolders,
+        monotonic: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._ledger = ledger
@@ -70,6 +73,7 @@ class Acceptance:
         self._known = known
         self._clock = clock
         self._folders = folders
+        self._monotonic = monotonic
         self._understood: dict[tuple[bytes | None, bytes | None, JobKind], Reading] = {}
 
     def record_for(self, pair: Ready, reserved: set[str], batches: dict[bytes, str]) -> Accepted | Retaken:
@@ -107,10 +111,14 @@ class Acceptance:
             effective=effective,
             preset=reading.preset,
             warnings=pair.warnings + reading.warnings,
-            written=pair.image_written is not None,
+            written=self._was_written_lately(pair),
             owner=self._folders.open(pair.folder).owner(pair.image.name),
         )
         return Retaken(job=job_id, value=record) if known else record
+
+    def _was_written_lately(self, pair: Ready) -> bool:
+        """Whether intake saw the picture being written, so lately that its rest may still come."""
+        return pair.image_written is not None and self._monotonic() - pair.image_written < decide.REST_SECONDS
 
     def _waiting(self, pair: Ready, reading: Reading) -> Job | None:
         """The job that returned this picture to the inbox; None if there is none, or if the sidecar now asks for another id."""

@@ -76,7 +76,7 @@ class Claims:
         self._mover = mover
         self._folders = mover.folders
         self._checks = ClaimChecks(mover.folders, outbox, settings.limits.max_image_bytes, clock, monotonic)
-        self._acceptance = Acceptance(settings, ledger, outbox, batches, known, clock, mover.folders)
+        self._acceptance = Acceptance(settings, ledger, outbox, batches, known, clock, mover.folders, monotonic)
         #: Why accepted jobs are not in the outbox yet, by job id.
         self.held: dict[str, str] = {}
         self._since: dict[str, float] = {}

@@ -4,6 +4,7 @@ Verbs read the journal and the status files themselves. To change something, the
 .state/requests/. There is no socket and no server.
 """
 
+import atexit
 import gc
 
 
@@ -11,6 +12,8 @@ def main() -> None:
     """Run the command line. Never prints a traceback for what a person can put right."""
     # Nothing of what is imported is garbage, and looking for some takes a tenth of the time; `app.main` enables this again.
     gc.disable()
+    # At its end, the interpreter would look for garbage in everything that was imported, which takes as long again.
+    atexit.register(gc.freeze)
     from daemon.cli.app import main as run
 
     run()

@@ -4,6 +4,7 @@ A person waits for every import. So this module imports only what `--help` and `
 the verb was typed, and what reports an error when there is one.
 """
 
+import contextlib
 import gc
 import os
 import shlex
@@ -146,15 +147,22 @@ def _program_name() -> str:
 def main() -> None:
     """Run the command line. Every refusal and every disk error becomes one sentence and a next step, never a traceback."""
     Asked.remember("--json" in _words())
+    if sys.stdout is None:  # it was closed
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the rest of the process
     try:
         try:
             app = _typed(_words())
         finally:
             gc.enable()
-        if Asked.for_json:
-            _run_for_a_program(app)
-        app(prog_name=_program_name(), complete_var="_MULTIPLANE_COMPLETE")
+        try:
+            if Asked.for_json:
+                _run_for_a_program(app)
+            app(prog_name=_program_name(), complete_var="_MULTIPLANE_COMPLETE")
+        finally:
+            sys.stdout.flush()  # here, an error can still be told
     except Exception as error:
+        if isinstance(error, OSError) and error.filename is None:
+            _drop_output()
         found = _explained(error)
         if found is None:
             raise
@@ -162,6 +170,12 @@ def main() -> None:
 
         print_error(found.message, found.hint)
         sys.exit(found.exit_status)
+
+
+def _drop_output() -> None:
+    """Send what is still to be written to standard output nowhere, so that the interpreter does not fail with it in the end."""
+    with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
 
 
 def _run_for_a_program(app: typer.Typer) -> NoReturn:
@@ -185,4 +199,7 @@ def _explained(error: Exception) -> "Refusal | None":
         from daemon.cli.startup_refusal import explained
 
         return explained(error)
+    if isinstance(error, OSError):
+        hint = "Nothing else is wrong: if a disk is full, make room on it; then type the command again."
+        return Refusal(f"the output cannot be written: {error.strerror}", hint=hint, exit_status=1)
     return error if isinstance(error, Refusal) else None

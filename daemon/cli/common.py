@@ -16,7 +16,7 @@ from daemon.cli.options import Json as Json
 from daemon.contract.commands import Commands, command, has_marks
 from daemon.contract.printable import replace_unprintable
 from daemon.contract.status import Status
-from daemon.errors import ImageTooLarge, Refusal
+from daemon.errors import Refusal
 from daemon.fs import LocalFiles
 from daemon.platform.mounts import mount_of
 from daemon.settings import Settings, load
@@ -73,16 +73,6 @@ def settings_at(home: Path | None) -> Settings:
     return settings
 
 
-def too_large(picture: Path, settings: Settings) -> ImageTooLarge | None:
-    """The error for a picture or depth picture whose file is too large; None if its size is allowed or unknown."""
-    most = settings.limits.max_image_bytes
-    try:
-        size = os.stat(picture).st_size
-    except OSError:
-        return None
-    return ImageTooLarge.in_bytes(picture.name, size, most) if size > most else None
-
-
 def give_up(refusal: Refusal) -> NoReturn:
     """Print the message and the hint, and end the program."""
     print_error(refusal.message, refusal.hint)
@@ -100,6 +90,14 @@ def print_error(message: str, hint: str | None = None) -> None:
     err.print(f"multiplane: {printable(message)}", style="bold", markup=False)
     if hint:
         err.print(printable(hint), markup=False)
+
+
+def print_note(text: str) -> None:
+    """Print something worth knowing on standard error: for people, or with --json as one line of JSON."""
+    if Asked.for_json:
+        sys.stderr.write(json.dumps({"note": commands().fill_all(text)}, ensure_ascii=False) + "\n")
+    else:
+        err.print(printable(text), markup=False)
 
 
 def print_json_error(message: str, hint: str | None = None) -> None:

@@ -15,8 +15,11 @@ class ExitStatus(IntEnum):
     CANCELLED = 3
     UNKNOWN = 4
     EXISTS = 5
-    JOURNAL = 74
+    WEIGHTS = 33
+    NO_NETWORK = 69
+    DISK = 74
     NO_DAEMON = 75
+    DENIED = 77
     SETTINGS = 78
     RESTART = 80
 
@@ -28,9 +31,12 @@ MEANINGS: dict[ExitStatus, str] = {
     ExitStatus.CANCELLED: "a job was cancelled, and none failed; service status: the daemon is not alive",
     ExitStatus.UNKNOWN: "there is no such job or batch, or the job was removed",
     ExitStatus.EXISTS: "the id or the folder for the result is taken (submit --if-exists fail)",
-    ExitStatus.JOURNAL: "run: the journal cannot be written",
-    ExitStatus.NO_DAEMON: "no daemon runs that could do it; nothing is lost",
-    ExitStatus.SETTINGS: "the settings or the folders are wrong, or another daemon runs",
+    ExitStatus.WEIGHTS: "models: weights are not what they should be",
+    ExitStatus.NO_NETWORK: "models fetch: the hub cannot be reached; cluster status: the scheduler cannot",
+    ExitStatus.DISK: "a disk cannot be read or written; run: the journal cannot",
+    ExitStatus.NO_DAEMON: "no daemon runs that could do it, and nothing is lost; run: another daemon runs already",
+    ExitStatus.DENIED: "a permission is missing",
+    ExitStatus.SETTINGS: "the settings or the folders are wrong",
     ExitStatus.RESTART: "run, as a service: the program was changed, and is to be started again",
 }
 

@@ -28,7 +28,7 @@ class JobQueries:
     def __init__(self, fs: FileSystem, settings: Settings) -> None:
         self._fs = fs
         self._paths = settings.paths
-        self.history = History(fs, self._paths.journal_bytes, partial(_save_index, fs))
+        self.history = History(fs, self._paths.journal_bytes, partial(_save_index, fs), remember=True)
 
     def daemon_runs(self) -> bool:
         """Whether a daemon runs in this home.

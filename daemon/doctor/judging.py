@@ -160,7 +160,8 @@ def _space(facts: Facts) -> Iterator[Finding]:
             yield Finding(area="space", grade="ok", sentence=f"{amount} are free for results.")
     if facts.use is not None and facts.use.jobs:
         jobs = "1 job" if facts.use.jobs == 1 else f"{facts.use.jobs:,} jobs"
-        sentence = f"The outbox takes {_amount(facts.use.bytes)} for {jobs}."
+        taken = f"{'' if facts.use.complete else 'more than '}{_amount(facts.use.bytes)}"
+        sentence = f"The outbox takes {taken} for {jobs}."
         hint = f"To see what old jobs take: {command('prune', '--older-than', '30d', '--dry-run')}."
         yield Finding(area="space", grade="ok", sentence=sentence, hint=hint)
 

@@ -77,7 +77,9 @@ def listing(memory: FolderMemory) -> tuple[Waiting, ...]:
     if state.bare:
         pictures = memory.roles.get("image", 0)
         what = f"{pictures} pictures in a folder" if pictures != 1 else "a picture in a folder"
-        reason = f"{what} without _preset.yaml or job.yaml: put one in" if memory.histories else "an empty folder"
+        reason = "an empty folder"
+        if memory.histories:
+            reason = f"{what} without _preset.yaml or job.yaml: put one in, or move the folder into one that has a _preset.yaml"
         if memory.histories and not pictures:
             reason = "a folder without pictures"
         if (known := unread.kind_in_words(key_of(name))) is not None:  # Finder shows such a folder as one file

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from daemon.contract.commands import as_code
 from daemon.contract.names import to_text
-from daemon.intake.lookalikes import depth_name, lone_video
+from daemon.intake.lookalikes import as_depth_of, lone_video
 from daemon.intake.model import Control, Entry, Late, Ready, Waiting
 from daemon.intake.names import key_of
 from daemon.intake.pairs import Family, Match, choose_raws, match, sort_out
@@ -112,8 +112,8 @@ def judge(members: Sequence[Track], context: Context) -> Verdict:
 def _odd_pictures(family: Family, context: Context) -> Iterator[tuple[Track, str]]:
     """Yield the pictures that look like depth pictures, and the videos without a photo, each with what to do about it."""
     for track, owner in family.depth_like:
-        name = depth_name(track, owner)
-        yield track, f"looks like the depth picture of {name_text(owner)}: rename it to {name}, or drop it in another folder"
+        remedy = f"{as_depth_of(track, owner)}, or drop it in another folder"
+        yield track, f"looks like the depth picture of {name_text(owner)}: {remedy}"
     for track in family.videos:
         if not family.images and track.label.base not in context.recent:
             yield track, lone_video(track)

@@ -14,8 +14,11 @@ from daemon.intake.settle import Track, name_text
 _TEXT = (".txt", ".text")
 #: Endings of documents, which contain more than the text that people see in them.
 _DOCUMENTS = (".rtf", ".doc", ".docx", ".odt", ".pages")
-#: Only these are read as depth: a JPEG blurs depth.
+#: Only these are read as depth.
 _DEPTH_PICTURES = (".png", ".tif", ".tiff")
+#: These blur depth. Only a name that cannot be a photo's is taken for that of a depth picture.
+_BLURRED = (b"jpg", b"jpeg", b"webp")
+_BLURRED_DEPTH = (".depth.jpg", ".depth.jpeg", ".depth.webp")
 
 
 def as_settings(track: Track, images: Iterable[Track]) -> str | None:
@@ -23,14 +26,27 @@ def as_settings(track: Track, images: Iterable[Track]) -> str | None:
 
     `images`: the pictures whose settings it may be.
     """
+    if (reason := settings_under_another_name(track.entry.name)) is not None:
+        return reason
     key = track.label.key
-    ending = next((ending for ending in _TEXT + _DOCUMENTS if key.endswith(ending)), None)
+    ending = _ending(key)
     if ending is None:
         return None
     base, name = key[: -len(ending)], to_text(track.entry.name[: -len(ending)])
-    if base.endswith(SIDECAR_EXTENSIONS):
-        return _renamed(ending, name)
     return _renamed(ending, f"{name}.yaml") if any(base in (i.label.key, i.label.base) for i in images) else None
+
+
+def settings_under_another_name(name: bytes) -> str | None:
+    """Why `photo.yaml.txt`, or a document called so, is not read, and its right name; None for all other names."""
+    key = key_of(name)
+    ending = _ending(key)
+    if ending is None or not key[: -len(ending)].endswith(SIDECAR_EXTENSIONS):
+        return None
+    return _renamed(ending, to_text(name[: -len(ending)]))
+
+
+def _ending(key: str) -> str | None:
+    return next((ending for ending in _TEXT + _DOCUMENTS if key.endswith(ending)), None)
 
 
 def as_control(entries: Mapping[bytes, Entry]) -> str | None:
@@ -47,15 +63,17 @@ def as_control(entries: Mapping[bytes, Entry]) -> str | None:
 def as_depth(track: Track, images: Iterable[Track]) -> Track | None:
     """The picture whose depth picture this one probably is, by its name; None if there is none."""
     found = DEPTH_SUFFIX.fullmatch(track.label.base)
-    if found is None or not track.label.key.endswith(_DEPTH_PICTURES):
+    if found is None or not track.label.key.endswith(_DEPTH_PICTURES + _BLURRED_DEPTH):
         return None
     return next((i for i in images if i is not track and found[1] in (i.label.base, i.label.key)), None)
 
 
-def depth_name(track: Track, image: Track) -> str:
-    """The name that a depth picture of `image` must have; `track` is the file that should get it."""
-    stem, ending = image.entry.name.rpartition(b".")[0], track.entry.name.rpartition(b".")[2]
-    return f"{to_text(stem)}.depth.{to_text(ending).lower()}"
+def as_depth_of(track: Track, image: Track) -> str:
+    """What to do so that `track` is read as the depth picture of `image`, as a command to a person."""
+    stem, ending = image.entry.name.rpartition(b".")[0], track.entry.name.rpartition(b".")[2].lower()
+    if ending in _BLURRED:
+        return f"save it as {to_text(stem)}.depth.png, because {to_text(ending).upper()} blurs depth"
+    return f"rename it to {to_text(stem)}.depth.{to_text(ending)}"
 
 
 def lone_video(track: Track) -> str:

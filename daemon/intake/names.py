@@ -48,7 +48,7 @@ BATCH_NAME = "job.yaml"
 STATUS_NAME, SOURCE_NAME = b"status.json", b"source"
 
 #: How other programs name the depth picture of `photo`. It is no depth picture for us, but it belongs to the family of `photo`.
-DEPTH_SUFFIX = re.compile(r"(.+)[ _-](?:depth|depth[ _-]?map|disparity|disp)", re.DOTALL)
+DEPTH_SUFFIX = re.compile(r"(.+)[ ._-](?:depth|depth[ _-]?map|disparity|disp)", re.DOTALL)
 _DEPTH_ENDS = ("depth", "map", "disparity", "disp")
 _PLAIN_ASCII = re.compile(rb"[ -@\[-~]*\Z")
 

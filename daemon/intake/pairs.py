@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from daemon.intake.kinds import unread
-from daemon.intake.lookalikes import as_depth, as_settings, depth_name
+from daemon.intake.lookalikes import as_depth, as_depth_of, as_settings
 from daemon.intake.names import VIDEO_OF_A_PHOTO, stray_ending
 from daemon.intake.settle import Track, name_text
 
@@ -165,7 +165,7 @@ def _match_one(image: Track, family: Family) -> Match:
             clash = clash or reason
             clashing += found[0]
     if not clash and not depths and (like := next((t for t, owner in family.depth_like if owner is image), None)) is not None:
-        clash = f"{name_text(like)} looks like its depth picture: rename that to {depth_name(like, image)}, or take it away"
+        clash = f"{name_text(like)} looks like its depth picture: {as_depth_of(like, image)}, or take it away"
     if clash:
         return Match(image, clash=clash, clashing=tuple(clashing))
     unused = tuple(

@@ -75,6 +75,14 @@ class _Read:
         """Its outline. Raises Refusal if the segment is damaged."""
         return Outline(self.segment)
 
+    @cached_property
+    def jobs(self) -> Jobs:
+        """The live jobs and the latest of those that ended, by this segment alone. Raises Refusal if the segment is damaged."""
+        jobs = Jobs()
+        for entry in self.segment.entries(self.outline.needed_records(jobs.keep or 0)):
+            jobs.apply(entry)
+        return jobs
+
     def ended(self, job_id: str) -> Job:
         """A job that ended in this segment. Raises Refusal if the segment is damaged or does not list the job."""
         places = self.outline.ended.get(job_id)
@@ -96,12 +104,17 @@ class History:
         folder: the journal's folder.
         save: writes the index of a segment that lacks one: it is given the path and the content, and returns whether they were
             written. None: no index is written.
+        remember: keep the newest segment in memory until its file changes. For verbs, which ask for it several times.
     """
 
-    def __init__(self, fs: FileSystem, folder: bytes, save: Callable[[bytes, bytes], bool] | None = None) -> None:
+    def __init__(
+        self, fs: FileSystem, folder: bytes, save: Callable[[bytes, bytes], bool] | None = None, *, remember: bool = False
+    ) -> None:
         self._fs = fs
         self._folder = folder
         self._save = save
+        self._remember = remember
+        self._newest: _Read | None = None
 
     def entries(self) -> Iterator[Entry]:
         """Every record in order, snapshots included.
@@ -112,14 +125,13 @@ class History:
         for segment in self.segments():
             yield from segment.entries()
 
-    def segments(self, *, backwards: bool = False) -> Iterator[Segment]:
-        """The segments in order, or in reverse order; one is read at a time.
+    def segments(self) -> Iterator[Segment]:
+        """The segments in order; one is read at a time.
 
         Raises:
             Refusal: a segment is damaged.
         """
-        numbers = segment_numbers(self._fs, self._folder)
-        for number in reversed(numbers) if backwards else numbers:
+        for number in segment_numbers(self._fs, self._folder):
             try:
                 yield load_segment(self._fs, segment_path(self._folder, number))
             except FileNotFoundError:
@@ -128,14 +140,28 @@ class History:
     def now(self) -> Jobs:
         """The jobs according to the last segment: all live ones, and the latest of those that ended since it began.
 
+        The caller must not change them.
+
         Raises:
             Refusal: the segment is damaged.
         """
-        jobs = Jobs()
-        for segment in islice(self.segments(backwards=True), 1):
-            for entry in segment.entries(Outline(segment).needed_records(jobs.keep or 0)):
-                jobs.apply(entry)
-        return jobs
+        for number in reversed(segment_numbers(self._fs, self._folder)):
+            try:
+                return self._read_newest(number).jobs
+            except FileNotFoundError:
+                continue  # pruned a moment ago
+        return Jobs()
+
+    def _read_newest(self, number: int) -> _Read:
+        """The newest segment, parsed anew only if its file has changed. Raises FileNotFoundError."""
+        path = segment_path(self._folder, number)
+        data = read_file(self._fs, path)
+        if self._newest is not None and (self._newest.number, self._newest.data) == (number, data):
+            return self._newest
+        read = _Read(data, path, number)
+        if self._remember:
+            self._newest = read
+        return read
 
     def records_of(self, job_id: str) -> list[Entry]:
         """The records of one job in order. Only lines that contain its id are read.
@@ -246,10 +272,11 @@ class History:
         for number in reversed(numbers) if backwards else numbers:
             try:
                 found = self._fs.lstat(path := segment_path(self._folder, number))
-                read = _Read(read_file(self._fs, path), path, number)
+                last = number == numbers[-1]
+                read = self._read_newest(number) if last else _Read(read_file(self._fs, path), path, number)
             except FileNotFoundError:
                 continue  # pruned a moment ago
-            if number == numbers[-1] or len(read.data) < SMALLEST:
+            if last or len(read.data) < SMALLEST:
                 yield part.of(read.segment), read
                 continue
             index = read_index(self._fs, self._folder, number)

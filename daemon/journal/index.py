@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from daemon.contract.status import State
 from daemon.errors import Refusal
@@ -110,9 +110,11 @@ def _endings(segment: Segment) -> list[Ending]:
     return list(endings_of(segment))
 
 
-JOBS = Part(1, TypeAdapter(list[str]), _jobs)
-OUTCOMES = Part(2, TypeAdapter(Outcomes), _outcomes)
-ENDINGS = Part(3, TypeAdapter(list[Ending]), _endings)
+#: A short history has no index, so its verbs need none of these schemas.
+_LATER = ConfigDict(defer_build=True)
+JOBS = Part(1, TypeAdapter(list[str], config=_LATER), _jobs)
+OUTCOMES = Part(2, TypeAdapter(Outcomes, config=_LATER), _outcomes)
+ENDINGS = Part(3, TypeAdapter(list[Ending], config=_LATER), _endings)
 _PARTS: tuple[Part[Any], ...] = (JOBS, OUTCOMES, ENDINGS)
 _HEADER = TypeAdapter(Header)
 

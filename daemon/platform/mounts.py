@@ -1,13 +1,12 @@
 """Finds the mount that a path is on, and whether other machines can change its files."""
 
 import os
+import re
 import select
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-
-import psutil
 
 # Types of file systems that other machines can change without an event here, as mount(8) of macOS and Linux names them.
 NETWORK_TYPES = frozenset({
@@ -16,6 +15,9 @@ NETWORK_TYPES = frozenset({
     "davfs", "vboxsf", "vmhgfs", "prl_fs", "virtiofs", "drvfs", "macfuse", "osxfuse", "acfs", "beegfs", "orangefs", "gpfs",
     "coda", "ftp",
 })  # fmt: skip
+
+#: How the mount table writes a space, a tab, a line break or a backslash (proc_pid_mounts(5), getmntent(3)).
+_ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,27 @@ class MountTable:
         """What is mounted now, in the order in which it was mounted."""
         # Ask for changes first: a change during the listing must be noticed at the next call.
         if self._has_changed() or self._listed is None:
-            parts = psutil.disk_partitions(all=True)
-            self._listed = tuple(Mount(os.fsencode(part.mountpoint), part.fstype.lower(), part.device) for part in parts)
+            self._listed = tuple(_of_linux() if sys.platform == "linux" else _of_system())
         return self._listed
 
     def _has_changed(self) -> bool:
         return self._changes is None or bool(self._changes.poll(0))
+
+
+def _of_linux() -> Iterator[Mount]:
+    """What is mounted in the namespace of this process."""
+    with open("/proc/self/mounts", "rb") as table:
+        for line in table:
+            source, point, kind = (_ESCAPED.sub(lambda found: bytes((int(found[1], 8),)), part) for part in line.split(b" ")[:3])
+            yield Mount(point, os.fsdecode(kind).lower(), os.fsdecode(source))
+
+
+def _of_system() -> Iterator[Mount]:
+    # Every verb asks for mounts, and on Linux none of those that only look needs psutil for it.
+    import psutil
+
+    for part in psutil.disk_partitions(all=True):
+        yield Mount(os.fsencode(part.mountpoint), part.fstype.lower(), part.device)
 
 
 @cache

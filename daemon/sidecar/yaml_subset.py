@@ -7,6 +7,7 @@ text; `daemon.sidecar.fields` turns them into values.
 """
 
 import codecs
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NoReturn
@@ -41,6 +42,11 @@ _PROBLEMS = {
 }
 """The parser's messages in plain words, for people who have never heard of a block mapping."""
 
+#: What keyboards and word processors put into a field, and how it is called. The eye takes it for what YAML needs.
+_LOOKS_RIGHT = {
+    re.compile(r"^ *\w+:\xa0", re.MULTILINE): "a non-breaking space after the colon (Option-Space on a Mac); type a plain space",
+    re.compile(r"^ *\w+: *[“”„«‘’].*[“”‟»‘’]\s*$", re.MULTILINE): ("curly quotation marks; type straight ones, or none"),
+}
 _AS_TEXT = "not plain text: save it as plain text"
 _DOCUMENTS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"bplist")
 """How the files of word processors and property lists begin."""
@@ -179,6 +185,9 @@ def entries(data: bytes, *, max_depth: int, max_bytes: int = MAX_BYTES) -> Itera
     begins = text[:100].lstrip().lower()
     if (reason := next((reason for mark, reason in _MARKED_UP.items() if begins.startswith(mark)), None)) is not None:
         raise OutsideSubset(reason)
+    for pattern, reason in _LOOKS_RIGHT.items():
+        if (found := pattern.search(text)) is not None:
+            raise OutsideSubset(reason, text.count("\n", 0, found.start()) + 1)
     try:
         yield from _document(SubsetParser(text, max_depth))
     except ReaderError as error:

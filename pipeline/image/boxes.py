@@ -61,6 +61,31 @@ def properties(file: BinaryIO, item: int) -> list[Property]:
         return []
 
 
+def beside_main(file: BinaryIO) -> list[tuple[int, bytes, bytes]]:
+    """The pictures that are auxiliary to the main one (`auxl`), in the order of their numbers; none that are damaged.
+
+    Returns:
+        Number, type, and what its `auxC` property says behind the type. The file's position changes.
+    """
+    try:
+        meta, _ = top_level(file, b"meta")
+        by_kind, (primary, _) = _by_kind(meta), _primary(meta)
+        references, found = by_kind.get(b"iref", b""), []
+        code = ">I" if references[:1] == b"\1" else ">H"
+        size = struct.calcsize(code)
+        for kind, data in inside(references[4:]):
+            if kind != b"auxl" or len(data) < size + 2:
+                continue
+            (item,), (count,) = struct.unpack_from(code, data), struct.unpack_from(">H", data, size)
+            if primary in struct.unpack_from(f">{count}{code[1]}", data, size + 2):
+                about = next((data for kind, data, _ in _properties(by_kind, item) if kind == b"auxC"), b"")
+                kind_of_it, _, subtypes = about[4:].partition(b"\0")
+                found.append((item, kind_of_it, subtypes))
+        return sorted(found)
+    except (struct.error, IndexError):
+        return []
+
+
 def stereo_pair(file: BinaryIO) -> StereoPair | None:
     """The stereo pair that the main picture belongs to; None if there is none. The file's position changes."""
     try:

@@ -17,7 +17,7 @@ from daemon.contract.messages import Limits
 from daemon.contract.registry import PICTURES_IN_WORDS
 from daemon.errors import ImageType, ImageUnreadable
 from pipeline.image import formats
-from pipeline.image.colour import convert
+from pipeline.image.colour import convert, declared
 from pipeline.image.decoders import jxl_file, photoshop, pillow_file, raw_file, tiff_file
 from pipeline.image.decoders.decoded import Decoded
 from pipeline.image.source_file import TRUNCATED, check_limits, damage_reported, display_name, open_source
@@ -89,8 +89,9 @@ def read(path: bytes, *, limits: Limits) -> Photo:
     if decoded.has_alpha:
         alpha = _8_bits(np.ascontiguousarray(samples[..., -1]), decoded.bits)
         samples = np.ascontiguousarray(samples[..., 0] if decoded.mode == "L" else samples[..., :3])
-    if decoded.space is not None and decoded.mode in ("L", "RGB"):
-        colours = convert.from_declared(samples, decoded.bits, decoded.space)
+    space = decoded.space or declared.of_profile(decoded.icc)  # TIFF and Photoshop documents can have such a profile, too
+    if space is not None and decoded.mode in ("L", "RGB"):
+        colours = convert.from_declared(samples, decoded.bits, space)
     else:
         colours = convert.to_rgb(_8_bits(samples, decoded.bits), decoded.mode, decoded.icc)
     rgb, alpha = upright(colours.rgb, decoded.turn), None if alpha is None else upright(alpha, decoded.turn)

@@ -15,9 +15,11 @@ from PIL import Image
 
 from pipeline.image import boxes
 from pipeline.image.auxiliary.pictures import DepthImage, matte_shown
+from pipeline.image.auxiliary.representation import representation
 from pipeline.image.filters import unpremultiplied
 from pipeline.image.turning import UNDO, upright
 
+_DEPTH = (b"urn:mpeg:hevc:2015:auxid:2", b"urn:mpeg:mpegB:cicp:systems:auxiliary:depth")
 Crop = tuple[tuple[slice, slice], int]
 """Rows and columns of the stored picture, and the orientation in which it is shown."""
 
@@ -80,10 +82,14 @@ def main_samples(heif: pi_heif.HeifFile) -> tuple[NDArray[Any], str]:
     return samples, mode.upper().replace("I", "L")
 
 
-def depth_images(heif: pi_heif.HeifFile) -> list[DepthImage]:
-    """Decode the depth pictures that belong to the main picture, upright, in the file's order."""
+def depth_images(file: BinaryIO) -> list[DepthImage]:
+    """Decode the depth picture that belongs to the main picture, upright. libheif finds the one with the highest number."""
+    beside = [subtypes for _, kind, subtypes in boxes.beside_main(file) if kind in _DEPTH]
+    file.seek(0)
+    heif = parse(file)
     found = heif[heif.primary_index].info.get("depth_images", [])
-    return [DepthImage(_array(each), _bits(each), dict(each.info.get("metadata") or {})) for each in found]
+    about = representation(beside[-1]) if beside else {}
+    return [DepthImage(_array(each), _bits(each), about or dict(each.info.get("metadata") or {})) for each in found]
 
 
 def mattes(heif: pi_heif.HeifFile) -> dict[str, NDArray[np.uint8]]:

@@ -122,10 +122,7 @@ class Pixels:
 
     def planes(self, *coarse: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """`sample_each` with the channels first: float32 ([c, ]n) each."""
-        return [
-            got if got.ndim == 1 else np.stack([plane.reshape(-1) for plane in cv2.split(got[None])])
-            for got in self.sample_each(*coarse)
-        ]
+        return [got if got.ndim == 1 else np.asarray(cv2.transpose(got), np.float32) for got in self.sample_each(*coarse)]
 
     def colours(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The colours of a full picture (H, W, 3), channels first: float32 (3, n)."""

@@ -8,7 +8,7 @@ SMALLEST_PIECE = 2e-5
 """Fraction of the picture's pixels; smaller pieces are crumbs. A larger limit would remove real leaves and hair."""
 _NONE = 255
 """Marks a pixel without a layer; layers are numbered to 11."""
-_UNSEARCHED = 128
+_NEITHER = 128
 """Marks pixels of a mask of 0 and 255 as neither."""
 
 
@@ -23,14 +23,12 @@ def without_crumbs(labels: NDArray[np.uint8], smallest: int) -> NDArray[np.uint8
         uint8 (H, W): the labels. A crumb is filled from its rim inwards. Each pixel takes the most frequent layer among its
         neighbours; if two are equally frequent, the farther one. If there are only crumbs, the labels stay as they are.
     """
-    if smallest <= 1:
+    left = np.flatnonzero(_in_small_pieces(labels, smallest, _NONE))
+    if not left.size or left.size == labels.size:
         return labels
     clean = labels.copy()
-    cv2.filterSpeckles(clean, _NONE, smallest - 1, 0)
     flat = clean.reshape(-1)
-    left = np.flatnonzero(flat == _NONE)
-    if left.size == flat.size:
-        return labels
+    flat[left] = _NONE
     height, width = labels.shape
     rows, columns = np.divmod(left, width)
     while left.size:
@@ -46,23 +44,50 @@ def without_crumbs(labels: NDArray[np.uint8], smallest: int) -> NDArray[np.uint8
     return clean
 
 
-def is_crumb(mask: NDArray[np.uint8], beside: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
-    """Which pixels of a mask of 0 and 255 are in pieces smaller than `SMALLEST_PIECE`: bool (H, W). Both values form pieces.
-
-    `beside`: bool (H, W), pixels whose answer does not matter, such that a piece which enters them has `SMALLEST_PIECE` outside
-    of them. They are not searched, which takes most of the time.
-    """
-    marked = mask.copy()
-    if beside is not None:
-        marked[beside] = _UNSEARCHED
-    cv2.filterSpeckles(marked, _UNSEARCHED, max(0, smallest_piece(mask.size) - 1), 0)
-    crumb: NDArray[np.bool_] = marked == _UNSEARCHED
-    return crumb
+def is_crumb(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which pixels of a mask of 0 and 255 are in pieces smaller than `SMALLEST_PIECE`: bool (H, W). Both values form pieces."""
+    return _in_small_pieces(mask, smallest_piece(mask.size), _NEITHER)
 
 
 def smallest_piece(size: int) -> int:
     """How many pixels the smallest piece has that is not a crumb, in a picture of `size` pixels."""
     return round(SMALLEST_PIECE * size)
+
+
+def _in_small_pieces(values: NDArray[np.uint8], smallest: int, unused: int) -> NDArray[np.bool_]:
+    """Which pixels are in pieces of fewer than `smallest` pixels, bool (H, W). `unused`: a number that no pixel has."""
+    if smallest <= 1:
+        return np.zeros(values.shape, np.bool_)
+    marked = values.copy()
+    large = _inside_large_pieces(values, smallest)
+    np.copyto(marked, np.uint8(unused), where=large)
+    cv2.filterSpeckles(marked, unused, smallest - 1, 0)
+    return np.asarray((marked == unused) & ~large, np.bool_)
+
+
+def _inside_large_pieces(values: NDArray[np.uint8], smallest: int) -> NDArray[np.bool_]:
+    """Pixels that need not be searched for small pieces, which takes most of the time: bool (H, W).
+
+    They are blocks of one value between four blocks of the same value. A block has at least `smallest` pixels. So a piece that
+    enters the blocks found has enough pixels outside of them.
+    """
+    side = int(np.ceil(smallest**0.5))
+    rows, columns = values.shape[0] // side, values.shape[1] // side
+    found = np.zeros((rows, columns), np.uint8)
+    large = np.zeros(values.shape, np.bool_)
+    if rows < 3 or columns < 3:
+        return large
+    blocks = values[: rows * side].reshape(rows, side, -1)[:, :, : columns * side]
+    least = np.minimum.reduce(blocks, axis=1).reshape(rows, columns, side).min(axis=2)
+    most = np.maximum.reduce(blocks, axis=1).reshape(rows, columns, side).max(axis=2)
+    own, alike = least[1:-1, 1:-1], (least == most)[1:-1, 1:-1]
+    for extreme in (least, most):
+        for beside in (extreme[:-2, 1:-1], extreme[2:, 1:-1], extreme[1:-1, :-2], extreme[1:-1, 2:]):
+            alike &= beside == own
+    found[1:-1, 1:-1] = alike
+    inner = cv2.resize(found, (columns * side, rows * side), interpolation=cv2.INTER_NEAREST)
+    large[: rows * side, : columns * side] = inner.view(np.bool_)
+    return large
 
 
 def _most(around: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.filters import box, dilate, dilate_mask, erode, local_colours, power, stacked, threshold
+from pipeline.image.filters import box, dilate, erode, local_colours, power, stacked, threshold
 from pipeline.layers.bands import BLOCK, Grid, Pixels, band_radius, dot, in_parallel
-from pipeline.layers.crumbs import is_crumb, smallest_piece
+from pipeline.layers.crumbs import is_crumb
 
 NOISE = 4.0
 """Levels of sensor and compression noise; a smaller difference between colours means nothing."""
@@ -106,7 +106,7 @@ def _border(
         return Border(index, np.zeros(0, np.uint8), np.zeros((0, 3), np.uint8))
     depth_says, ahead, behind = _side_models(coverage, band, moments, seen, radius)
     ahead = np.where(beyond[:, :, None], glowing, ahead)
-    step_alpha = np.asarray(cv2.GaussianBlur(front, (0, 0), EDGE_BLUR), np.uint8).reshape(-1)[index]
+    step_alpha = np.asarray(cv2.GaussianBlur(front, (0, 0), EDGE_BLUR), np.uint8).take(index)
     estimated = None if alpha_estimator is None else alpha_estimator(rgb, front, index)
     alpha, faint, clean = (np.empty((index.size, *colours), np.uint8) for colours in ((), (), (3,)))
 
@@ -122,49 +122,35 @@ def _border(
             inside,
             None if estimated is None else estimated[here],
         )
-        clean[here] = own.T
+        cv2.merge([*own[:, None]], clean[here][None])
         faint[here] = np.rint(glow_here * np.float32(255.0))
 
     in_parallel(block, range(0, index.size, BLOCK))
-    alpha = _without_specks(front, index, _far_from(band, coverage, grid), alpha, step_alpha)
+    alpha = _without_specks(front, index, alpha, step_alpha)
     np.maximum(alpha, faint, out=alpha)
-    keep = alpha > 0
     # A pixel that lost its cover must be in the band too, because the layers behind show there.
-    keep |= front.reshape(-1)[index] > 0
-    return Border(index[keep], alpha[keep], clean[keep])
-
-
-def _far_from(band: NDArray[np.bool_], coverage: NDArray[np.uint8], grid: Grid) -> NDArray[np.bool_]:
-    """The pixels that are so far from the band that a piece of the front or the ground which reaches them is no crumb.
-
-    Outside of the band, a cell is all front or all ground. So a piece that leaves the band contains whole cells, at least one at
-    each distance.
-    """
-    whole = ~band & ((coverage == 0) | (coverage == 255))
-    (height, width), (rows, columns) = grid.full, grid.shape
-    cells = -(-smallest_piece(height * width) // ((height // rows) * (width // columns)))
-    return grid.enlarge_mask(~dilate_mask(~whole, 2 * cells + 1))
+    keep = np.flatnonzero(cv2.bitwise_or(alpha, front.take(index)))
+    return Border(index.take(keep), alpha.take(keep), clean.take(keep, axis=0))
 
 
 def _without_specks(
     front: NDArray[np.uint8],
     index: NDArray[np.intp],
-    far: NDArray[np.bool_],
     alpha: NDArray[np.uint8],
     step_alpha: NDArray[np.uint8],
 ) -> NDArray[np.uint8]:
-    """Remove specks from alpha. `far` is from `_far_from`.
+    """Remove specks from alpha.
 
     A crumb gets at most the alpha that the depth alone gives, and a gap as small as a crumb gets at least that alpha.
     """
     mask = front.copy()
     mask.reshape(-1)[index] = alpha
     mask = threshold(mask, 128)
-    speck = is_crumb(mask, far).reshape(-1)[index]
-    covers = mask.reshape(-1)[index] > 0
+    specks = np.flatnonzero(is_crumb(mask).take(index))
     out = alpha.copy()
-    np.copyto(out, np.minimum(alpha, step_alpha), where=speck & covers)
-    np.copyto(out, np.maximum(alpha, step_alpha), where=speck & ~covers)
+    own, depth_alone = alpha[specks], step_alpha[specks]
+    covers = mask.take(index[specks]) > 0
+    out[specks] = np.where(covers, np.minimum(own, depth_alone), np.maximum(own, depth_alone))
     return out
 
 

@@ -5,6 +5,7 @@ import errno
 import getpass
 import json
 import os
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,7 +19,7 @@ from daemon.cli.submitting.waiting_for_jobs import wait_for
 from daemon.contract.requests import RequestAnswer
 from daemon.contract.status import Status
 from daemon.fs import DirEntry, LocalFiles
-from tests.acceptance.home import HotFolder, picture, until
+from tests.acceptance.home import MULTIPLANE, HotFolder, picture, until
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +56,14 @@ def test_submit_refuses_what_the_daemon_would_refuse(running: HotFolder, photo) 
         (["--num-layers", "99"], "num_layers"),
         (["--mode", "painterly", "--style", "oil-stroke"], "oil-strokes"),
         (["--id", "No!"], "multiplane: id must be"),
+        (["--id", ""], "multiplane: --id is empty"),
     ):
         done = running.verb("submit", str(photo), *arguments)
         assert done.returncode == 2
         assert said in done.stderr
     assert running.verb("submit", "/no/such/picture.png").returncode == 2
     assert "is a folder" in running.verb("submit", str(photo.parent)).stderr
+    assert "the name is too long" in running.verb("submit", f"{'z' * 251}.jpg").stderr
     assert not any(running.inbox.glob("beach*"))
 
 
@@ -175,6 +178,32 @@ def test_waiting_says_why(running: HotFolder) -> None:
     assert "waiting for lonely" in next(item["reason"] for item in items if item["path"] == "lonely.png")
 
 
+@pytest.mark.parametrize(("bytes_left", "said"), [(0, "is empty"), (500, "its end is missing")])
+def test_a_picture_that_is_not_all_there_is_refused_before_it_is_dropped(folder: HotFolder, photo, bytes_left, said) -> None:
+    part = photo.with_name(f"part{bytes_left}.png")
+    part.write_bytes(photo.read_bytes()[:bytes_left])
+    for verb, status in (("submit", 2), ("check", 1)):
+        done = folder.verb(verb, str(part))
+        assert (done.returncode, said in done.stdout + done.stderr) == (status, True), done
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is always full")
+def test_an_output_that_cannot_be_written_is_one_sentence(folder: HotFolder) -> None:
+    for words in (["schema"], ["jobs", "--json"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                [MULTIPLANE, *words],
+                env=folder.environment,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert done.returncode == 1
+        assert "the output cannot be written: No space left on device" in done.stderr.replace("\n", " ")
+        assert "Traceback" not in done.stderr
+
+
 def test_check_finds_what_the_daemon_would_refuse(running: HotFolder, tmp_path) -> None:
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
     good.write_text("num_layers: 5\n")
@@ -184,6 +213,8 @@ def test_check_finds_what_the_daemon_would_refuse(running: HotFolder, tmp_path) 
     assert done.returncode == 1
     assert "line 1" in done.stdout
     assert "num_layers" in done.stdout
+    (odd := tmp_path / "photo.yaml.txt").write_text("num_layers: 5\n")
+    assert "rename it to photo.yaml" in running.verb("check", str(odd)).stdout
     results = json.loads(running.verb("check", "--json", str(good), str(bad)).stdout)
     assert [result["ok"] for result in results] == [True, False]
 

@@ -190,7 +190,6 @@ def test_the_places_where_people_look_do_show_commands(shown: dict[str, str]) ->
         "submit, without a daemon": {"run"},
         "service start": {"service"},
         "run": {"jobs"},
-        "check": {"retry"},
         "submit --no-such-option": {"submit"},
         "no-such-verb": {"--help"},
     }

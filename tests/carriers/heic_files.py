@@ -169,7 +169,15 @@ def position(x_micrometres):
     return full_box(b"cmex", struct.pack(">i", x_micrometres), flags=1)
 
 
-def heic(*pictures, primary=1, groups=b"", exif=b"", auxiliary=0, brand=b"heix"):
+def without_loss(pixels, depth):
+    """A picture as HEVC: parameter sets (VPS, SPS, PPS), and the other NAL units."""
+    planes = pixels.transpose(2, 0, 1)[[1, 2, 0]] if pixels.ndim == 3 else pixels[None]  # the identity matrix: green, blue, red
+    count, height, width = planes.shape
+    padded = np.pad(planes, ((0, 0), (0, -height % CTB), (0, -width % CTB)), mode="edge")
+    return _parameter_sets(width, height, depth, 3 if count == 3 else 0), [_slice(padded.astype(np.int64), depth)]
+
+
+def heic(*pictures, primary=1, groups=b"", exif=b"", auxiliary=(), brand=b"heix", coder=without_loss):
     """A HEIC file.
 
     Args:
@@ -178,34 +186,31 @@ def heic(*pictures, primary=1, groups=b"", exif=b"", auxiliary=0, brand=b"heix")
         primary: the main picture's number.
         groups: boxes of entity groups.
         exif: EXIF data of the main picture.
-        auxiliary: number of the picture that is auxiliary to the main one; 0 for none.
+        auxiliary: numbers of the pictures that are auxiliary to the main one.
         brand: the major one.
+        coder: of all pictures but the first, another one than `without_loss`.
     """
     properties, associations, infos, payloads, references = [], b"", b"", [], b""
     for number, (pixels, depth, extra) in enumerate(pictures, 1):
         height, width = pixels.shape[:2]
         chroma = 3 if pixels.ndim == 3 else 0
-        sets = _parameter_sets(width, height, depth, chroma)
-        planes = pixels.transpose(2, 0, 1)[[1, 2, 0]] if chroma else pixels[None]  # the identity matrix: green, blue, red
-        padded = np.pad(planes, ((0, 0), (0, -height % CTB), (0, -width % CTB)), mode="edge")
+        sets, units = (coder if number > 1 else without_loss)(pixels, depth)
         own = [
             _configuration(sets, depth, chroma),
             full_box(b"ispe", struct.pack(">II", width, height)),
-            full_box(b"pixi", bytes([len(planes), *[depth] * len(planes)])),
+            full_box(b"pixi", bytes([max(chroma, 1), *[depth] * max(chroma, 1)])),
             *extra,
         ]
         properties += own
         numbers = [len(properties) - len(own) + place + 1 for place in range(len(own))]
         associations += struct.pack(">HB", number, len(own)) + bytes([numbers[0] | 0x80, *numbers[1:]])  # essential: the first
         infos += full_box(b"infe", struct.pack(">HH", number, 0), b"hvc1", b"\0", version=2)
-        data = _slice(padded.astype(np.int64), depth)
-        payloads.append(struct.pack(">I", len(data)) + data)
+        payloads.append(b"".join(struct.pack(">I", len(unit)) + unit for unit in units))
     if exif:
         payloads.append(struct.pack(">I", 0) + exif)
         infos += full_box(b"infe", struct.pack(">HH", len(payloads), 0), b"Exif", b"\0", version=2)
         references += box(b"cdsc", struct.pack(">HHH", len(payloads), 1, primary))
-    if auxiliary:
-        references += box(b"auxl", struct.pack(">HHH", auxiliary, 1, primary))
+    references += b"".join(box(b"auxl", struct.pack(">HHH", number, 1, primary)) for number in auxiliary)
     count = len(payloads)
 
     def meta(start):
@@ -255,11 +260,23 @@ def depth_property(low, high):
     bits.ue(1, 0)  # disparity; of the first view
     bits.flags(_element(low) + _element(high))
     payload = bits.aligned()
-    message = bytes([39 << 1, 1, 177, len(payload)]) + payload + b"\x80"
+    message = _nal(39, bytes([177, len(payload)]) + payload + b"\x80")
     subtypes = struct.pack(">I", 4 + len(message)) + struct.pack(">I", len(message)) + message
     return full_box(b"auxC", b"urn:mpeg:hevc:2015:auxid:2\0", subtypes)
 
 
-def portrait(rgb, depth, low, high, turn=()):
-    """A phone's portrait: the photo, and disparity between `low` and `high`, with the same turn."""
-    return heic((rgb, 8, [nclx(), *turn]), (depth, 8, [depth_property(low, high), *turn]), auxiliary=2)
+#: what a picture beside the photo shows → its type, as Apple writes it
+URNS = {
+    "portrait": b"urn:com:apple:photo:2018:aux:portraiteffectsmatte",
+    "hair": b"urn:com:apple:photo:2019:aux:semantichairmatte",
+    "skin": b"urn:com:apple:photo:2019:aux:semanticskinmatte",
+    "sky": b"urn:com:apple:photo:2020:aux:semanticskymatte",
+    "gain map": b"urn:com:apple:photo:2020:aux:hdrgainmap",
+}
+
+
+def portrait(rgb, depth, low, high, turn=(), beside=None, **options):
+    """A phone's portrait: the photo, disparity from `low` to `high`, and pictures by the keys of `URNS`; all with one turn."""
+    others = [] if depth is None else [(depth, 8, [depth_property(low, high), *turn])]
+    others += [(grey, 8, [full_box(b"auxC", URNS[shown] + b"\0"), *turn]) for shown, grey in (beside or {}).items()]
+    return heic((rgb, 8, [nclx(), *turn]), *others, auxiliary=range(2, 2 + len(others)), **options)

@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 import yaml
 
-from daemon.cli.common import err, fs, print_error
+from daemon.cli.common import fs, print_error, print_note
 from daemon.cli.submitting.waiting_for_jobs import Dropped
 from daemon.fs import make_folders, write_new
 from daemon.intake.names import DEPTH_EXTENSIONS, key_of
@@ -81,7 +81,7 @@ def drop(image: Path, options: dict[str, object], settings: Settings, folder: Pa
     try:
         fs.sync_dir(inbox)
     except OSError as error:
-        err.print(f"{image.name} is in the inbox, but a power cut might lose it: {error.strerror}", markup=False)
+        print_note(f"{image.name} is in the inbox, but a power cut might lose it: {error.strerror}")
     return Dropped(str(options["id"]), targets[-1], image)
 
 

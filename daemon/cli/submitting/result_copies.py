@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from daemon.cli.common import err, fs, print_error
+from daemon.cli.common import fs, print_error, print_note
 from daemon.cli.exit_status import ExitStatus
 from daemon.contract.names import to_text
 from daemon.contract.status import Status
@@ -41,7 +41,7 @@ def wanted(images: Sequence[Path], output: Path, if_exists: IfExists) -> list[Pa
         print_error(f"{places[there[0]]} is there already", hint)
         raise typer.Exit(ExitStatus.EXISTS)
     for image in there:
-        err.print(f"{image} is skipped: {places[image]} is there already.", markup=False)
+        print_note(f"{image} is skipped: {places[image]} is there already.")
     return [image for image in images if image not in there]
 
 

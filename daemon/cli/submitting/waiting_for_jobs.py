@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from daemon.cli.common import err, fs, give_up, located, out, print_error, print_json, printable
+from daemon.cli.common import fs, give_up, located, out, print_error, print_json, print_note
 from daemon.cli.display.render import now
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries
@@ -106,6 +106,9 @@ def wait_for(
         print_json([located(watched.ended[one.job_id], settings) for one in dropped if one.job_id in watched.ended])
     left = [one for one in dropped if watched.is_left(one)]
     if left:
+        if as_json:
+            for one in left:
+                print_note(f"{one.job_id} is in the inbox.")
         what = "the picture waits" if len(left) == 1 else f"{len(left):,} pictures wait"
         print_error(
             f"no daemon has been running for {patience:g} s; {what} for it, and nothing is lost",
@@ -134,7 +137,7 @@ def _look_at_the_daemon(queries: JobQueries, watched: _Watched, settings: Settin
         why = why and f"Waiting: {why}"
     # Some sentences contain a number of seconds that keeps changing, so compare them without it.
     if why and _kind(why) != watched.printed_reason:
-        err.print(printable(why), markup=False)
+        print_note(why)
     watched.printed_reason = why and _kind(why)
 
 
@@ -166,6 +169,12 @@ def _look_at(
             return
         status = status_of(job)
     if status and status.state in ENDED:
+        if status.state == "completed" and status.delivered is None and settings.deliver.folder:
+            # Its status says where the result was delivered, or why it was not.
+            if not thoroughly or (one.job_id, "delivery") in queries.history.now().follow_ups.owed:
+                return
+            job = queries.job(one.job_id)
+            status = status if job is None else status_of(job)
         if output is not None and status.state == "completed":
             status = copied(status, settings, output, one.image)
         watched.ended[one.job_id] = status

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_of, too_large
+from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_of
+from daemon.cli.submitting.plain_faults import plain_fault
 from daemon.contract.names import to_text
-from daemon.contract.registry import PICTURES_IN_WORDS
 from daemon.errors import FormatUnavailable, JobError
+from daemon.intake.kinds.unread import reason
+from daemon.intake.lookalikes import settings_under_another_name
 from daemon.intake.names import BATCH_NAME, PRESET_NAME, classify, key_of
 from daemon.platform.packages import how_to_install, unwritable
 from daemon.settings import Settings
@@ -44,10 +46,10 @@ def _check(path: Path, settings: Settings) -> tuple[bool, str]:
     role = classify(name, in_inbox=False).role
     if role in ("sidecar", "control"):
         return _check_yaml(name, data, settings)
-    if role in ("image", "raw", "depth") and (large := too_large(path, settings)) is not None:
-        return False, f"{large.code}: {large.message}\n{large.info().hint}"
+    if role in ("image", "raw", "depth") and (fault := plain_fault(path, settings)) is not None:
+        return False, f"{fault.code}: {fault.message}\n{fault.info().hint}"
     if role == "image":
-        return True, "a picture, judging by its name; the worker checks its content when it is dropped"
+        return True, "a picture, judging by its name and its end; it is decoded when it is dropped"
     if role == "depth":
         return True, "a depth picture by its name; drop it beside its photo"
     if role == "raw":
@@ -55,7 +57,7 @@ def _check(path: Path, settings: Settings) -> tuple[bool, str]:
             f"a camera raw file: if it gets a YAML file of its own ({path.name}.yaml), the preview in it is layered, if "
             "that has the full size; better export it as TIFF or HEIC"
         )
-    return False, f"neither a supported picture ({PICTURES_IN_WORDS}) nor a YAML file"
+    return False, settings_under_another_name(name) or reason(key_of(name))
 
 
 def _check_yaml(name: bytes, data: bytes, settings: Settings) -> tuple[bool, str]:
@@ -72,7 +74,7 @@ def _check_yaml(name: bytes, data: bytes, settings: Settings) -> tuple[bool, str
             styles=settings.styles,
         )
     except JobError as error:
-        return False, f"{error.code}: {error.message}\n{error.info().hint}"
+        return False, f"{error.code}: {error.message}\nCorrect it, and check it again."
     for each in unwritable(spec.formats):
         cannot = FormatUnavailable(
             f"This machine cannot write the format {each.word}, because the package {each.package} is not installed.",

@@ -61,7 +61,8 @@ def _space(disk: DiskUse) -> Text:
     """The outbox's size, and its largest jobs."""
     jobs = "1 job" if disk.jobs == 1 else f"{disk.jobs:,} jobs"
     largest = ", ".join(f"{job.job_id} {size(job.bytes)}" for job in disk.largest[:3])
-    return Text.assemble(f"{size(disk.bytes)} in the outbox, {jobs}", (f"; the largest: {largest}" if largest else "", "dim"))
+    taken = f"{'' if disk.complete else 'more than '}{size(disk.bytes)}"
+    return Text.assemble(f"{taken} in the outbox, {jobs}", (f"; the largest: {largest}" if largest else "", "dim"))
 
 
 def screen(found: Stats, width: int, now: datetime) -> Iterator[RenderableType]:

@@ -8,10 +8,11 @@ from typing import Annotated, get_args
 
 import typer
 
-from daemon.cli.common import Home, Json, err, fs, out, print_error, print_json, printable, settings_in_use, too_large
+from daemon.cli.common import Home, Json, fs, out, print_error, print_json, print_note, settings_in_use
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.submitting.dropping import depth_of, drop, sidecar_of
+from daemon.cli.submitting.plain_faults import plain_fault
 from daemon.cli.submitting.preset_folders import preset_folder
 from daemon.cli.submitting.result_copies import IfExists, wanted
 from daemon.cli.submitting.waiting_for_jobs import NO_DAEMON_SECONDS, Dropped, wait_for
@@ -101,6 +102,9 @@ def submit(
         "motion": motion, "seconds": seconds, "fps": fps, "amount": amount, "size": size, "mesh": mesh,
         "naming": naming,
     }  # fmt: skip
+    if job_id is not None and not job_id.strip():
+        print_error("--id is empty", "Name an id, or leave --id out for a new one.")
+        raise typer.Exit(2)
     if job_id and len(images) > 1:
         print_error("--id names one job, but there are several pictures", "Leave --id out, or submit them one by one.")
         raise typer.Exit(2)
@@ -120,11 +124,11 @@ def submit(
             dropped.append(drop(image, options, settings, folder))
         except typer.Exit:
             for one in dropped:
-                err.print(f"{one.job_id} is already in the inbox.", markup=False)
+                print_note(f"{one.job_id} is already in the inbox.")
             raise
     wait = wait or output is not None
     if not wait and not JobQueries(fs, settings).daemon_runs():
-        err.print(printable(f"The daemon isn't running; it takes the pictures when it starts: {command('run')}."), markup=False)
+        print_note(f"The daemon isn't running; it takes the pictures when it starts: {command('run')}.")
     if wait:
         wait_for(dropped, settings, as_json=json, patience=patience, output=output)
     elif json:
@@ -154,7 +158,7 @@ def _instead(job_id: str, if_exists: IfExists) -> str | None:
             print_error(f'the id "{job_id}" belongs to a job in the outbox', hint)
             raise typer.Exit(ExitStatus.EXISTS)
         case IfExists.SKIP:
-            err.print(f"{job_id} is there already.", markup=False)
+            print_note(f"{job_id} is there already.")
             return ""
         case IfExists.NEW:
             return None
@@ -162,8 +166,14 @@ def _instead(job_id: str, if_exists: IfExists) -> str | None:
 
 def _check(image: Path, options: dict[str, object], settings: Settings, control: Sidecar | None) -> None:
     """Refuse now what the daemon would refuse later."""
+    if len(os.fsencode(image.name)) > _LONGEST_NAME:
+        print_error(
+            f"{image.name}: the name is too long",
+            f"Names may have at most {_LONGEST_NAME} bytes, because the YAML file's name is longer.",
+        )
+        raise typer.Exit(2)
     if image.is_dir():
-        hint = "Name the pictures in it, or drop the folder into the inbox with a job.yaml in it."
+        hint = f"Name the pictures in it, or drop it into a folder of {settings.paths.inbox} that has a _preset.yaml."
         print_error(f"{image} is a folder, not a picture", hint)
         raise typer.Exit(2)
     if not image.is_file():
@@ -176,15 +186,9 @@ def _check(image: Path, options: dict[str, object], settings: Settings, control:
         )
         raise typer.Exit(2)
     for path in filter(None, (image, depth_of(image))):
-        if (large := too_large(path, settings)) is not None:
-            print_error(large.message, large.info().hint)
+        if (fault := plain_fault(path, settings)) is not None:
+            print_error(fault.message, fault.info().hint)
             raise typer.Exit(2)
-    if len(os.fsencode(image.name)) > _LONGEST_NAME:
-        print_error(
-            f"{image.name}: the name is too long",
-            f"Names may have at most {_LONGEST_NAME} bytes, because the YAML file's name is longer.",
-        )
-        raise typer.Exit(2)
     try:
         resolve(
             defaults=settings.spec_defaults,

@@ -120,7 +120,7 @@ class Scenes:
         second = at.timestamp()
         running = [self._queries.status(status.job_id) or status for status in self._running]
         return Scene(
-            at=at.isoformat(),
+            at=at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             alive=snapshot.alive,
             health=snapshot.health,
             problem=snapshot.problem,

@@ -49,6 +49,8 @@ function endedCard(job) {
   if (state.live?.redo) words.append(again(job));
   const card = make("li", `card ${job.state}`, well(job), words);
   card.id = `card-${job.id}`;
+  const code = card.querySelector(".told code");
+  if (code) words.querySelector(".links").append(copier(code));
   if (estimate(job)) card.append(Object.assign(make("p", "badge", "Estimated depth"), { title: ESTIMATED }));
   return card;
 }

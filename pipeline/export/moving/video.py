@@ -13,11 +13,12 @@ from pipeline.export.moving.motion import poses
 
 _FILE = "motion.mp4"
 _VP9_LONGER = 1280
-"""Most pixels on the longer side of a VP9 video: OpenCV's encoder takes half a second for such a frame, and uses one core."""
-NO_H264 = (
-    f"motion.mp4 is in VP9 and at most {_VP9_LONGER} pixels large, because no encoder for H.264 was found: browsers and VLC play "
-    "it, QuickTime and older programs do not. Install ffmpeg with libx264 to get H.264."
+"""Most pixels on the longer side of a VP9 video by OpenCV, whose encoder takes half a second for such a frame on one core."""
+_NO_H264 = (
+    "motion.mp4 is in VP9{0}, because no encoder for H.264 was found: browsers and VLC play it, QuickTime and older programs do "
+    "not. Install ffmpeg with libx264 to get H.264."
 )
+REMARKS = {"ffmpeg-vp9": _NO_H264.format(""), "vp9": _NO_H264.format(f" and at most {_VP9_LONGER} pixels large")}
 
 
 def _write(folder: Path, pictures: Pictures, progress: Progress) -> list[str]:
@@ -38,7 +39,8 @@ def _programs(pictures: Pictures) -> dict[str, str]:
 
 
 def _remarks(pictures: Pictures) -> tuple[str, ...]:
-    return (NO_H264,) if encoders.choose(pictures.ffmpeg) == "vp9" else ()
+    kind = encoders.choose(pictures.ffmpeg)
+    return (REMARKS[kind],) if kind in REMARKS else ()
 
 
 #: The cost was measured on photos of 12 megapixels with four layers.

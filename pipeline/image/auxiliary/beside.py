@@ -47,7 +47,7 @@ def depth_images(path: bytes, *, photo: decode.Photo, limits: Limits) -> list[De
         if photo.format == "HEIF":
             from pipeline.image import heif
 
-            return heif.depth_images(heif.parse(file))
+            return heif.depth_images(file)
         if photo.format != "JPEG":
             return []
         found = jpeg_beside.depth_images(file, max_pixels=limits.max_pixels)

@@ -60,15 +60,19 @@ def _of_file(kind: str, file: BinaryIO, image: Image.Image | None, icc: bytes | 
     if kind == "PNG":
         (space, remark), is_stronger = in_png(file)
     if icc and not is_stronger:
-        numbers = cicp_of(icc)
-        if numbers is None or numbers[1] not in (PQ_NUMBER, HLG_NUMBER):
-            return Declared(icc=icc)
-        return Declared(numbered(*numbers)[0])
+        hdr = of_profile(icc)
+        return Declared(icc=icc) if hdr is None else Declared(hdr)
     if kind in ("AVIF", "HEIF"):
         space, remark = in_boxes(file)
     elif kind == "JPEG" and image is not None:
         space, remark = by_exif(image)
     return Declared(space, None, remark)
+
+
+def of_profile(icc: bytes | None) -> Space | None:
+    """The space of a profile for PQ or HLG that says so by numbers; None for any other, whose curves say what it is."""
+    numbers = cicp_of(icc) if icc else None
+    return numbered(*numbers)[0] if numbers is not None and numbers[1] in (PQ_NUMBER, HLG_NUMBER) else None
 
 
 def in_png(file: BinaryIO) -> tuple[Found, bool]:

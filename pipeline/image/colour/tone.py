@@ -57,7 +57,7 @@ def converted(samples: NDArray[np.integer], bits: int, space: Space) -> tuple[ND
     if space.narrow:
         coded = np.clip((coded * 255.0 - 16.0) / 219.0, 0.0, 1.0)
     if isinstance(space.transfer, Curve):
-        result = Space(space.primaries, SRGB_CURVE, f"{space.name.rpartition(',')[0] or space.name} primaries, sRGB")
+        result = Space(space.primaries, SRGB_CURVE, f"{_primaries(space)} primaries, sRGB")
         if space.transfer == LINEAR:
             coded = SRGB_CURVE.coded(coded)
         else:
@@ -105,6 +105,11 @@ def compressed(light: Floats, peak: float) -> Floats:
     t = (coded - knee) / (1.0 - knee)
     spline = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1.0 - knee) + (-2 * t**3 + 3 * t**2) * most
     return pq_light(np.where(coded < knee, coded, spline) * whole)
+
+
+def _primaries(space: Space) -> str:
+    """The first part of a space's name."""
+    return (space.name.rpartition(",")[0] or space.name).removesuffix(" primaries")
 
 
 def _strips(

@@ -14,7 +14,7 @@ from PIL import AvifImagePlugin, BmpImagePlugin, GifImagePlugin, Image, JpegImag
 
 from daemon.contract.messages import Limits
 from daemon.errors import ImageType
-from pipeline.image import jpeg
+from pipeline.image import boxes, jpeg
 from pipeline.image.colour import convert, declared
 from pipeline.image.decoders.decoded import Decoded, dpi_of, left_out, orientation_of, samples_of
 from pipeline.image.source_file import check_limits, display_name
@@ -56,6 +56,8 @@ def decode(path: bytes, file: BinaryIO, limits: Limits) -> Decoded:
             image.load()
         orientation = orientation_of(image)  # for a PNG this loads the picture, and hides damage
         if form == "AVIF":
+            # Pillow assumes one order of the properties, and without them believes XMP; neither is the standard's.
+            orientation = boxes.orientation(boxes.main_properties(file))
             bits = declared.bits_of(file)
         deep = _deep_samples(image, file) if bits > 8 else None
         pixels, mode, has_alpha = deep or samples_of(loaded)

@@ -6,13 +6,17 @@ the smooth fill alone, and OpenCV's Telea and Navier-Stokes fills. The plates ar
 names, to be looked at.
 
     PSNR       dB; rewards blur where texture cannot be guessed
-    SSIM       structural similarity, 0 to 1
+    SSIM       structural similarity, 0 to 1; rewards blur as well (below)
     GMS        gradient magnitude similarity (Xue et al., 2014), 0 to 1
     detail     strength of the finest two octaves over the truth's; 1 is right, less is blurred, more is restless
     spectrum   mean over five octaves of |log2| of the strength over the truth's; 0 is right
     histogram  distance between the histograms of gradients (strength by direction), 0 to 1; 0 is right
     height     mean difference of each row's mean colour from the truth's, levels: sky stays above, ground below
     s          seconds, of ours for the whole layering
+
+By SSIM ours comes last in each size of hole, because SSIM compares pixel by pixel, and texture that is right in kind lies
+elsewhere than the truth's. In holes of 30 % ours has 0.549 and Telea 0.583; ours blurred by 6 pixels has 0.592. Even the truth,
+with its own finest texture moved by 8 pixels, has 0.728, and the truth blurred by 3 pixels 0.790. So SSIM is only shown.
 
 Then: what filling the backdrop of a 12-megapixel picture takes in all, in seconds of a processor.
 """

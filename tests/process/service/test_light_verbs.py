@@ -23,9 +23,12 @@ main()
 #: What only the daemon and the verbs that change something need.
 HEAVY = {
     *("loguru", "asyncio", "ssl", "multiprocessing", "watchdog", "concurrent.futures"),
+    *("importlib.metadata", "email.message", "daemon.cluster"),
     *("daemon.service", "daemon.supervisor", "daemon.running", "daemon.views", "daemon.doctor", "daemon.journal.journal"),
     *("daemon.outbox.publish", "daemon.contract.manifest", "daemon.contract.messages"),
 }
+if sys.platform == "linux":
+    HEAVY.add("psutil")
 #: What a line that names no verb does not need either.
 WORK = {
     "yaml",

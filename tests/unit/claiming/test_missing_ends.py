@@ -58,9 +58,11 @@ def test_of_one_that_nobody_saw_being_written_the_date_decides(tmp_path, age, le
     assert Desk(tmp_path).seconds(age, None) == left
 
 
-def test_the_job_remembers_that_its_picture_was_seen_to_be_written(tmp_path):
-    for written, name in ((4000.0, "seen"), (None, "unseen")):
-        desk = Desk(tmp_path / name)
-        assert desk.seconds(1e6, written) is None
-        (job,) = desk.jobs.live.values()
-        assert job.accepted.written is (written is not None)
+@pytest.mark.parametrize(("ago", "remembered"), [(3.0, True), (599.0, True), (600.0, False), (None, False)])
+def test_the_job_remembers_that_its_picture_was_seen_to_be_written_lately(tmp_path, ago, remembered):
+    """One that has waited ten minutes for its end does not go back to wait for another ten."""
+    desk = Desk(tmp_path)
+    (desk.inbox / "a.jpg").write_bytes(CUT_OFF + b"\xff\xd9")
+    assert desk.seconds(1e6, None if ago is None else desk.now - ago) is None
+    (job,) = desk.jobs.live.values()
+    assert job.accepted.written is remembered

@@ -4,6 +4,8 @@ import os
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pictures import SAMPLES, encoded, landscape
 
 from daemon.contract.messages import Limits
@@ -12,7 +14,8 @@ from pipeline.depth import photo
 from pipeline.image import decode, heif
 from pipeline.image.auxiliary import beside
 from pipeline.image.auxiliary.pictures import DepthImage
-from tests.carriers import phone_files
+from pipeline.image.auxiliary.representation import representation
+from tests.carriers import heic_files, phone_files
 
 LIMITS = Limits(max_bytes=10**8, max_pixels=10**8)
 PUG = SAMPLES / "iphone_pug_original.heic"
@@ -73,6 +76,27 @@ def test_photos_of_other_formats_hold_none(tmp_path):
     assert photo.read(path, photo=decode.read(path, limits=LIMITS), limits=LIMITS) is None
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.5, 2.5), (1.0, 2.0), (0.36, 1.8)])
+def test_bounds_are_read_with_the_bytes_that_keep_start_codes_away(tmp_path, low, high):
+    """Without this, libheif 1.23 finds 1.0 and 9e-11 instead of 1.0 and 2.0."""
+    data = heic_files.portrait(landscape(60, 80), phone_files.slope(), low, high)
+    assert (b"\0\0\3" in data[data.index(b"auxC") : data.index(b"ipma")]) == (low != 0.36)
+    path = tmp_path / "photo.heic"
+    path.write_bytes(data)
+    path = os.fsencode(path)
+    found = photo.read(path, photo=decode.read(path, limits=LIMITS), limits=LIMITS)
+    assert found.disparity == pytest.approx(low + phone_files.slope() / 255 * (high - low))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.binary(max_size=30))
+def test_what_is_said_about_a_depth_picture_is_read_within_bounds(data):
+    assert set(representation(b"\0\0\0\x20\0\0\0\x20\x4e\x01\xb1" + data)) <= {
+        "representation_type", "z_near", "z_far", "d_min", "d_max",
+    }  # fmt: skip
+    assert representation(data[:8]) == {}
+
+
 @needs_pug
 def test_a_phones_portrait_gives_the_disparity_it_stored():
     path = os.fsencode(PUG)
@@ -81,7 +105,7 @@ def test_a_phones_portrait_gives_the_disparity_it_stored():
     assert (reading.values.min(), reading.values.max()) == (0.0, 1.0)
     assert (reading.provenance.source, reading.provenance.polarity, reading.valid) == ("photo", "disparity", None)
     with open(path, "rb") as file:
-        (raw,) = heif.depth_images(heif.parse(file))
+        (raw,) = heif.depth_images(file)
     disparity, _, _ = photo.physical(raw)
     assert (disparity.min(), disparity.max()) == pytest.approx((1.498, 4.383), abs=0.05)
     dog, wall = reading.values[320:400, 360:480], reading.values[50:200, 200:600]

@@ -14,7 +14,7 @@ from PIL import Image
 from daemon.contract.manifest import Depth
 from daemon.errors import Internal
 from pipeline.export.format import Pictures
-from pipeline.export.moving import encoders, stereo, video, webp
+from pipeline.export.moving import encoders, mp4, stereo, video, webp
 from pipeline.export.moving.frames import Frames
 from pipeline.export.moving.motion import REST, Motion
 from pipeline.image.decode import Photo
@@ -78,10 +78,10 @@ def test_without_ffmpeg_a_video_is_vp9_says_so_and_begins_with_the_photo(leaves,
     told: list[float] = []
     assert video.FORMAT.write(tmp_path, leaves, told.append) == ["motion.mp4"]
     assert told == [frame / 10 for frame in range(10)]
-    assert video.FORMAT.remarks(leaves) == (video.NO_H264,)
+    assert video.FORMAT.remarks(leaves) == (video.REMARKS["vp9"],)
     found = frames_of(tmp_path / "motion.mp4")
     assert found.shape == (10, 240, 320, 3)
-    assert psnr(luma(found[0]), luma(leaves.photo.rgb)) > 34  # OpenCV allows no choice of quality
+    assert psnr(luma(found[0]), luma(leaves.photo.rgb)) > 40
     assert cv2.VideoCapture(str(tmp_path / "motion.mp4")).get(cv2.CAP_PROP_FPS) == 10
 
 
@@ -93,7 +93,7 @@ def test_a_vp9_video_says_which_matrix_makes_its_colours(tmp_path):
     assert mean_error(frames_of(target)[0]) <= 1.5
     assert FFMPEG is None or mean_error(by_ffmpeg(target)) <= 1.5
     with pytest.raises(Internal, match="no vpcC box"):
-        encoders.tagged(b"ftyp")
+        mp4.tagged(b"ftyp")
 
 
 @with_ffmpeg
@@ -218,7 +218,20 @@ def test_only_the_description_is_changed_even_if_the_frames_contain_its_name():
     described = box(b"vpcC", bytes(16))
     frames = box(b"mdat", b"vpcC" + bytes(range(40)))
     file = box(b"ftyp", b"isom") + frames + box(b"moov", described)
-    found = encoders.tagged(file)
+    found = mp4.tagged(file)
     assert len(found) == len(file)
     changed = [place for place, (old, new) in enumerate(zip(file, found, strict=True)) if old != new]
     assert changed == [len(file) - len(described) + 8 + 7 + k for k in range(3)]
+
+
+def test_a_file_that_is_built_otherwise_is_not_cut():
+    with pytest.raises(Internal, match="does not end with its description"):
+        mp4.without_first(b"ftyp", 24)
+
+
+@with_ffmpeg
+def test_an_ffmpeg_without_h264_writes_vp9_in_the_right_colours(tmp_path):
+    target = tmp_path / "a.mp4"
+    encoders.encode(target, [chart()] * 3, size=(8 * CELL, 8 * CELL), fps=10, kind="ffmpeg-vp9", ffmpeg=FFMPEG)
+    assert len(found := frames_of(target)) == 3
+    assert mean_error(found[0]) <= 1.5

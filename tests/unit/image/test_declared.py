@@ -14,13 +14,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import ImageCms
+from PIL import Image, ImageCms
 from skimage.color import deltaE_ciede2000
 
 from daemon.contract.messages import Limits
 from daemon.errors import ImageUnreadable
 from pipeline.image import decode
 from pipeline.image.colour import cicp, declared, icc, tone
+from pipeline.image.turning import upright
+from tests.carriers import heic_files
 from tests.unit.image.charts import (
     ADOBE_TO_XYZ,
     BT2020_TO_XYZ,
@@ -172,25 +174,24 @@ def test_a_grey_picture_with_a_gamma_gets_it_as_a_profile(read):
     assert by_lcms(photo)[0, 0, 0] == pytest.approx(lab(0.50196**1.8 * SRGB_TO_XYZ.sum(axis=1))[0], abs=0.5)
 
 
-def avif(rgb, primaries, transfer, depth=10, prop=b""):
-    """An AVIF written by OpenCV, with other numbers in its `colr` property, and a further property of the picture."""
+def avif(rgb, primaries, transfer, depth=10, *more):
+    """An AVIF written by OpenCV, with other numbers in its `colr` property, and further properties of the picture."""
     options = [cv2.IMWRITE_AVIF_DEPTH, depth, cv2.IMWRITE_AVIF_QUALITY, 100, cv2.IMWRITE_AVIF_SPEED, 9]
     data = bytearray(cv2.imencode(".avif", rgb[..., ::-1], options)[1].tobytes())
     at = data.index(b"nclx") + 4
     data[at : at + 4] = struct.pack(">HH", primaries, transfer)
-    if not prop:
-        return bytes(data)
-    ipma = data.index(b"ipma") - 4
-    grown = len(prop) + 1
-    for kind, more in ((b"meta", grown), (b"iprp", grown), (b"ipco", len(prop)), (b"ipma", 1)):
-        start = data.index(kind) - 4
-        data[start : start + 4] = struct.pack(">I", struct.unpack_from(">I", data, start)[0] + more)
-    count = ipma + 8 + 4 + 4 + 2
-    data[count] += 1
-    data.insert(count + 1 + data[count] - 1, 0x80 | 5)
-    data[ipma:ipma] = prop
-    offset = data.index(b"iloc") + 4 + 4 + 2 + 2 + 2 + 2 + 2
-    data[offset : offset + 4] = struct.pack(">I", struct.unpack_from(">I", data, offset)[0] + grown)
+    for number, prop in enumerate(more):
+        ipma = data.index(b"ipma") - 4
+        grown = len(prop) + 1
+        for kind, size in ((b"meta", grown), (b"iprp", grown), (b"ipco", len(prop)), (b"ipma", 1)):
+            start = data.index(kind) - 4
+            data[start : start + 4] = struct.pack(">I", struct.unpack_from(">I", data, start)[0] + size)
+        count = ipma + 8 + 4 + 4 + 2
+        data[count] += 1
+        data.insert(count + 1 + data[count] - 1, 0x80 | (5 + number))
+        data[ipma:ipma] = prop
+        offset = data.index(b"iloc") + 4 + 4 + 2 + 2 + 2 + 2 + 2
+        data[offset : offset + 4] = struct.pack(">I", struct.unpack_from(">I", data, offset)[0] + grown)
     return bytes(data)
 
 
@@ -204,15 +205,40 @@ def test_an_avif_keeps_ten_bits_until_it_is_tone_mapped(read):
     assert deltaE_ciede2000(lab(xyz), by_lcms(photo))[middle].mean() <= 1.5
 
 
-def test_an_avif_is_cropped_and_turned_as_its_properties_say(read):
+def test_an_avif_is_cropped_as_its_property_says(read):
     rgb = landscape(48, 64)
     clap = struct.pack(">I4sIIIIiIiI", 40, b"clap", 32, 1, 24, 1, -8, 1, 4, 1)
-    whole, cropped = (read(avif(rgb, 1, 13, 8, prop), "photo.avif") for prop in (b"", clap))
+    whole, cropped = (read(avif(rgb, 1, 13, 8, *props), "photo.avif") for props in ([], [clap]))
     assert np.array_equal(cropped.rgb, whole.rgb[16:40, 8:40])
-    turned = read(avif(rgb, 1, 13, 8, struct.pack(">I4sB", 9, b"irot", 1)), "photo.avif")
-    assert np.array_equal(turned.rgb, np.rot90(whole.rgb))
     outside = struct.pack(">I4sIIIIiIiI", 40, b"clap", 32, 1, 24, 1, 900, 1, 4, 0)
     assert read(avif(rgb, 1, 13, 8, outside), "photo.avif").rgb.shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_avif_is_turned_by_irot_and_imir_in_their_order_after_its_crop(read, orientation):
+    rgb = landscape(48, 64)
+    clap = heic_files.box(b"clap", struct.pack(">IIIIiIiI", 32, 1, 24, 1, -8, 1, 4, 1))
+    whole = read(avif(rgb, 1, 13, 8), "photo.avif").rgb
+    turned = read(avif(rgb, 1, 13, 8, clap, *heic_files.TURNS[orientation]), "photo.avif")
+    assert np.array_equal(turned.rgb, upright(whole[16:40, 8:40], orientation))
+    assert turned.orientation == orientation
+
+
+def test_an_avif_is_mirrored_before_it_is_turned_if_it_says_so_in_this_order(read):
+    whole = read(avif(landscape(48, 64), 1, 13, 8), "photo.avif").rgb
+    turned = read(avif(landscape(48, 64), 1, 13, 8, heic_files.imir(1), heic_files.irot(1)), "photo.avif")
+    assert np.array_equal(turned.rgb, np.rot90(whole[:, ::-1]))
+
+
+@pytest.mark.parametrize("where", ["exif", "xmp"])
+def test_what_metadata_says_about_an_avifs_orientation_does_not_count(read, where):
+    image = Image.fromarray(landscape(48, 64))
+    about = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><tiff:Orientation>6</tiff:Orientation></x:xmpmeta>'
+    data = encoded(image, "AVIF", **({"xmp": about} if where == "xmp" else {"exif": exif(1)}))
+    if where == "exif":
+        data = data.replace(*(exif(each).tobytes()[6:] for each in (1, 6)))
+    photo = read(data, "photo.avif")
+    assert (photo.rgb.shape, photo.orientation) == ((48, 64, 3), 1)
 
 
 def test_an_avif_in_p3_without_a_profile_gets_one(read):

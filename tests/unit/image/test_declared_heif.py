@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+import tifffile
 from skimage.color import deltaE_ciede2000
 
 from daemon.contract.messages import Limits
@@ -40,6 +41,8 @@ SPACES = {
         lambda light: light ** (256 / 563),
     ),
     "gamma 1.0": ((9, 8), P3_TO_XYZ, BT2020_TO_XYZ, lambda light: light),
+    "BT.2020, ICC": (icc.profile_of(cicp.space_of(9, 14)[0]), P3_TO_XYZ, BT2020_TO_XYZ, bt709),
+    "gamma 1.0, ICC": (icc.profile_of(cicp.space_of(9, 8)[0]), P3_TO_XYZ, BT2020_TO_XYZ, lambda light: light),
     "PQ": ((9, 16), P3_TO_XYZ, BT2020_TO_XYZ, lambda light: pq(light * 203)),
     "PQ, ICC": (profile_with_numbers(9, 16), P3_TO_XYZ, BT2020_TO_XYZ, lambda light: pq(light * 203)),
     "HLG": ((9, 18), P3_TO_XYZ, BT2020_TO_XYZ, lambda light: hlg(light * 203, LUMINANCE_2020)),
@@ -57,7 +60,7 @@ def heic(samples, declared):
 def avif_of(samples, declared):
     if isinstance(declared, tuple):
         return avif(samples, *declared)
-    return avif(samples, 2, 2, prop=heic_files.box(b"colr", b"prof", declared))
+    return avif(samples, 2, 2, 10, heic_files.box(b"colr", b"prof", declared))
 
 
 @pytest.mark.parametrize("carrier", ["heic", "avif"])
@@ -78,3 +81,12 @@ def test_a_chart_comes_back_as_the_same_colours(tmp_path, carrier, name):
     print(name, carrier, round(difference.mean(), 3), round(difference.max(), 2))
     assert difference.mean() <= 1.0
     assert any("tone mapped" in each for each in photo.warnings) == name.startswith(("PQ", "HLG"))
+
+
+@pytest.mark.parametrize("numbers", [(9, 16), (9, 18)], ids=["PQ", "HLG"])
+def test_a_tiff_with_a_profile_for_hdr_is_tone_mapped(tmp_path, numbers):
+    path = tmp_path / "photo.tif"
+    tifffile.imwrite(path, np.full((8, 8, 3), 30000, np.uint16), photometric="rgb", iccprofile=profile_with_numbers(*numbers))
+    photo = decode.read(os.fsencode(path), limits=LIMITS)
+    assert photo.profile == "Display P3"
+    assert any("tone mapped" in each for each in photo.warnings)

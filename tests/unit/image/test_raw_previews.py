@@ -40,7 +40,7 @@ def pixels(jpeg):
 
 
 @pytest.mark.parametrize("maker", MAKERS)
-@pytest.mark.parametrize("orientation", [1, 6, 8])
+@pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_full_size_preview_is_read_upright_with_a_warning(read, maker, orientation):
     options = {"exif": exif(orientation)} if maker == "raf" else {}
     jpeg = encoded(stored(RGB, orientation), "JPEG", quality=95, **options)

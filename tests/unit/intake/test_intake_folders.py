@@ -217,7 +217,8 @@ def test_a_folder_with_neither_is_shown_once_and_nothing_in_it_taken():
     for name in ("a.jpg", "a.yaml", "b.jpg"):
         scene.put(name, folder=b"new folder")
     assert scene.settle(100) == []
-    assert scene.reason(b"new folder") == "2 pictures in a folder without _preset.yaml or job.yaml: put one in"
+    remedy = "put one in, or move the folder into one that has a _preset.yaml"
+    assert scene.reason(b"new folder") == f"2 pictures in a folder without _preset.yaml or job.yaml: {remedy}"
     assert len(scene.decision.waiting) == 1
     assert not any(item.will_resolve for item in scene.decision.waiting)
 

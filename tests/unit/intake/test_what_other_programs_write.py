@@ -75,12 +75,21 @@ def test_a_depth_picture_named_as_renderers_do_is_no_picture_of_its_own(name):
     assert scene.reason(name, PRESET) == (
         f"looks like the depth picture of photo.jpg: rename it to {right}, or drop it in another folder"
     )
-    assert scene.reason("photo.jpg", PRESET) == (f"{name} looks like its depth picture: rename that to {right}, or take it away")
+    assert scene.reason("photo.jpg", PRESET) == (f"{name} looks like its depth picture: rename it to {right}, or take it away")
     scene.remove(name, PRESET)
     scene.put(right, folder=PRESET)
     scene.settle(20)
     (one,) = scene.decision.ready
     assert (one.image.name, one.depth.name) == (b"photo.jpg", right.encode())
+
+
+@pytest.mark.parametrize("ending", ["jpg", "JPEG", "webp"])
+def test_a_depth_picture_in_a_format_that_blurs_depth_is_no_picture_of_its_own(ending):
+    scene = scene_of("photo.png", f"photo.depth.{ending}", preset=True)
+    assert scene.ready == []
+    remedy = f"save it as photo.depth.png, because {ending.upper()} blurs depth"
+    assert scene.reason("photo.png", PRESET) == f"photo.depth.{ending} looks like its depth picture: {remedy}, or take it away"
+    assert remedy in scene.reason(f"photo.depth.{ending}", PRESET)
 
 
 def test_a_photo_with_its_depth_picture_does_not_wait_for_another_one():

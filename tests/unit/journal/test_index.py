@@ -272,3 +272,16 @@ def test_an_index_is_found_by_ids_as_they_are_written(folder) -> None:
     assert index.mentions("1-4")
     assert not index.mentions("1-")
     assert not index.mentions("timeout")
+
+
+def test_a_segment_that_is_remembered_is_parsed_once_until_its_file_changes(folder) -> None:
+    history = History(LocalFiles(), folder, remember=True)
+    before = history.now()
+    assert history.now() is before
+    assert list(history.past())
+    journal = Journal(LocalFiles(), folder, clock=lambda: "2026-03-01T00:00:00.000Z", version="1", boot_id="b")
+    recovered = journal.recover()
+    journal.begin(recovered.segment + 1, recovered.next_seq, [])
+    journal.append([accepted("later")])
+    assert "later" in history.now().live
+    journal.close()

@@ -71,3 +71,21 @@ def test_layers_hold_no_crumbs():
     depth.reshape(-1)[np.random.default_rng(2).choice(depth.size, 300, replace=False)] = 0.5
     layers = layer_picture(truth.rgb, None, depth, None, num_layers=4)
     assert pieces(layers.labels)[0] >= SMALLEST_PIECE * depth.size
+
+
+@pytest.mark.parametrize("blur", [2, 6])
+def test_what_is_a_crumb_does_not_depend_on_which_blocks_are_left_unsearched(blur):
+    noise = np.random.default_rng(blur).random((1501, 1203), np.float32)
+    smooth = cv2.GaussianBlur(noise, (0, 0), blur)
+    mask = np.where(smooth > np.median(smooth) + 0.3 * smooth.std(), np.uint8(255), np.uint8(0))
+    # A thread of one pixel between two blocks makes one piece of them.
+    mask[:200, :300] = 0
+    mask[16:40, 16:40] = mask[28, 40:60] = mask[20:23, 60:70] = 255
+    wanted = np.zeros(mask.shape, np.bool_)
+    for value in (0, 255):
+        _, parts, found, _ = cv2.connectedComponentsWithStats((mask == value).view(np.uint8), connectivity=4)
+        small = found[:, cv2.CC_STAT_AREA] < round(SMALLEST_PIECE * mask.size)
+        small[0] = False
+        wanted |= small[parts]
+    assert wanted.any()
+    assert (is_crumb(mask) == wanted).all()

@@ -4,10 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.layers.bands import Grid, band_radius
-from pipeline.layers.crumbs import is_crumb
+from pipeline.layers.bands import band_radius
 from pipeline.layers.layering import layer_picture
-from pipeline.layers.matte import GLOW, GLOW_REACH, _far_from, estimate_borders
+from pipeline.layers.matte import GLOW, GLOW_REACH, estimate_borders
 from tests.scenes import NAMES, scene
 
 
@@ -134,22 +133,3 @@ def test_colour_that_nobody_sees_does_not_colour_the_matte():
     assert (one.index == two.index).all()
     assert np.abs(one.alpha.astype(int) - two.alpha).mean() < 1.0
     assert opaque.ravel()[one.index].all()
-
-
-@pytest.mark.parametrize(("height", "width"), [(300, 400), (900, 1200), (120, 3000)])
-@pytest.mark.parametrize("blobs", [3, 30])
-def test_specks_are_found_as_if_the_whole_picture_were_searched(height, width, blobs):
-    rng = np.random.default_rng(blobs)
-    front = np.zeros((height, width), np.uint8)
-    for _ in range(blobs):
-        centre = int(rng.integers(width)), int(rng.integers(height))
-        cv2.circle(front, centre, int(rng.integers(2, height // 4)), int(rng.integers(2)) * 255, -1)
-    grid = Grid.of(front.shape)
-    coverage = grid.shrink(front)
-    band = cv2.dilate(coverage, np.ones((5, 5))) > cv2.erode(coverage, np.ones((5, 5)))
-    far, near = _far_from(band, coverage, grid), grid.enlarge_mask(band)
-    assert far.any()
-    mask = np.where(near & (rng.random(front.shape) < 0.4), np.uint8(255) - front, front)
-    searched = is_crumb(mask)
-    assert searched[near].any()
-    np.testing.assert_array_equal(is_crumb(mask, far)[near], searched[near])

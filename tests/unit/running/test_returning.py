@@ -192,7 +192,7 @@ def test_it_goes_back_once_if_nothing_is_added(scene):
     job = scene.jobs.live["a"]
     scene.jobs.live["a"] = replace(job, accepted=replace(job.accepted, written=True))
     fail(scene)
-    pair = Ready(b"", entry(scene, "a.jpg"), entry(scene, "a.jpg.yaml"), None, (), None, (), 0.0, image_written=0.0)
+    pair = Ready(b"", entry(scene, "a.jpg"), entry(scene, "a.jpg.yaml"), None, (), None, (), 0.0, image_written=time.monotonic())
     assert scene.claims.claim([pair]).done == (pair,)
     assert scene.jobs.live["a"].accepted.written
     scene.wall_clock = lambda: time.time() + 601

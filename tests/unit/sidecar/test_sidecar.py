@@ -191,6 +191,11 @@ def test_a_wrong_field_is_named_with_its_line_and_what_is_allowed(text, message)
         (b"mode: painterly\n\tseed: 1", ", line 2: a tab; YAML needs spaces there"),
         (b"mode:\tpainterly", ", line 1: a tab; YAML needs spaces there"),
         (
+            b"mode: painterly\nseed:\xc2\xa01",
+            ", line 2: a non-breaking space after the colon (Option-Space on a Mac); type a plain space",
+        ),
+        ("style: “oil-strokes”".encode(), ", line 1: curly quotation marks; type straight ones, or none"),
+        (
             b"mode: painterly\nseed:1\ndepth: auto",
             ", line 2: a line that isn't a field; write `name: value`, with a space",
         ),

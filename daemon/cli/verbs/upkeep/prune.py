@@ -168,4 +168,9 @@ def _print(pruning: Pruning) -> None:
     jobs = "1 job" if len(pruning.jobs) == 1 else f"{len(pruning.jobs):,} jobs"
     what = f"the results of {jobs}" if pruning.keep_source else jobs
     done = "would be removed" if pruning.dry_run else "will be removed" if pruning.problem else "removed"
-    err.print(f"{what}, {size(pruning.bytes)}: {done}." if pruning.jobs else "No job is that old.", markup=False)
+    err.print(
+        f"{what}, {size(pruning.bytes)}: {done}."
+        if pruning.jobs
+        else "No job is that old, or what follows its end (a hook, a delivery) is not done yet.",
+        markup=False,
+    )

@@ -104,6 +104,7 @@ def _refuse_another_guess(settings: Settings) -> None:
             Refusal(
                 "no depth model is installed, so the depth would only be estimated again",
                 hint=f"Fetch a model first: {command('models', 'fetch', missing)}.",
+                exit_status=1,
             )
         )
 
