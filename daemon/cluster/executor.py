@@ -28,13 +28,14 @@ from daemon.cluster.network.events import (
     SlotFree,
 )
 from daemon.cluster.network.transfer import Transfer
-from daemon.cluster.placement import Fit, Machine, Seek, seek
+from daemon.cluster.placement import Fit, Machine, Seek, misplaced, seek
 from daemon.cluster.security import security
 from daemon.contract.commands import command as shown
 from daemon.contract.records import Job, Process
 from daemon.fs import FileSystem
 from daemon.jobs.retry_pause import PauseLeft
 from daemon.outbox import Outbox
+from daemon.platform.memory import total_memory
 from daemon.running.executor import JobListener, Place, Trouble
 from daemon.running.job_command import command
 from daemon.running.late_writes import Fingerprint
@@ -122,6 +123,7 @@ class ClusterExecutor:
             transfer=Transfer(fs, outbox, int(settings.limits.max_output_bytes)),
             wake=wakeup.wake,
         )
+        self._memory = total_memory()
         self._connected = False
         self._why_not = "it has not answered yet"
         self._sought: dict[str, _Sought] = {}
@@ -134,8 +136,8 @@ class ClusterExecutor:
 
     @property
     def most(self) -> int:
-        """See `Executor.most`."""
-        return max(1, self._machines.slots)
+        """See `Executor.most`. The next job has its slot while the result of the last one is on its way."""
+        return max(1, 2 * self._machines.slots)
 
     @property
     def trouble(self) -> Trouble | None:
@@ -162,13 +164,45 @@ class ClusterExecutor:
         for job_id in [job_id for job_id in self._sought if job_id not in waiting]:
             self._give_up(job_id)
         self._lacking = {}
+        machines = self._machines.now()
+        if any(machine.free for machine in machines):
+            unseated = [one.seek for one in self._sought.values() if one.address is None]
+            for job_id in list(misplaced([(one, self._fit(waiting[one.job_id])) for one in unseated], machines)):
+                self._give_up(job_id)
+        self._seat_in_order(waiting)
         fits = ((job_id, self._fit(job)) for job_id, job in waiting.items() if job_id not in self._sought)
         pending = [one.seek for one in self._sought.values() if one.address is None]
-        for wanted in list(seek(fits, pending, self._machines.now())):
+        for wanted in list(seek(fits, pending, machines)):
             attempt = self._outbox.new_attempt()
             self._sought[wanted.job_id] = _Sought(attempt, wanted)
             self._connection.seek(attempt, wanted)
         return [job for job_id, job in waiting.items() if job_id in self._sought and self._sought[job_id].address]
+
+    def _seat_in_order(self, waiting: Mapping[str, Job]) -> None:
+        """Let those who come first in the queue have the seats that were taken: machines take theirs in any order.
+
+        `waiting`: the jobs of the queue in order.
+        """
+        seated = [job_id for job_id in waiting if job_id in self._sought and self._sought[job_id].address]
+        for job_id, job in waiting.items():
+            if not seated:
+                return
+            if job_id in seated:
+                seated.remove(job_id)
+                continue
+            mine = self._sought.pop(job_id, None)
+            wanted = mine.seek.resources if mine is not None else self._fit(job).resources
+            for other in reversed(seated):
+                seat = self._sought[other]
+                if seat.seek.resources == wanted and not self._machines.is_avoided(seat.address, job_id):
+                    del self._sought[other]
+                    if mine is not None:
+                        self._sought[other] = replace(mine, seek=replace(mine.seek, job_id=other))
+                    mine = replace(seat, seek=replace(seat.seek, job_id=job_id))
+                    seated.remove(other)
+                    break
+            if mine is not None:
+                self._sought[job_id] = mine
 
     def place(self, job: Job) -> Place:
         """See `Executor.place`."""
@@ -185,6 +219,7 @@ class ClusterExecutor:
             attempt=place.attempt,
             seen=seen,
             warm=self._inventory.warm_for(job),
+            memory=self._memory,  # the machine replaces it
         )
         names = [told.image, *([told.depth_picture] if told.depth_picture else [])]
         try:
@@ -275,7 +310,7 @@ class ClusterExecutor:
                 return
 
     def _fit(self, job: Job) -> Fit:
-        found = self._machines.fit(self._inventory.needs(job))
+        found = self._machines.fit(self._inventory.needs(job), job.spec.formats if job.spec else ())
         if found.lacking is not None:
             self._lacking[job.job_id] = found.lacking
         return found

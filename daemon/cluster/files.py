@@ -11,7 +11,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 
-from daemon.cluster.messages import PIECE, SentFile, Shared
+from daemon.cluster.messages import FIRST, PIECE, TOGETHER, SentFile, Shared
 from daemon.contract.messages import Result
 from daemon.contract.names import to_bytes, to_text
 from daemon.errors import WorkerCrashed
@@ -150,8 +150,13 @@ class Incoming:
             self._fd = -1
 
 
-def piece_of_result(attempt: bytes, path: str, offset: int) -> bytes:
-    """A piece of a result's file; empty at its end. Raises OSError."""
+def first_pieces(attempt: bytes, paths: list[str]) -> list[bytes]:
+    """The first `FIRST` bytes of each of these files of a result, at most `TOGETHER`. Raises OSError."""
+    return [piece_of_result(attempt, path, 0, most=FIRST) for path in paths[:TOGETHER]]
+
+
+def piece_of_result(attempt: bytes, path: str, offset: int, *, most: int = PIECE) -> bytes:
+    """A piece of a result's file, of at most so many bytes; empty at its end. Raises OSError."""
     parts = to_bytes(path).split(b"/")
     if any(part in (b"", b".", b"..") for part in parts):
         raise OSError(errno.EINVAL, "not a file of the result", path)
@@ -163,7 +168,7 @@ def piece_of_result(attempt: bytes, path: str, offset: int) -> bytes:
             stack.callback(os.close, folder)
         fd = os.open(parts[-1], os.O_RDONLY | _SAFE, dir_fd=folder)
         stack.callback(os.close, fd)
-        return os.pread(fd, PIECE, offset)
+        return os.pread(fd, most, offset)
 
 
 def sees(share: str | None, shared: Shared | None) -> bool:

@@ -38,7 +38,7 @@ class KnownMachines:
         self._machines: dict[str, Machine] = {}
         #: Jobs that avoid machines, by the machine's name; with the time until which they do.
         self._avoided: dict[str, dict[str, float]] = {}
-        self._fits: dict[tuple[tuple[ModelKind, frozenset[str]], ...], Fit] = {}
+        self._fits: dict[tuple[frozenset[str], tuple[tuple[ModelKind, frozenset[str]], ...]], Fit] = {}
 
     @property
     def slots(self) -> int:
@@ -63,11 +63,11 @@ class KnownMachines:
         """The connection to the cluster is lost."""
         self._machines, self._fits = {}, {}
 
-    def fit(self, models: Mapping[ModelKind, frozenset[str]]) -> Fit:
-        """Where a job that needs these models fits, with the machines as they are at this moment."""
-        key = tuple(sorted(models.items()))
+    def fit(self, models: Mapping[ModelKind, frozenset[str]], formats: Iterable[str]) -> Fit:
+        """Where a job that needs these models and writes these formats fits, with the machines as they are at this moment."""
+        key = frozenset(formats), tuple(sorted(models.items()))
         if key not in self._fits:
-            needs = Needs(self._program, self._lists, models, self._device)
+            needs = Needs(self._program, self._lists, models, self._device, key[0])
             self._fits[key] = fit(needs, self._machines.values(), self._kinds())
         found = self._fits[key]
         current = {machine.address: machine for machine in self.now()}
@@ -100,6 +100,10 @@ class KnownMachines:
             if (left := {each: until for each, until in jobs.items() if until > now})
         }
 
+    def is_avoided(self, address: str | None, job_id: str) -> bool:
+        """Whether a job avoids the machine at this address."""
+        return self._avoided.get(self.name(address), {}).get(job_id, float("-inf")) > self._clock()
+
     def _kinds(self) -> Mapping[str, ModelKind]:
         names = {name_of(model) for machine in self._machines.values() for model in machine.about.models}
         return {name: kind for name in names if (kind := self._inventory.kind_of(name)) is not None}
@@ -107,4 +111,4 @@ class KnownMachines:
 
 def _abilities(machines: Mapping[str, Machine]) -> dict[str, tuple[object, ...]]:
     """What decides which jobs a machine can run, by address."""
-    return {a: (m.about.program, m.about.lists, m.about.models, m.about.devices) for a, m in machines.items()}
+    return {a: (m.about.program, m.about.lists, m.about.models, m.about.devices, m.about.formats) for a, m in machines.items()}

@@ -18,6 +18,8 @@ from daemon.supervisor.code import program_files
 
 #: Bytes of a file in one message. At most two such pieces of each attempt are in memory at once.
 PIECE = 4 << 20
+#: Bytes that are fetched of each file of a result at first, and of how many files in one message: together, at most a piece.
+FIRST, TOGETHER = 64 << 10, 64
 #: Bytes of a job's log in one report.
 LOG_PIECE = 64 << 10
 #: The most entries of a list that a machine may send.
@@ -167,6 +169,7 @@ class About(Frozen):
         slots: how many jobs it runs at once.
         models: the installed models, each as `name@revision`.
         devices: where models can run.
+        formats: what it can write: words of `formats`, and `h264` if its videos are H.264, not VP9.
         lists: a hash of the lists of styles and of models that it uses.
         jobs: the ids of the running jobs.
         problem: why it takes no jobs at the moment; null if it does.
@@ -178,6 +181,7 @@ class About(Frozen):
     slots: int = Field(ge=1, le=1024)
     models: tuple[Word, ...] = Field((), max_length=_MANY)
     devices: tuple[Word, ...] = Field((), max_length=16)
+    formats: tuple[Word, ...] = Field((), max_length=64)
     lists: Word = ""
     jobs: tuple[Word, ...] = Field((), max_length=1024)
     problem: Sentence | None = None

@@ -12,6 +12,8 @@ from daemon.running.model_inventory import ModelKind
 
 #: The resource of which each running job takes one.
 SLOT = "slot"
+#: What a machine says it can write if its videos are H.264.
+H264 = "h264"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,16 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a job needs. `models`: as `ModelInventory.needs` returns it. `device`: a device of the settings; None: any."""
+    """What a job needs.
+
+    `models`: as `ModelInventory.needs` returns it. `device`: a device of the settings; None: any. `formats`: what it writes.
+    """
 
     program: str
     lists: str
     models: Mapping[ModelKind, frozenset[str]] = field(default_factory=dict)
     device: str | None = None
+    formats: frozenset[str] = frozenset()
 
 
 def name_of(model: str) -> str:
@@ -79,7 +85,14 @@ def fit(needs: Needs, machines: Iterable[Machine], kinds: Mapping[str, ModelKind
     found = [machine for machine in alike if needs.device is None or needs.device in machine.about.devices]
     if not found:
         return Fit(lacking=f"a machine with the device {needs.device}, which worker.device asks for")
+    able = [machine for machine in found if needs.formats.issubset(machine.about.formats)]
+    if not able:
+        return Fit(lacking=f"a machine that can write {_all_of(needs.formats, found)}")
+    # A video is VP9 only if no machine writes H.264.
+    h264 = [machine for machine in able if H264 in machine.about.formats] if "video" in needs.formats else []
+    found = h264 or able
     resources = {SLOT: 1.0, f"program {needs.program}": 1.0}
+    resources |= {f"format {each}": 1.0 for each in (*sorted(needs.formats), *((H264,) if h264 else ()))}
     if needs.device is not None:
         resources[f"device {needs.device}"] = 1.0
     for kind, names in needs.models.items():
@@ -91,6 +104,12 @@ def fit(needs: Needs, machines: Iterable[Machine], kinds: Mapping[str, ModelKind
         found = [machine for machine, models in zip(found, sets, strict=True) if models == best]
         resources |= {f"model {model}": 1.0 for model in best}
     return Fit(tuple(found), resources)
+
+
+def _all_of(formats: frozenset[str], machines: Iterable[Machine]) -> str:
+    """Those of the formats that no machine writes; all, if each is written by one."""
+    written = {each for machine in machines for each in machine.about.formats}
+    return " and ".join(sorted(formats - written or formats))
 
 
 _IN_WORDS: dict[ModelKind, str] = {
@@ -109,6 +128,7 @@ def offered(about: About) -> dict[str, float]:
     """The resources that a machine declares to Dask: its slots, and enough of everything else for all of them."""
     names = [SLOT, f"program {about.program}"]
     names += [f"device {device}" for device in about.devices] + [f"model {model}" for model in about.models]
+    names += [f"format {each}" for each in about.formats]
     return dict.fromkeys(names, float(about.slots))
 
 
@@ -121,35 +141,71 @@ class Seek:
     resources: Mapping[str, float]
 
 
+def ahead(slots: int) -> int:
+    """How many seats are sought on a machine while all its slots are taken, so that no slot waits for the daemon."""
+    return slots // 4 + 1
+
+
 def seek(jobs: Iterable[tuple[str, Fit]], sought: Sequence[Seek], machines: Iterable[Machine]) -> Iterator[Seek]:
     """Decide for which jobs to ask for a seat now: the first in the queue for which a fitting machine has a free slot.
 
-    A machine on which the last attempt of a job failed is only chosen if no other fits.
+    When no slot is free, the next few jobs ask for a seat on one machine each, and wait there. A machine on which the last
+    attempt of a job failed is only chosen if no other fits.
 
     Args:
-        jobs: the jobs of the queue in order, each with the machines that fit it. It is read only as far as there are free slots.
+        jobs: the jobs of the queue in order, each with the machines that fit it. It is read only as far as seats are sought.
         sought: the seats that were asked for, and not taken yet.
         machines: all machines.
     """
-    free = {machine.address: machine.free for machine in machines}
-    for one in sought:
-        _take(free, one.addresses)
-    if not any(free.values()):
+    there = tuple(machines)
+    free = _free(there, sought)
+    least = {machine.address: -ahead(machine.about.slots) if _works(machine) else 0 for machine in there}
+    if not any(free[address] > least[address] for address in free):
         return
     for job_id, fits in jobs:
         fitting = [machine for machine in fits.machines if free.get(machine.address, 0) > 0]
         preferred = [machine for machine in fitting if job_id not in machine.avoided_by]
-        working = [machine for machine in fits.machines if machine.reached and machine.about.problem is None]
+        working = [machine for machine in fits.machines if _works(machine)]
+        later = [m for m in working if job_id not in m.avoided_by and free.get(m.address, 0) > least.get(m.address, 0)]
         if fitting and (preferred or all(job_id in machine.avoided_by for machine in working)):
             addresses = tuple(machine.address for machine in preferred or fitting)
-            _take(free, addresses)
-            yield Seek(job_id, addresses, fits.resources)
-            if not any(free.values()):
-                return
+        elif later:
+            addresses = (max(later, key=lambda machine: free[machine.address] / machine.about.slots).address,)
+        else:
+            continue
+        _take(free, addresses)
+        yield Seek(job_id, addresses, fits.resources)
+        if not any(free[address] > least[address] for address in free):
+            return
+
+
+def misplaced(sought: Sequence[tuple[Seek, Fit]], machines: Iterable[Machine]) -> Iterator[str]:
+    """The jobs that wait for a seat on a machine without a free slot, although another that fits has one: they seek anew."""
+    there = tuple(machines)
+    free = _free(there, [one for one, _ in sought])
+    for one, fits in sought:
+        (address, *others) = one.addresses
+        elsewhere = [m.address for m in fits.machines if free.get(m.address, 0) > 0 and one.job_id not in m.avoided_by]
+        if not others and free.get(address, 0) < 0 and elsewhere:
+            free[address] += 1
+            _take(free, elsewhere)
+            yield one.job_id
+
+
+def _works(machine: Machine) -> bool:
+    return machine.reached and machine.about.problem is None
+
+
+def _free(machines: Iterable[Machine], sought: Iterable[Seek]) -> dict[str, int]:
+    """The free slots by address; below 0, so many seats are sought beyond those."""
+    free = {machine.address: machine.free for machine in machines}
+    for one in sought:
+        _take(free, one.addresses)
+    return free
 
 
 def _take(free: dict[str, int], addresses: Iterable[str]) -> None:
     """Count one slot as taken, on the machine with the most free slots among these: that is where Dask puts a task."""
     most = max((address for address in addresses if address in free), key=lambda address: free[address], default=None)
-    if most is not None and free[most] > 0:
+    if most is not None:
         free[most] -= 1

@@ -1,15 +1,19 @@
 """The scheduler's process. It decides where, and nothing else: it keeps no record, and can be restarted at any time."""
 
 import asyncio
+import contextlib
 import signal
 
 from distributed import Scheduler
 from distributed.security import Security
 from loguru import logger
 
-from daemon.cluster.security import configure, pages_address, security
+from daemon.cluster.security import configure, forget_keys, pages_address, security
 from daemon.settings import Settings
 from daemon.settings.scheduler_address import host_of, is_loopback
+
+#: Seconds between two times at which Dask forgets old keys.
+_FORGET_SECONDS = 10.0
 
 
 def run_scheduler(settings: Settings, address: str) -> None:
@@ -41,5 +45,8 @@ async def _serve(address: str, protection: Security) -> None:
         dashboard_address=pages_address(),
     ):
         logger.info("the scheduler is at {}", address)
-        await stop.wait()
+        while not stop.is_set():
+            forget_keys()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _FORGET_SECONDS)
         logger.info("stopping")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dask
+import dask.utils
 from distributed.security import Security
 from loguru import logger
 
@@ -126,7 +127,9 @@ def configure(lost_seconds: float) -> None:
         "distributed.admin.log-length": 100,
         "distributed.admin.low-level-log-length": 100,
         "distributed.admin.event-loop": "asyncio",
+        "distributed.admin.tick.interval": "500ms",
         "distributed.admin.system-monitor.interval": "10s",
+        "distributed.admin.system-monitor.disk": False,
         "distributed.admin.system-monitor.log-length": 10,
         "distributed.client.scheduler-info-interval": "1h",
     }
@@ -140,6 +143,11 @@ def configure(lost_seconds: float) -> None:
             "loggers": dict.fromkeys(("distributed", "tornado", "asyncio"), ours),
         }
     )
+
+
+def forget_keys() -> None:
+    """Let Dask forget the keys of tasks that it has seen: it would remember 100,000, and ours never come again."""
+    dask.utils.key_split.cache_clear()
 
 
 class _ToOwnLog(logging.Handler):

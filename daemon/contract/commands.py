@@ -23,6 +23,7 @@ _T = TypeVar("_T")
 
 _NAME = "multiplane"
 _NUL = "\0"
+_NUL_IN_JSON = "\\u0000"
 _OPEN, _CLOSE = f"{_NUL}`", f"`{_NUL}"
 _MARKED = re.compile(f"{_OPEN}([^{_NUL}]+){_CLOSE}")
 _ANYTHING = re.compile(r"(?s).*")
@@ -106,6 +107,8 @@ class Commands:
 
     def fill_all(self, value: _T, *, keep_marks: bool = False) -> _T:
         """The model or JSON value, with `fill` applied to each text in it."""
+        if isinstance(value, BaseModel) and _has_no_marks(value):
+            return value
         return _changed(value, lambda text: self.fill(text, keep_marks=keep_marks))
 
     def _filled(self, found: str) -> str:
@@ -129,6 +132,14 @@ def _is_ours(found: str) -> bool:
     try:
         return shlex.join(shlex.split(found)) == found
     except ValueError:  # a quote without its partner
+        return False
+
+
+def _has_no_marks(value: BaseModel) -> bool:
+    """Whether it is certain that no text in the model has marks. Looking into each text in Python would take far longer."""
+    try:
+        return _NUL_IN_JSON not in value.model_dump_json()
+    except ValueError:  # a text with half of a character, which JSON in UTF-8 does not allow
         return False
 
 

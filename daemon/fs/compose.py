@@ -118,6 +118,12 @@ def syncing_tree(fs: FileSystem, path: bytes) -> Iterator[None]:
     fs.sync_dir(path)
 
 
+def sync_tree(fs: FileSystem, path: bytes) -> None:
+    """`syncing_tree`, without pauses."""
+    for _ in syncing_tree(fs, path):
+        pass
+
+
 def remove_tree(fs: FileSystem, path: bytes) -> None:
     """Remove a folder and everything in it. Links are removed, not followed. Does nothing if the folder is already gone."""
     for _ in removing_tree(fs, path):

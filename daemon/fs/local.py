@@ -14,7 +14,8 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from daemon.fs.background import LARGE, run_in_thread
+from daemon.fs.background import LARGE, run_in_thread, run_side_by_side
+from daemon.fs.compose import sync_tree
 from daemon.fs.held import SAFE, LocalFolder, as_stat, copy_open, entry_kind, open_regular, sync_folder
 from daemon.fs.modes import readable
 from daemon.fs.protocol import DirEntry, HeldFolder, Stat, TreeEntry
@@ -164,6 +165,14 @@ class LocalFiles:
     def sync_file_in_background(self, path: bytes) -> Iterator[None]:
         """Wait until a file is on the disk; yields None while waiting."""
         yield from self._in_background(path, partial(self.sync_file, path))
+
+    def sync_tree_in_background(self, path: bytes) -> Iterator[None]:
+        """Make a folder and everything in it durable; yields None while waiting."""
+        yield from run_in_thread(partial(sync_tree, self, path), wait=0.0)
+
+    def side_by_side(self, calls: Sequence[Callable[[], None]]) -> list[OSError | None]:
+        """Run calls that do not depend on each other, several at once. Returns their errors."""
+        return run_side_by_side(calls)
 
     def unlink_in_background(self, path: bytes) -> Iterator[None]:
         """Remove a name; yields None while waiting."""

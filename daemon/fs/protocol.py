@@ -1,6 +1,6 @@
 """The primitive file operations, and what each does *not* guarantee. Paths are absolute. They are bytes, as on the disk."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, Self
 
@@ -265,6 +265,18 @@ class FileSystem(Protocol):
 
     def sync_file_in_background(self, path: bytes) -> Iterator[None]:
         """`sync_file` for callers with other work to do: yields None every few milliseconds until the file is durable."""
+
+    def sync_tree_in_background(self, path: bytes) -> Iterator[None]:
+        """Make a folder and everything in it durable; yields None until that is done, without waiting.
+
+        The caller must have checked the tree's depth. Raises OSError (EINVAL) if there is anything but files and folders.
+        """
+
+    def side_by_side(self, calls: Sequence[Callable[[], None]]) -> list[OSError | None]:
+        """Make several changes that do not depend on each other, at little more than the cost of one: their syncs run at once.
+
+        Each call may use this file system. Returns the error of each call, in their order; None if it succeeded.
+        """
 
     def unlink_in_background(self, path: bytes) -> Iterator[None]:
         """`unlink` for callers with other work to do: yields None every few milliseconds. Removing a large file takes long."""

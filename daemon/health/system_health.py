@@ -100,6 +100,7 @@ class SystemHealth:
         why_cannot_restart: returns a clause that says why the program on the disk cannot start; None if it can.
         available: returns how many bytes of memory are available.
         clock: returns monotonic seconds.
+        fresh_seconds: jobs may start without another check of the program for so many seconds after the last.
 
     Attributes:
         restart: whether the daemon should restart with the program that is on the disk now.
@@ -116,12 +117,14 @@ class SystemHealth:
         why_cannot_restart: Callable[[], str | None],
         available: Callable[[], int] = available_memory,
         clock: Callable[[], float],
+        fresh_seconds: float = 0.0,
     ) -> None:
         self._fs, self._outbox, self._disk_space = fs, outbox, room
         self._program, self._why_cannot_restart = program, why_cannot_restart
         self._available, self._clock = available, clock
         self._canary = Canary(outbox, supervisor)
         self._own = self._seen = program()
+        self._fresh_seconds, self._program_at = fresh_seconds, clock()
         self._cause: Cause | None = None
         self._pause = _FIRST_PAUSE
         #: Whether a canary was sent to find out whether workers can start again.
@@ -143,7 +146,8 @@ class SystemHealth:
 
     def may_start(self) -> bool:
         """Whether a job may start. Checks the program first, because it may have been replaced a moment ago."""
-        if self._cause is None and self._is_program_changed():
+        is_fresh = self._clock() - self._program_at < self._fresh_seconds
+        if self._cause is None and not is_fresh and self._is_program_changed():
             self.pause_for(fault.program_changed())
         return self._cause is None
 
@@ -260,6 +264,7 @@ class SystemHealth:
             self._canary.send()
 
     def _is_program_changed(self) -> bool:
+        self._program_at = self._clock()
         return self._program() != self._own
 
     def _again(self, now: float, cause: Cause | None) -> None:

@@ -1,6 +1,6 @@
 """Keeps the journal and the jobs in memory consistent: a job changes only after the record of the change is durable."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from loguru import logger
 
@@ -17,17 +17,19 @@ class Ledger:
     def __init__(self, journal: Journal, jobs: Jobs) -> None:
         self._journal = journal
         self._subscribers: tuple[Subscriber, ...] = ()
+        self._afterwards: Callable[[], None] | None = None
         self.jobs = jobs
 
-    def subscribe(self, *subscribers: Subscriber) -> None:
+    def subscribe(self, *subscribers: Subscriber, afterwards: Callable[[], None] | None = None) -> None:
         """Call each subscriber, in this order, with every record that is applied from now on. Subscribe all of them in one call.
 
         A subscriber shows or remembers something; it must not record anything itself. If it raises OSError, that is logged, and
-        the other subscribers still get the record. It must not raise anything else.
+        the other subscribers still get the record. It must not raise anything else. `afterwards` is called when the subscribers
+        got all records of one group, and may do for all of them together what takes a sync; the same holds for it.
         """
         if self._subscribers:
             raise AssertionError("the ledger has its subscribers already")
-        self._subscribers = subscribers
+        self._subscribers, self._afterwards = subscribers, afterwards
 
     def record(self, *records: AnyRecord) -> list[Entry]:
         """Make the records durable with one sync, apply them, and publish them. Begins a new segment if it is time.
@@ -40,6 +42,7 @@ class Ledger:
         for entry in entries:
             self.jobs.apply(entry)
             self._publish(entry.record)
+        self._finish(records)
         if self._journal.is_full(len(self.jobs.live)):
             self.begin_segment()
         return entries
@@ -58,3 +61,11 @@ class Ledger:
                 subscriber(record)
             except OSError as error:
                 logger.warning("{} is recorded, but not all that follows from it could be done: {}", record.event, error)
+
+    def _finish(self, records: Sequence[AnyRecord]) -> None:
+        if self._afterwards is None:
+            return
+        try:
+            self._afterwards()
+        except OSError as error:
+            logger.warning("{} is recorded, but not all that follows from it could be done: {}", records[-1].event, error)

@@ -134,8 +134,8 @@ class LocalExecutor:
     ) -> None:
         self._settings, self._outbox, self._supervisor = settings, outbox, supervisor
         self._warm_workers, self._inventory = warm_workers, inventory
-        #: What the worker of the place that was taken last loads.
-        self._warm: Warm = "light"
+        #: What the workers of the places that were taken load, by attempt.
+        self._warm: dict[str, Warm] = {}
 
     @property
     def most(self) -> int:
@@ -152,16 +152,19 @@ class LocalExecutor:
 
     def place(self, job: Job) -> Place:
         """See `Executor.place`."""
-        self._warm = self._inventory.warm_for(job)
+        warm = self._inventory.warm_for(job)
         # A further attempt gets a process that shares nothing with those before it. A warm worker cannot start another program.
         alone = job.attempts > 0 or ffmpeg(job, self._settings) is not None
-        ready = None if alone else self._warm_workers.take(self._warm)
-        return Place(ready or self._outbox.new_attempt())
+        ready = None if alone else self._warm_workers.take(warm)
+        place = Place(ready or self._outbox.new_attempt())
+        self._warm[place.attempt] = warm
+        return place
 
     def start(self, job: Job, place: Place, seen: Fingerprint) -> Process | None:
         """See `Executor.start`."""
+        warm = self._warm.pop(place.attempt)
         return self._supervisor.start(
-            command(job, self._outbox, self._settings, attempt=place.attempt, seen=seen, warm=self._warm),
+            command(job, self._outbox, self._settings, attempt=place.attempt, seen=seen, warm=warm),
             log=self._outbox.job(job.job_id, b"job.log"),
             timeout_seconds=job.spec.timeout_seconds if job.spec else self._settings.worker.max_timeout_seconds,
             as_program=job.attempts > 0,

@@ -10,7 +10,9 @@ from daemon.platform.memory import total_memory
 from daemon.settings import Settings
 
 
-def command(job: Job, outbox: Outbox, settings: Settings, *, attempt: str, seen: tuple[int, int], warm: Warm) -> JobCommand:
+def command(
+    job: Job, outbox: Outbox, settings: Settings, *, attempt: str, seen: tuple[int, int], warm: Warm, memory: int | None = None
+) -> JobCommand:
     """The command for a job, which must have a spec.
 
     Args:
@@ -20,6 +22,7 @@ def command(job: Job, outbox: Outbox, settings: Settings, *, attempt: str, seen:
         attempt: name of the attempt's folder in .work/.
         seen: the picture's current size in bytes and modification time in nanoseconds.
         warm: what the worker must have loaded before the job begins.
+        memory: bytes of memory of the machine that runs the job; None: of this machine.
     """
     if job.spec is None:
         raise AssertionError(f"{job.job_id} has no spec and was started")
@@ -39,7 +42,7 @@ def command(job: Job, outbox: Outbox, settings: Settings, *, attempt: str, seen:
         style_lists=settings.paths.style_lists,
         device=settings.worker.device,
         threads=threads(settings),
-        memory=total_memory(),
+        memory=total_memory() if memory is None else memory,
         warm=warm,
         ffmpeg=ffmpeg(job, settings),
     )

@@ -50,19 +50,21 @@ class LateWrites:
     grew: Callable[[Job], None]
     unsettled: dict[str, Unsettled] = field(default_factory=dict)
 
-    def first_ready(self, queue: Iterable[Job], paused_for: PauseLeft) -> tuple[Job, Fingerprint | None] | None:
-        """The first job that may start, with its picture's current fingerprint (None if the picture is missing).
+    def ready(self, queue: Iterable[Job], paused_for: PauseLeft, most: int) -> list[tuple[Job, Fingerprint | None]]:
+        """The first jobs that may start, each with its picture's current fingerprint (None if the picture is missing).
 
-        Returns None if no job may start. A job whose folder is missing is skipped: the check for missing folders will cancel it.
+        A job whose folder is missing is skipped: the check for missing folders will cancel it.
         A job whose folder cannot be read is skipped as well, so that it does not hold up the jobs after it.
 
         Args:
             queue: the jobs in the order in which they run.
             paused_for: returns the seconds that a job must still pause.
+            most: not more jobs than this.
 
         Raises:
             OSError: no job was found, and at least one folder could not be read.
         """
+        found: list[tuple[Job, Fingerprint | None]] = []
         errors: list[OSError] = []
         slow = 0
         for job in queue:
@@ -70,15 +72,17 @@ class LateWrites:
                 continue
             try:
                 if not self.must_settle(job) and not self.outbox.has_lost(job.job_id):
-                    return job, self.fingerprint(job)
+                    found.append((job, self.fingerprint(job)))
+                    if len(found) == most:
+                        break
             except OSError as error:
                 errors.append(error)
                 slow += error.errno not in _DENIED
                 if slow >= _MAX_SLOW or not self.outbox.is_healthy():
                     break
-        if errors:
+        if errors and not found:
             raise errors[-1]
-        return None
+        return found
 
     def fingerprint(self, job: Job) -> Fingerprint | None:
         """The current fingerprint of the picture in source/; None if it is missing.

@@ -14,11 +14,14 @@ The order at the end of a job, and why:
 A result may have 20 GB, so step 1 may take long. It is done in pieces, a few milliseconds in each pass of the daemon's loop, and
 the job can be cancelled meanwhile. The job's time limit covers only the worker, not this step. After a crash or a stop before
 step 2, the job runs again.
+
+The results whose step 1 has ended in the same pass take the other steps together: each record is one write and one sync for all
+of them, and their folders are synced side by side. The steps of one job stay in their order; the jobs share no file.
 """
 
 import errno
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
 from daemon.contract.messages import Result
@@ -35,6 +38,8 @@ from daemon.troubles import Troubles
 
 #: Seconds that each pass of the loop spends on the waiting results: too short to notice, long enough for hashing to be fast.
 _SLICE = 0.02
+#: At most so many results are published together: the jobs that can start meanwhile wait for them.
+_TOGETHER = 8
 #: Seconds for the checks that are left when the daemon stops: enough for usual results.
 _LAST_SECONDS = 2.0
 #: A check that takes longer than this many seconds is shown as the job's stage.
@@ -54,14 +59,16 @@ class _Made:
         seconds: how long the worker took.
         check: what is left of step 1.
         since: when step 1 began, in monotonic seconds.
+        syncing: whether only the disk is still at work.
         shown: whether the check is already shown as the job's stage.
     """
 
     job_id: str
     result: Result
     seconds: float
-    check: Generator[None]
+    check: Generator[bool]
     since: float
+    syncing: bool = False
     shown: bool = False
 
 
@@ -69,7 +76,7 @@ class _Made:
 class Results:
     """The results that are not published yet. In the journal, their jobs are processing.
 
-    `end` writes a record that ends an attempt or a job. `checking` is called with the id of a job whose check takes long.
+    `end` writes records that end attempts or jobs, together. `checking` is called with the id of a job whose check takes long.
     """
 
     fs: FileSystem
@@ -77,16 +84,23 @@ class Results:
     ledger: Ledger
     outbox: Outbox
     failure_handler: FailureHandler
-    end: Callable[[Job, AnyRecord], None]
+    end: Callable[[Sequence[tuple[Job, AnyRecord]]], None]
     checking: Callable[[str], None]
     clock: Callable[[], float]
     _made: deque[_Made] = field(default_factory=deque)
+    #: The results whose step 1 has ended in this pass.
+    _checked: list[_Made] = field(default_factory=list)
     #: Why checked results cannot be published, by job.
     _troubles: Troubles = field(default_factory=Troubles)
 
     def __len__(self) -> int:
         """How many results still have to be checked."""
         return len(self._made)
+
+    @property
+    def only_sync(self) -> bool:
+        """Whether nothing is left to do for the results but to wait for the disk, for a few milliseconds."""
+        return bool(self._made) and all(made.syncing for made in self._made)
 
     @property
     def kept(self) -> str | None:
@@ -101,10 +115,12 @@ class Results:
         check = self._check(job.attempt.folder, made.result)
         self._made.append(_Made(job_id, made.result, made.seconds, check, self.clock()))
 
-    def _check(self, attempt: str, result: Result) -> Generator[None]:
-        """Do step 1. Yields every few milliseconds and after each file."""
-        yield from checking_result(self.fs, self.outbox.attempt(attempt), result, max_bytes=self.max_bytes)
-        yield from self.outbox.making_durable(attempt)
+    def _check(self, attempt: str, result: Result) -> Generator[bool]:
+        """Do step 1. Yields every few milliseconds whether only the disk is still at work."""
+        for _ in checking_result(self.fs, self.outbox.attempt(attempt), result, max_bytes=self.max_bytes):
+            yield False
+        for _ in self.outbox.making_durable(attempt):
+            yield True
 
     def continue_checks(self) -> bool:
         """Check and publish results for some milliseconds. Returns whether there was anything to do.
@@ -117,8 +133,10 @@ class Results:
             made = self._made.popleft()
             if not self._advance(made, until):
                 self._made.append(made)
-            if self.clock() > until:
+            if self.clock() > until or len(self._checked) == _TOGETHER:
                 break
+        checked, self._checked = self._checked, []
+        self._publish_checked(checked)
         return there_was
 
     def stop(self) -> None:
@@ -130,18 +148,19 @@ class Results:
             made = self._made.popleft()
             made.check.close()
             job = self.ledger.jobs.live[made.job_id]
-            self.end(job, decide.interrupted(job))
+            self.end([(job, decide.interrupted(job))])
 
     def _advance(self, made: _Made, until: float) -> bool:
         """Continue with one result until the time `until`. Returns False if its check is not finished."""
         job = self.ledger.jobs.live[made.job_id]
         if job.cancel_requested:
             made.check.close()
-            self.end(job, decide.cancelled(job, seconds=made.seconds))
+            self.end([(job, decide.cancelled(job, seconds=made.seconds))])
             return True
         try:
-            for _ in made.check:
-                if self.clock() > until:
+            for syncing in made.check:
+                made.syncing = syncing
+                if syncing or self.clock() > until:
                     self._show(made)
                     return False
         except JobError as error:
@@ -155,7 +174,7 @@ class Results:
                 job.job_id, failed, disk=None if error.errno in _NO_ROOM else error.strerror or str(error)
             )
             return True
-        self._checked(job, made.result, made.seconds)
+        self._checked.append(made)
         return True
 
     def _show(self, made: _Made) -> None:
@@ -163,11 +182,27 @@ class Results:
             made.shown = True
             self.checking(made.job_id)
 
-    def _checked(self, job: Job, result: Result, seconds: float) -> None:
-        """Do steps 2 to 5 for a result that is checked and durable."""
+    def _publish_checked(self, checked: Sequence[_Made]) -> None:
+        """Do steps 2 to 5 for results that are checked and durable."""
+        if not checked:
+            return
+        try:
+            self.ledger.record(*map(self._publishing, checked))
+        except UnreplayableError as error:
+            if len(checked) > 1:  # only one of them is at fault
+                for made in checked:
+                    self._publish_checked([made])
+                return
+            trouble = unrecordable(error)
+            self.failure_handler.failed(checked[0].job_id, Failed(trouble.info(), trouble.retryable, checked[0].seconds))
+            return
+        self.publish(*(self.ledger.jobs.live[made.job_id] for made in checked))
+
+    def _publishing(self, made: _Made) -> Publishing:
+        job, result = self.ledger.jobs.live[made.job_id], made.result
         if job.attempt is None:
             raise AssertionError(f"{job.job_id} was completed without an attempt")
-        publishing = Publishing(
+        return Publishing(
             job=job.job_id,
             attempt=job.attempt.folder,
             source=result.source,
@@ -175,45 +210,28 @@ class Results:
             manifest=result.manifest,
             warnings=result.warnings,
             timings=result.timings,
-            processing_seconds=round(seconds, 3),
+            processing_seconds=round(made.seconds, 3),
             depth_source=result.depth_source,
         )
-        try:
-            self.ledger.record(publishing)
-        except UnreplayableError as error:
-            trouble = unrecordable(error)
-            self.failure_handler.failed(job.job_id, Failed(trouble.info(), trouble.retryable, seconds))
-            return
-        self.publish(self.ledger.jobs.live[job.job_id])
 
-    def publish(self, job: Job) -> None:
-        """Do steps 3 to 5 for a job for which `publishing` is recorded. Recovery calls this as well."""
-        publishing = job.attempt.publishing if job.attempt else None
-        if publishing is None:
-            raise AssertionError(f"{job.job_id} has nothing to publish")
-        try:
-            self.outbox.publish(job.job_id, publishing.attempt)
-        except NotDurableError as error:
-            self._troubles.tell(job.job_id, f"the result of {job.job_id} cannot be made durable: {error.strerror}")
-            return
-        except OSError as error:
-            self._not_shown(job, publishing, error)
-            return
-        self.end(
-            job,
-            Ended(
-                job=job.job_id,
-                state="completed",
-                source=publishing.source,
-                warnings=job.accepted.warnings + publishing.warnings,
-                processing_seconds=publishing.processing_seconds,
-            ),
-        )
+    def publish(self, *jobs: Job) -> None:
+        """Do steps 3 to 5 for jobs for which `publishing` is recorded. Recovery calls this as well."""
+        owed = [(job, _publishing_of(job)) for job in jobs]
+        troubles = self.outbox.publish_all([(job.job_id, publishing.attempt) for job, publishing in owed])
+        published = list[tuple[Job, AnyRecord]]()
+        for (job, publishing), trouble in zip(owed, troubles, strict=True):
+            if isinstance(trouble, NotDurableError):
+                self._troubles.tell(job.job_id, f"the result of {job.job_id} cannot be made durable: {trouble.strerror}")
+            elif trouble is not None:
+                self._not_shown(job, publishing, trouble)
+            else:
+                published.append((job, _completed(job, publishing)))
+        self.end(published)
 
     def _not_shown(self, job: Job, publishing: Publishing, error: OSError) -> None:
         """Handle a checked result that cannot be renamed: keep it for another try, unless it is cancelled or gone."""
         if job.cancel_requested:
-            self.end(job, decide.cancelled(job, seconds=publishing.processing_seconds))
+            self.end([(job, decide.cancelled(job, seconds=publishing.processing_seconds))])
             return
         if self._is_gone(job.job_id, publishing.attempt):
             gone = WorkerCrashed("The worker's files were removed from .work in the outbox.")
@@ -232,6 +250,23 @@ class Results:
     def forget(self, job_id: str) -> None:
         """Forget a job whose result was published or is no longer needed."""
         self._troubles.over(job_id)
+
+
+def _publishing_of(job: Job) -> Publishing:
+    publishing = job.attempt.publishing if job.attempt else None
+    if publishing is None:
+        raise AssertionError(f"{job.job_id} has nothing to publish")
+    return publishing
+
+
+def _completed(job: Job, publishing: Publishing) -> Ended:
+    return Ended(
+        job=job.job_id,
+        state="completed",
+        source=publishing.source,
+        warnings=job.accepted.warnings + publishing.warnings,
+        processing_seconds=publishing.processing_seconds,
+    )
 
 
 def unrecordable(error: UnreplayableError) -> JobError:

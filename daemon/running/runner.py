@@ -8,7 +8,7 @@ between, the journal says that both jobs were started, and the finished job runs
 """
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -24,7 +24,7 @@ from daemon.jobs.follow_ups import owed_after
 from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
-from daemon.running.executor import Executor
+from daemon.running.executor import Executor, Place
 from daemon.running.failures import FailureHandler
 from daemon.running.forecast import Forecast
 from daemon.running.late_writes import Fingerprint, LateWrites
@@ -85,7 +85,7 @@ class JobRunner:
             self.ledger,
             self.outbox,
             self.failure_handler,
-            self.end,
+            self.end_all,
             self.forecast.checking,
             self.clock,
         )
@@ -126,10 +126,10 @@ class JobRunner:
         while not self._stopping and self._at_work() < executor.most and len(self.results) <= executor.most:
             try:
                 candidates = executor.candidates(self.ledger.jobs.queue, self.pauses.left, self._at_work())
-                ready = self.settling.first_ready(candidates, self.pauses.left)
-                if ready is None:
+                ready = self.settling.ready(candidates, self.pauses.left, executor.most - self._at_work())
+                if not ready:
                     self._troubles.over(_START)
-                if ready is None or not self._start(*ready):
+                if not ready or not self._start(ready):
                     return
             except OSError as error:
                 self._troubles.tell(_START, f"no job can be started: {error.strerror}")
@@ -150,10 +150,10 @@ class JobRunner:
         trouble = self.executor.trouble
         return self._troubles.first or (trouble.problem if trouble else None) or self.results.kept
 
-    def _start(self, job: Job, seen: Fingerprint | None) -> bool:
-        """Start one job, or record why it cannot run. `seen`: its picture's fingerprint; None if the picture is missing.
+    def _start(self, ready: Sequence[tuple[Job, Fingerprint | None]]) -> bool:
+        """Start jobs, or record why they cannot run. Each has its picture's fingerprint; None if the picture is missing.
 
-        Returns False if no job can be started now.
+        Returns False if no other job can be started now.
 
         Raises:
             OSError: the outbox cannot be read or written.
@@ -161,20 +161,36 @@ class JobRunner:
         if not self.outbox.is_healthy():
             # The outbox disappeared between two health checks: no job must fail for that.
             raise FileNotFoundError(errno.ENOENT, "the outbox is not there")
-        if seen is None and self.outbox.has_lost(job.job_id):
-            return True
-        if seen is None:
-            error = SourceMissing(f"{job.image.to} is no longer in the job's source folder")
-            self.end(job, decide.after_failure(job, error.info(), now=self.wall_clock(), seconds=None))
-            return True
-        if self.settling.has_changed(job, seen):
+        unchanged = [(job, seen) for job, seen in ready if seen is not None and not self.settling.has_changed(job, seen)]
+        self.end_all([self._without_picture(job) for job, seen in ready if seen is None and not self.outbox.has_lost(job.job_id)])
+        if not unchanged:
             return True
         if not self.system_health.may_start():
             return False
-        place = self.executor.place(job)
-        attempt, machine = place.attempt, place.machine
+        placed = self._place(unchanged)
         self._troubles.over(_START)
-        self.ledger.record(Started(job=job.job_id, attempt=attempt, machine=machine))
+        self.ledger.record(*(Started(job=job.job_id, attempt=at.attempt, machine=at.machine) for job, _, at in placed))
+        begun = [self._start_at(at, job, seen) for job, seen, at in placed]
+        return all(begun)
+
+    def _without_picture(self, job: Job) -> tuple[Job, AnyRecord]:
+        error = SourceMissing(f"{job.image.to} is no longer in the job's source folder")
+        return job, decide.after_failure(job, error.info(), now=self.wall_clock(), seconds=None)
+
+    def _place(self, jobs: Sequence[tuple[Job, Fingerprint]]) -> list[tuple[Job, Fingerprint, Place]]:
+        """Take places for the first of these jobs. Raises OSError if even the first gets none."""
+        placed = list[tuple[Job, Fingerprint, Place]]()
+        for job, seen in jobs:
+            try:
+                placed.append((job, seen, self.executor.place(job)))
+            except OSError:
+                if not placed:
+                    raise
+                break  # the next try reports it
+        return placed
+
+    def _start_at(self, place: Place, job: Job, seen: Fingerprint) -> bool:
+        """Start a job whose `started` is recorded. Returns False if that fails."""
         try:
             process = self.executor.start(job, place, seen)
         except OSError as error:
@@ -184,9 +200,9 @@ class JobRunner:
             self.end(self.ledger.jobs.live[job.job_id], decide.excused_attempt(job, WorkerCrashed(cause.problem).info()))
             return False
         if process is not None:
-            self.ledger.record(Started(job=job.job_id, attempt=attempt, process=process, machine=machine))
+            self.ledger.record(Started(job=job.job_id, attempt=place.attempt, process=process, machine=place.machine))
         self.forecast.begin(self.ledger.jobs.live[job.job_id])
-        where = f" on {machine}" if machine else ""
+        where = f" on {place.machine}" if place.machine else ""
         logger.info("{} started{} (attempt {})", job.job_id, where, self.ledger.jobs.live[job.job_id].attempts)
         return True
 
@@ -227,14 +243,29 @@ class JobRunner:
 
     def end(self, job: Job, record: AnyRecord) -> None:
         """Record the end of an attempt or of a job, then clean up."""
-        record = self._with_what_it_owes(record)
+        self.end_all([(job, record)])
+
+    def end_all(self, ends: Sequence[tuple[Job, AnyRecord]]) -> None:
+        """`end` for several jobs, with one sync of the journal."""
+        if not ends:
+            return
         try:
-            self.ledger.record(record)
+            self.ledger.record(*(self._with_what_it_owes(record) for _, record in ends))
         except UnreplayableError as error:
+            if len(ends) > 1:  # only one of them is at fault
+                for one in ends:
+                    self.end_all([one])
+                return
             # Leave out the worker's texts: only they can be what could not be read back.
+            ((job, record),) = ends
             seconds = record.processing_seconds if isinstance(record, Ended) else None
             failed = Ended(job=job.job_id, state="failed", error=unrecordable(error).info(), processing_seconds=seconds)
             self.ledger.record(self._with_what_it_owes(failed))
+        for job, _ in ends:
+            self._clean_up(job)
+
+    def _clean_up(self, job: Job) -> None:
+        """Forget an attempt or a job that has just ended. `job`: as it was before."""
         self.results.forget(job.job_id)
         self.forecast.forget(job.job_id)
         after = self.ledger.jobs.find(job.job_id)

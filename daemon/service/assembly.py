@@ -87,7 +87,15 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
     program = partial(fingerprint, (*paths.own_models, *paths.own_styles))
     cannot_restart = partial(why_cannot_restart, os.fspath(paths.home))
     system_health = SystemHealth(
-        fs, outbox, disk_space, supervisor, program=program, why_cannot_restart=cannot_restart, clock=time.monotonic
+        fs,
+        outbox,
+        disk_space,
+        supervisor,
+        program=program,
+        why_cannot_restart=cannot_restart,
+        clock=time.monotonic,
+        # The machines of a cluster look at their own programs.
+        fresh_seconds=0.0 if settings.cluster.scheduler is None else 1.0,
     )
     home = Home(fs, settings, boot, journal, Ledger(journal, jobs), outbox, history)
     is_local = lambda: not mount_of(paths.inbox_bytes).network  # noqa: E731

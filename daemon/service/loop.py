@@ -29,6 +29,8 @@ EXIT_JOURNAL = 74
 EXIT_RESTART = 80
 #: Seconds until the next pass, if there are jobs left that end without a worker.
 _OWED_SECONDS = 0.01
+#: Seconds until the next pass, if nothing is left to do for results but to wait for the disk.
+_SYNC_SECONDS = 0.01
 #: Seconds between two tries while the disk reports errors.
 _TROUBLED_SECONDS = 1.0
 _RECOVERY = "recovery"
@@ -119,7 +121,9 @@ class Service:
         """
         due = [self._health_at, self._views.next_write()]
         if self._published or self._removing or self._copying:
-            due.append(now)  # a result is half checked, files are half copied or removed; or a job ended, so more may be due
+            # A result is half checked, files are half copied or removed; or a job ended, so more may be due.
+            syncing = self._published and not (self._removing or self._copying) and self._runs.results.only_sync
+            due.append(now + _SYNC_SECONDS if syncing else now)
         jobs = self._ledger.jobs
         if self._recovered and self._problem is None:
             due.append(self._folder.next_turn(now, woken=self._wakeup.is_set))

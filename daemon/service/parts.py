@@ -151,6 +151,7 @@ def wire(home: Home, machine: Machine) -> Parts:
         settings.digest,
         outbox.commands.typed("run"),
         lambda: batches_under_way(jobs, progress, folder.pictures_in, settings.queue.max_concurrent_jobs),
+        clock,
     )
     forecast = Forecast(progress, clock, lambda: reversed(views.shown()))
     warm_workers = WarmWorkers(
@@ -194,7 +195,13 @@ def wire(home: Home, machine: Machine) -> Parts:
     deliveries = Deliveries(fs, settings, ledger, outbox, history.job, clock, machine.in_background)
     hooks = Hooks(settings, ledger, outbox, history.job, deliveries.comes_first, clock, machine.start_hook)
     ledger.subscribe(
-        folder.on_record, views.on_record, notifications.on_record, metrics.on_record, deliveries.on_record, hooks.on_record
+        folder.on_record,
+        views.on_record,
+        notifications.on_record,
+        metrics.on_record,
+        deliveries.on_record,
+        hooks.on_record,
+        afterwards=views.write_at_once,
     )
     return Parts(
         forecast,

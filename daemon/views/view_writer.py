@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import Literal
 
@@ -30,6 +31,8 @@ State = Literal["starting", "running", "paused", "offline", "stopped", "refused"
 
 #: Seconds between two writes: nobody reads faster, and a share should not be kept busy.
 _SPACING = 0.5
+#: Keeping the positions in the queue up to date takes at most one of so many parts of the daemon's time.
+_POSITIONS_SHARE = 20
 #: The most ended jobs and polled folders in it.
 _MAX_ENDED = 200
 _MAX_POLLED = 100
@@ -59,6 +62,7 @@ class ViewWriter:
         settings: a digest of the settings that the daemon was started with.
         start: the command that starts the daemon.
         batches: returns the batches that are not done.
+        monotonic: returns monotonic seconds.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class ViewWriter:
         settings: str,
         start: str,
         batches: Callable[[], tuple[BatchProgress, ...]],
+        monotonic: Callable[[], float],
     ) -> None:
         self._outbox = outbox
         self._ledger = ledger
@@ -82,14 +87,18 @@ class ViewWriter:
         self._settings = settings
         self._paused_for = paused_for
         self._fetch_model = fetch_model
-        self._batches = batches
+        self._batches, self._clock = batches, monotonic
         #: The progress of the running jobs, as last written.
         self._written_progress: dict[str, Progress] = {}
         self._older: list[Job] | None = None
         self._gallery = Gallery(outbox, self._ended_statuses, start)
         self._started_at = clock.now()
         self._dirty: dict[str, None] = {}
+        #: The jobs of the current group of records whose status is written at once.
+        self._at_once: dict[str, Job] = {}
         self._positions: dict[str, int | None] = {}
+        #: When they are written again at the earliest, in monotonic seconds.
+        self._positions_at = float("-inf")
         self._paused: set[str] = set()
         #: Jobs whose folders were thrown away before they ended, and put back later. The page lists these jobs.
         self._back: set[str] = set()
@@ -110,7 +119,7 @@ class ViewWriter:
         self._lacking: Mapping[str, str] = {}
 
     def on_record(self, record: AnyRecord) -> None:
-        """Handle a record that took effect: the status of its job has changed."""
+        """Handle a record that took effect: the status of its job has changed. Call `write_at_once` after the last of a group."""
         if isinstance(record, _NO_STATUS_CHANGE) or (isinstance(record, FollowUpOver) and not record.changes_status):
             return
         self._dirty[record.job] = None
@@ -122,17 +131,28 @@ class ViewWriter:
             self.last_refusal = f"{job.image.name}: {job.ended.error.message}"
         self._show_end(record.job, job)
         if job and (job.ended or isinstance(record, Claimed)):
-            self._write_at_once(job)
+            self._at_once[job.job_id] = job
 
-    def _write_at_once(self, job: Job) -> None:
-        position = self._position(job)
+    def write_at_once(self) -> None:
+        """Write the statuses of the jobs that were claimed or have ended, by the records of one group."""
+        jobs, self._at_once = list(self._at_once.values()), {}
+        ended = [job for job in jobs if job.ended]
+        troubles = self._outbox.write_statuses([self._status(job, None) for job in ended]) if ended else []
+        for job, trouble in zip(ended, troubles, strict=True):
+            self._try(partial(self._note_write, job, trouble), job)
+        for job in jobs:
+            if not job.ended:
+                position = self._position(job)
+                self._try(partial(self._write_status, job, position), job)
+                if position is not None:
+                    self._positions[job.job_id] = position
+
+    def _try(self, write: Callable[[], None], job: Job) -> None:
         try:
-            self._write_status(job, position)
+            write()
         except OSError as error:
             # It is written later, together with everything else that is due.
             logger.warning("cannot write the status of {} yet: {}", job.job_id, error)
-        if position is not None:
-            self._positions[job.job_id] = position
 
     def _show_end(self, job_id: str, job: Job | None) -> None:
         """Add an ended job to the page, or remove a job that is gone or was discarded."""
@@ -272,11 +292,11 @@ class ViewWriter:
                 # What is there is not the outbox. A file written there would be hidden when the disk comes back.
                 self._written = now
                 return
-            self._refresh_jobs(None if force else _MAX_AT_ONCE)
+            late = self._refresh_jobs(now, None if force else _MAX_AT_ONCE)
             health = self._health()
             self._outbox.write_health(health)
             self._gallery.write(now, health, self._live())
-            self._stale = bool(self._dirty)
+            self._stale = bool(self._dirty) or late
             self._trouble = None
         except OSError as error:
             if str(error) != self._trouble:
@@ -284,10 +304,15 @@ class ViewWriter:
             self._trouble = str(error)
         self._written = now
 
-    def _refresh_jobs(self, most: int | None) -> None:
+    def _refresh_jobs(self, now: float, most: int | None) -> bool:
+        """Write the statuses that are due; all with `most` None. Returns whether positions in the queue are left for later."""
         jobs = self._ledger.jobs
+        began = self._clock()
         paused = {job.job_id for job in jobs.postponed.values() if self._paused_for(job) > 0}
-        if self._stale or paused != self._paused:
+        moved: list[str] = []
+        if late := self._stale and paused == self._paused and most is not None and now < self._positions_at:
+            pass  # many jobs end each second, and each end moves all that wait
+        elif self._stale or paused != self._paused:
             positions = {job.job_id: place for job, place in islice(in_line(jobs.queue, self._paused_for), _MAX_POSITIONS)}
             moved = [job_id for job_id, place in positions.items() if place != self._positions.get(job_id, 0)]
             self._dirty |= dict.fromkeys((*moved, *(paused ^ self._paused)))
@@ -299,6 +324,9 @@ class ViewWriter:
             if job and job.claimed:
                 self._write_status(job, self._position(job))
             self._dirty.pop(job_id, None)
+        if moved:
+            self._positions_at = now + _POSITIONS_SHARE * (self._clock() - began)
+        return late
 
     def _position(self, job: Job) -> int | None:
         if job.state != "pending" or not job.claimed or job.place != "source":
@@ -309,15 +337,23 @@ class ViewWriter:
         status = self._status(job, position)
         try:
             self._outbox.write_status(status, durable=job.ended is not None)
+        except OSError as error:
+            self._note_write(job, error)
+        else:
+            self._note_write(job, None)
+
+    def _note_write(self, job: Job, error: OSError | None) -> None:
+        """Note how writing a job's status went. Raises OSError if the disk is full."""
+        if error is None:
             self._unwritten.pop(job.job_id, None)
             self._troubles.over(job.job_id)
-        except FileNotFoundError:
+        elif isinstance(error, FileNotFoundError):
             # Somebody moved the folder away; other code decides what that means.
             logger.debug("the folder of {} is gone", job.job_id)
             self._unwritten[job.job_id] = None
-        except OSError as error:
-            if error.errno in _NO_ROOM:
-                raise
+        elif error.errno in _NO_ROOM:
+            raise error
+        else:
             # Something is wrong with this one folder (a file in its place, a lock). All others are still updated.
             self._troubles.tell(job.job_id, f"cannot write the status of {job.job_id}: {error}")
             self._unwritten[job.job_id] = None

@@ -1,9 +1,12 @@
 """A run of the daemon in which everything happens once, recorded before each disk operation."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from simdisk import SimDisk
 from simulated_daemon import INBOX, SimulatedDaemon, Users, check_kept, check_visible, new_disk
+
+from daemon.settings import load
 
 
 @dataclass
@@ -79,6 +82,19 @@ def live(disk: SimDisk, users: Users) -> SimulatedDaemon:
     return simulated
 
 
+def live_together(disk: SimDisk, users: Users) -> SimulatedDaemon:
+    """Three jobs at a time: they start, are published and end together; one of them is cancelled."""
+    simulated = SimulatedDaemon(disk, users)
+    simulated.start()
+    for name in (b"one", b"two", b"three", b"four", b"five"):
+        users.drop(disk, name + b".jpg", (b"slow " if name == b"two" else b"good ") + name)
+        users.drop(disk, name + b".yaml", b"id: " + name + b"\n")
+    _until(simulated, lambda: _state(simulated, "five") == "completed")
+    users.ask(disk, "cancel", "two")
+    simulated.rest()
+    return simulated
+
+
 def _until(simulated: SimulatedDaemon, condition) -> None:
     for _ in range(60):
         if condition():
@@ -92,9 +108,14 @@ def _state(simulated: SimulatedDaemon, job_id: str) -> str | None:
     return job and job.state
 
 
-def moments(*, every: int = 1, two_disks: bool = False) -> tuple[list[Moment], SimulatedDaemon]:
-    """The run, captured before each disk operation (or every so many); at each, what people can see is checked."""
+def moments(*, every: int = 1, two_disks: bool = False, together: bool = False) -> tuple[list[Moment], SimulatedDaemon]:
+    """The run, captured before each disk operation (or every so many); at each, what people can see is checked.
+
+    `together`: three jobs run at a time.
+    """
     disk, users = new_disk(), Users()
+    if together:
+        users.settings = load(Path("/studio"), {"MULTIPLANE_CONFIG": "/dev/null", "MULTIPLANE_QUEUE__MAX_CONCURRENT_JOBS": "3"})
     if two_disks:
         disk.inbox_device = (INBOX, 2)
     seen: list[Moment] = []
@@ -105,6 +126,6 @@ def moments(*, every: int = 1, two_disks: bool = False) -> tuple[list[Moment], S
             seen.append(Moment(number, name, path, disk.copy_disk(), users.copy()))
 
     disk.before = before
-    simulated = live(disk, users)
+    simulated = (live_together if together else live)(disk, users)
     check_kept(disk, users)
     return seen, simulated

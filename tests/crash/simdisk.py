@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from daemon.fs import DirEntry, Stat, TreeEntry
+from daemon.fs.compose import sync_tree
 from tests.path_based_folder import ByPath
 
 PAGE = 512
@@ -306,6 +307,20 @@ class SimDisk:
     def sync_file_in_background(self, path: bytes) -> Iterator[None]:
         self.sync_file(path)
         yield
+
+    def sync_tree_in_background(self, path: bytes) -> Iterator[None]:
+        sync_tree(self, path)
+        yield from ()
+
+    def side_by_side(self, calls: Sequence[Callable[[], None]]) -> list[OSError | None]:
+        errors: list[OSError | None] = []
+        for call in calls:
+            try:
+                call()
+                errors.append(None)
+            except OSError as error:
+                errors.append(error)
+        return errors
 
     def unlink_in_background(self, path: bytes) -> Iterator[None]:
         self.unlink(path)

@@ -76,6 +76,17 @@ def test_a_crash_before_any_operation_of_a_claim_across_disks_loses_nothing(life
     assert sum(states.values()) > 100
 
 
+def test_a_crash_while_jobs_start_and_end_together_loses_nothing():
+    seen, simulated = moments(together=True)
+    groups = [entry.group for entry in simulated.history.entries() if entry.record.event == "publishing"]
+    assert len(groups) == 4
+    assert len(set(groups)) < 4, "no results were published together"
+    begin = next(moment.number for moment in seen if b"/.work/" in moment.path and moment.name == "create")
+    late = [moment for moment in seen if moment.number >= begin and b"status" not in moment.path]
+    states = crash_everywhere(late[::2], 1, lambda number, place: place == number % 3)
+    assert sum(states.values()) > 40
+
+
 def test_a_crash_during_the_recovery_from_a_crash_loses_nothing(life):
     seen, _simulated = life
     again = 0

@@ -1,4 +1,4 @@
-"""What a machine can say about itself: the devices that models can run on, and which lists it uses."""
+"""What a machine can say about itself: the devices that models can run on, what it can write, and which lists it uses."""
 
 import hashlib
 import json
@@ -6,6 +6,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
+
+from daemon.cluster.placement import H264
+from daemon.contract.registry import FORMATS
+from daemon.platform.encoder import find_ffmpeg
+from daemon.platform.packages import unwritable
 
 #: Files that exist only where a graphics processor may be found. Elsewhere, asking PyTorch would take seconds for nothing.
 _NVIDIA = ("/dev/nvidiactl", "/proc/driver/nvidia")
@@ -24,6 +29,24 @@ def devices() -> tuple[str, ...]:
     except (OSError, ValueError, subprocess.SubprocessError):
         return ("cpu",)  # doctor says what is wrong; jobs that ask for another device go elsewhere
     return ("cpu", *(name for name in ("mps", "cuda") if found.get(name) is True))
+
+
+def formats(ffmpeg: str) -> tuple[str, ...]:
+    """What this machine can write: words of `formats`, and `h264` if it encodes that. `ffmpeg`: the setting `worker.ffmpeg`."""
+    missing = unwritable()
+    found = tuple(each.word for each in FORMATS if each not in missing)
+    return (*found, H264) if sys.platform == "darwin" or _has_libx264(find_ffmpeg(ffmpeg)) else found
+
+
+def _has_libx264(ffmpeg: str | None) -> bool:
+    if ffmpeg is None:
+        return False
+    command = (ffmpeg, "-nostdin", "-hide_banner", "-encoders")
+    try:
+        said = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return b" libx264 " in said.stdout
 
 
 def lists_mark(*lists: Iterable[str]) -> str:

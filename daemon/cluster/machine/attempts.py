@@ -16,7 +16,7 @@ from typing import Any
 
 from loguru import logger
 
-from daemon.cluster.files import deliver_to_share, piece_of_result, sees
+from daemon.cluster.files import deliver_to_share, first_pieces, piece_of_result, sees
 from daemon.cluster.machine.arriving import copy_from_share, finish_file, write_piece
 from daemon.cluster.machine.blame import is_to_blame
 from daemon.cluster.machine.seated import Folders, Seated, report
@@ -44,6 +44,10 @@ LEASE_SECONDS = 40.0
 ORDER_SECONDS = 30.0
 #: Seconds between two looks at leases.
 _LOOK_SECONDS = 2.0
+#: Seconds in which progress is gathered before it is told: the daemon shows it twice a second.
+_PROGRESS_SECONDS = 0.5
+#: Seconds in which other news is gathered.
+_GATHER_SECONDS = 0.005
 #: Seconds for what the supervisor's thread told last to be handled.
 _SETTLE_SECONDS = 0.1
 
@@ -82,6 +86,7 @@ class MachineSide:
         #: A clause that says why this machine takes no jobs; None if it does.
         self.problem: str | None = None
         self._closing = False
+        self._progress_due = False
         self._supervisor = SupervisorThread(
             settings,
             fs,
@@ -109,6 +114,7 @@ class MachineSide:
             "multiplane_put": self.put,
             "multiplane_run": self.run,
             "multiplane_get": self.get,
+            "multiplane_get_first": self.get_first,
             "multiplane_cancel": self.cancel,
         }
 
@@ -158,11 +164,17 @@ class MachineSide:
                     while not (found.seats or found.attempts):
                         await self._news.wait()
                         found = report(self._seated, question, self._folders)
+            if found.seats or found.attempts:
+                # When an attempt ends, the next one has its seat a moment later.
+                await asyncio.sleep(_GATHER_SECONDS)
+                found = report(self._seated, question, self._folders)
         self._heard[question.home] = time.monotonic()
         return found.model_dump_json()
 
-    async def take_order(self, attempt: str, daemon: str, order: str) -> dict[str, Any]:
-        """Take the order for an attempt that has a seat here.
+    async def take_order(
+        self, attempt: str, daemon: str, order: str, files: dict[str, tuple[bytes, str]] | None = None
+    ) -> dict[str, Any]:
+        """Take the order for an attempt that has a seat here. `files`: its files with their SHA-256, if they are small.
 
         Returns `problem`: why it cannot be done, None if it can; `code`: the code of that error; and `shared`: whether the files
         are fetched from the share, so that the daemon need not send them.
@@ -184,6 +196,12 @@ class MachineSide:
             self._supervisor.prepare(self._folders.attempt(attempt), told.command.warm)
         if one.shared:
             self._spawn(self._fetch(one))
+        elif files:
+            for number, (name, (data, sha256)) in enumerate(files.items(), start=1):
+                wrong = await self.put(attempt, name, 0, data) or await self.run(attempt, name, sha256, number == len(files))
+                if wrong is not None:
+                    code = DiskFull.code if "space" in wrong else WorkerLost.code
+                    return {"problem": f"{name} could not be written: {wrong}", "code": code}
         return {"problem": None, "shared": one.shared}
 
     async def put(self, attempt: str, name: str, offset: int, data: bytes) -> str | None:
@@ -202,6 +220,11 @@ class MachineSide:
         """A piece of a result's file; empty at its end."""
         self._named(attempt)
         return await asyncio.to_thread(piece_of_result, self._folders.attempt(attempt), path, offset)
+
+    async def get_first(self, attempt: str, paths: list[str]) -> list[bytes]:
+        """The beginnings of several files of a result."""
+        self._named(attempt)
+        return await asyncio.to_thread(first_pieces, self._folders.attempt(attempt), paths)
 
     async def cancel(self, attempt: str) -> None:
         """Ask an attempt to stop. One that has not begun ends at once."""
@@ -253,7 +276,11 @@ class MachineSide:
     async def _progressed(self, attempt: str, stage: str, fraction: float) -> None:
         if (one := self._seated.get(attempt)) is not None:
             one.advance(Progressed(stage=stage, fraction=fraction))
-            await self._tell()
+            if not self._progress_due:
+                self._progress_due = True
+                await asyncio.sleep(_PROGRESS_SECONDS)
+                self._progress_due = False
+                await self._tell()
 
     async def _ended(self, attempt: str, outcome: Outcome) -> None:
         one = self._seated.get(attempt)

@@ -15,11 +15,11 @@ from distributed.worker import DEFAULT_METRICS, get_worker
 from loguru import logger
 
 from daemon import __version__
-from daemon.cluster.machine.about import devices, lists_mark
+from daemon.cluster.machine.about import devices, formats, lists_mark
 from daemon.cluster.machine.attempts import MachineSide
 from daemon.cluster.messages import About, program_mark
 from daemon.cluster.placement import offered
-from daemon.cluster.security import configure, pages_address, security
+from daemon.cluster.security import configure, forget_keys, pages_address, security
 from daemon.fs import FileSystem, make_folders
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
@@ -80,6 +80,7 @@ class Serving:
             program=program_mark(),
             slots=slots,
             devices=("cpu",),
+            formats=formats(settings.worker.ffmpeg),
             lists=lists_mark(paths.own_models, paths.own_styles),
         )
         self._root = _own_folder(fs, paths.state_bytes)
@@ -181,6 +182,7 @@ class Serving:
         found = await asyncio.to_thread(devices)
         self._about = self._about.model_copy(update={"devices": found})
         while True:
+            forget_keys()
             await self._look(self._worker if hasattr(self, "_worker") else None)
             await asyncio.sleep(_LOOK_SECONDS)
 

@@ -33,8 +33,8 @@ class Asker:
 class _Attempt:
     """An attempt that has or seeks a seat. `address` and `machine`: where, once it has one."""
 
-    def __init__(self, name: str, job_id: str, future: Future[Any]) -> None:
-        self.name, self.job_id, self.future = name, job_id, future
+    def __init__(self, name: str, future: Future[Any]) -> None:
+        self.name, self.future = name, future
         self.since = time.monotonic()
         self.address: str | None = None
         self.machine = ""
@@ -116,7 +116,7 @@ class Attempts:
             workers=list(wanted.addresses),
             allow_other_workers=False,
         )
-        self._attempts[attempt] = one = _Attempt(attempt, wanted.job_id, future)
+        self._attempts[attempt] = one = _Attempt(attempt, future)
         self._spawn(self._follow(one))
 
     async def _follow(self, one: _Attempt) -> None:
@@ -257,7 +257,7 @@ class Attempts:
         """Give the order, and send the files unless the machine fetches them from the share."""
         try:
             failed = await self._transfer.send(
-                self.rpc(one.address), one.name, one.machine, one.job_id, self._asker.daemon, order
+                self.rpc(one.address), one.name, one.machine, order.command.job_id, self._asker.daemon, order
             )
         except (OSError, TimeoutError) as error:
             # While nobody names the attempt any more, the machine ends it.

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import queue
+import sys
 import threading
 import time
 import uuid
@@ -22,7 +23,7 @@ from daemon.cluster.network.attempts import Asker, Attempts, clause
 from daemon.cluster.network.events import Connected, Disconnected, Event
 from daemon.cluster.network.transfer import Transfer
 from daemon.cluster.placement import Seek
-from daemon.cluster.security import configure
+from daemon.cluster.security import configure, forget_keys
 
 #: Seconds between two looks at which machines there are.
 _LOOK_SECONDS = 1.0
@@ -30,6 +31,8 @@ _LOOK_SECONDS = 1.0
 _PAUSES = (0.5, 1.0, 2.0, 5.0)
 #: Seconds between two looks at the connection.
 _TICK = 0.25
+#: Seconds after which a thread lets the others run.
+_SWITCH_SECONDS = 0.001
 #: Seconds for the machines to hear that the daemon stops.
 _FAREWELL_SECONDS = 2.0
 
@@ -100,6 +103,8 @@ class Connection(threading.Thread):
     def run(self) -> None:
         """Connect, and connect again, until `close` was called."""
         configure(self._lost_seconds)
+        # This thread and the daemon's own take turns often; with Python's 5 ms, each message would wait for a few of them.
+        sys.setswitchinterval(_SWITCH_SECONDS)
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_until_complete(self._run())
@@ -152,6 +157,7 @@ class Connection(threading.Thread):
                 looking, heard = None, now
             if looking is None and now - looked >= _LOOK_SECONDS:
                 looked = now
+                forget_keys()
                 heard = heard or now
                 scheduler = client.scheduler
                 if scheduler is None:

@@ -1,11 +1,11 @@
 """Sends the files of a job to a machine, and fetches its result, piece by piece. Runs in the network thread's loop."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from daemon.cluster.files import Changed, Received, pieces_of_source, wanted
-from daemon.cluster.messages import PIECE, Order, SentFile
+from daemon.cluster.messages import FIRST, PIECE, TOGETHER, Order, SentFile
 from daemon.contract.messages import Result
 from daemon.errors import BY_CODE, DiskFull, Internal, JobError, SourceChanged, WorkerLost
 from daemon.fs import FileSystem
@@ -29,12 +29,18 @@ class Transfer:
         Raises:
             OSError, TimeoutError: the machine does not answer.
         """
+        try:
+            small = await asyncio.to_thread(_small_files, self._outbox, job_id, order)
+        except Changed as changed:
+            return Failed(SourceChanged(f"{changed} changed while it was sent to {machine}.").info(), False, 0.0)
+        except _OwnDisk as trouble:
+            return Failed(Internal(f"The job's files cannot be read: {trouble}.").info(), True, 0.0)
         async with asyncio.timeout(_PIECE_SECONDS):
-            answer = await rpc.multiplane_order(attempt=attempt, daemon=daemon, order=order.model_dump_json())
+            answer = await rpc.multiplane_order(attempt=attempt, daemon=daemon, order=order.model_dump_json(), files=small)
         if answer["problem"] is not None:
             kind = BY_CODE.get(str(answer.get("code")), WorkerLost)
             return _refused(kind(f"The machine {machine} cannot take the job: {answer['problem']}."), machine)
-        if answer["shared"]:
+        if answer["shared"] or small:
             return None
         for number, file in enumerate(order.files):
             try:
@@ -75,8 +81,22 @@ class Transfer:
         folder = self._outbox.attempt(attempt)
         try:
             left = self._max_bytes
-            for path, size in wanted(result, self._max_bytes):
-                left -= await self._fetch_file(rpc, attempt, folder, path, left if size is None else size)
+            files = wanted(result, self._max_bytes)
+            for start in range(0, len(files), TOGETHER):
+                group = files[start : start + TOGETHER]
+                async with asyncio.timeout(_PIECE_SECONDS):
+                    first = await rpc.multiplane_get_first(attempt=attempt, paths=[path for path, _ in group])
+                if len(first) != len(group):
+                    raise ConnectionError("it sent other files than those that it was asked for")
+                whole, large = list[tuple[str, bytes]](), list[tuple[str, int | None]]()
+                for (path, size), piece in zip(group, map(bytes, first), strict=True):
+                    if len(piece) == FIRST:
+                        large.append((path, size))
+                    else:
+                        whole.append((path, piece[: 1 + (left if size is None else size)]))
+                left -= await asyncio.to_thread(_on_own_disk, _write, self._fs, folder, whole)
+                for path, size in large:
+                    left -= await self._fetch_file(rpc, attempt, folder, path, left if size is None else size)
         except JobError as error:
             return Failed(error.info(), error.retryable, 0.0, result.source)
         except _OwnDisk as trouble:
@@ -101,6 +121,38 @@ class Transfer:
         finally:
             await asyncio.to_thread(received.close)
         return size
+
+
+def _small_files(outbox: Outbox, job_id: str, order: Order) -> dict[str, tuple[bytes, str]]:
+    """The files of an order with their SHA-256, by name, if together they are no more than a piece; otherwise nothing.
+
+    Raises:
+        Changed: a file is not the one that was described.
+        _OwnDisk: a file cannot be read.
+    """
+    if order.shared is not None or sum(file.bytes for file in order.files) > PIECE:
+        return {}
+    found = {}
+    for file in order.files:
+        data, sha256 = b"", ""
+        pieces = pieces_of_source(outbox, job_id, file)
+        while (piece := _next(pieces)) is not None:
+            data, sha256 = data + piece[1], piece[2]
+        found[file.name] = data, sha256
+    return found
+
+
+def _write(fs: FileSystem, folder: bytes, files: Iterable[tuple[str, bytes]]) -> int:
+    """Write small files of a result. Returns how many bytes they have."""
+    total = 0
+    for path, data in files:
+        received = Received(fs, folder, path)
+        try:
+            received.add(data)
+        finally:
+            received.close()
+        total += len(data)
+    return total
 
 
 class _OwnDisk(Exception):

@@ -78,7 +78,12 @@ if unmoved := [job for job in live if not job.claimed]:
 _STATUS_FIRST = """
 from dataclasses import replace
 from daemon.outbox import status_of
-self.outbox.write_status(status_of(replace(job, state="completed", published=publishing)))
+for job, publishing in owed:
+    self.outbox.write_status(status_of(replace(job, state="completed", published=publishing)))
+"""
+_SHOW_FIRST = """
+for made in checked:
+    self.outbox.publish(made.job_id, self.ledger.jobs.live[made.job_id].attempt.folder)
 """
 _IN_PLACE = """
 if path.endswith(b"status.json"):
@@ -227,13 +232,13 @@ MUTATIONS = (
         "a result is published without being made durable",
         "daemon/running/publishing.py",
         "Results._check",
-        Drop("making_durable"),
+        Replace("self.outbox.making_durable(attempt)", "()"),
     ),
     _one(
         "a result is published before the journal says so",
         "daemon/running/publishing.py",
-        "Results._checked",
-        Insert("self.outbox.publish(job.job_id, job.attempt.folder)", before="ledger.record"),
+        "Results._publish_checked",
+        Insert(_SHOW_FIRST, before="ledger.record"),
     ),
     _one("the result's name is not made durable", "daemon/outbox/outbox.py", "Outbox.publish", Drop("job.sync_dir")),
     _one(
@@ -269,7 +274,7 @@ MUTATIONS = (
         "the status comes before the result",
         "daemon/running/publishing.py",
         "Results.publish",
-        Insert(_STATUS_FIRST, before="outbox.publish"),
+        Insert(_STATUS_FIRST, before="outbox.publish_all"),
     ),
     _one("a status is written in place", "daemon/fs/compose.py", "write_atomic", Insert(_IN_PLACE)),
     _one("stale statuses are left as they are", "daemon/running/recovery.py", "Recovery._tidy", Drop("_rewrite_views")),

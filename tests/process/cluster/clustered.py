@@ -76,10 +76,12 @@ class Cluster:
         self.scheduler = self._spawn("scheduler", MULTIPLANE, "cluster", "scheduler", self.address)
         until(lambda: self.said("scheduler").count("the scheduler is at") > before)
 
-    def start_worker(self, name: str, *, slots: int = 1, **more: str) -> subprocess.Popen[bytes]:
-        """Start a worker. `wait_for` waits until it has joined."""
-        command = (MULTIPLANE, "cluster", "worker", self.address, "--slots", str(slots), "--name", name)
-        self.workers[name] = self._spawn(name, *command, **more)
+    def start_worker(
+        self, name: str, *, slots: int = 1, program: tuple[str | Path, ...] = (MULTIPLANE,), **more: str
+    ) -> subprocess.Popen[bytes]:
+        """Start a worker, of another `program` if one is given. `wait_for` waits until it has joined."""
+        command = ("cluster", "worker", self.address, "--slots", str(slots), "--name", name)
+        self.workers[name] = self._spawn(name, *program, *command, **more)
         return self.workers[name]
 
     def start_stand_in(self, name: str, *, slots: int = 1, seconds: float = 0.1) -> subprocess.Popen[bytes]:

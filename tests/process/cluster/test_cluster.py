@@ -20,7 +20,7 @@ import pytest
 from daemon.cluster.keys import make_keys
 from daemon.fs import LocalFiles
 from tests.acceptance.home import ENDED, HotFolder, picture, until
-from tests.process.cluster.clustered import Cluster
+from tests.process.cluster.clustered import MULTIPLANE, Cluster
 
 SIDECAR = "depth: cues\nnum_layers: 3\n"
 SMALL = picture(96, 64, form="JPEG")
@@ -165,6 +165,17 @@ def test_a_stranger_does_not_get_in(studio, tmp_path) -> None:
     assert answer().startswith("SSL")
     assert answer(stranger.certificate, stranger.key).startswith("SSL")
     assert int(answer(*(str(studio.cluster.keys / name) for name in ("alpha.pem", "alpha-key.pem")))) > 0
+
+
+def test_plain_tcp_to_another_machine_is_refused_with_the_reason(studio) -> None:
+    variables = {**os.environ, **studio.cluster.variables("alpha"), "MULTIPLANE_HOME": str(studio.folder / "alpha")}
+    for verb in ("worker", "scheduler"):
+        command = [MULTIPLANE, "cluster", verb, "tcp://192.0.2.1:8786"]
+        told = subprocess.run(command, env=variables, capture_output=True, text=True, check=False, timeout=60)
+        assert told.returncode == 2
+        said = " ".join(told.stderr.split())
+        assert "runs any program that anybody sends it" in said
+        assert "cluster keys DIR" in said
 
 
 def test_the_daemon_itself_loads_no_dask_without_a_cluster() -> None:

@@ -17,10 +17,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from daemon import __version__
 from tests.acceptance.home import ENDED, HotFolder, picture, until
 from tests.process.cluster import namespaces
 from tests.process.cluster.clustered import Cluster
 from tests.process.cluster.stand_in import LIES
+from tests.programs import copy_program
 
 pytestmark = [
     pytest.mark.skipif(not os.environ.get("MULTIPLANE_SOAK"), reason="takes minutes; runs with `make soak`"),
@@ -148,6 +150,26 @@ def test_two_daemons_on_one_cluster_keep_their_jobs_apart(studio) -> None:
         assert {(each["state"], each["attempts"]) for each in all_ended(home, 8)} == {("completed", 1)}
         check(home)
     assert not {each["job_id"] for each in homes[0].statuses()} & {each["job_id"] for each in homes[1].statuses()}
+
+
+def test_a_machine_with_another_version_gets_no_job_and_the_job_says_what_it_waits_for(studio) -> None:
+    cluster, home = studio.cluster, studio.home()
+    other = copy_program(studio.folder / "other")
+    mark = other / "daemon" / "__init__.py"
+    mark.write_text(mark.read_text().replace(f'"{__version__}"', '"0.0.1"'))
+    cluster.start_scheduler()
+    cluster.start_worker("other", program=(sys.executable, "-P", "-m", "daemon.cli"), PYTHONPATH=str(other))
+    home.start()
+    cluster.wait_for("other")
+    home.drop("small.jpg", SMALL, SIDECAR)
+    waiting = until(lambda: [status for status in home.statuses() if status["waits_for"]], 30)[0]
+    assert waiting["waits_for"].startswith("a machine with this program")
+    assert "those of the cluster have 0.0.1-" in waiting["waits_for"]
+    assert "0.0.1" in cluster_status(home)
+    cluster.start_worker("same")
+    status = home.ended("small.jpg", 60)
+    assert (status["state"], status["machine"], status["attempts"]) == ("completed", "same", 1)
+    check(home)
 
 
 def test_a_machine_whose_disk_is_full_takes_no_jobs_until_there_is_room(studio) -> None:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from daemon.cluster.messages import About
-from daemon.cluster.placement import SLOT, Fit, Machine, Needs, Seek, fit, offered, seek
+from daemon.cluster.placement import SLOT, Fit, Machine, Needs, Seek, fit, misplaced, offered, seek
 
 KINDS = {"small": "depth", "large": "depth", "sd": "painting", "lcm": "painting"}
 NEEDS = Needs("1-abc", "")
@@ -52,8 +52,26 @@ def test_a_job_that_may_use_a_model_goes_where_the_most_is_installed() -> None:
     assert fit(auto, [without, one], KINDS).resources == {SLOT: 1.0, "program 1-abc": 1.0, "model small@1": 1.0}
 
 
+def test_a_job_goes_where_its_formats_can_be_written() -> None:
+    plain, usd, mac = (
+        machine("a", formats=("psd", "video")),
+        machine("b", formats=("usdz", "video")),
+        machine("c", formats=("video", "h264")),
+    )
+    writing = lambda *formats: dataclasses.replace(NEEDS, formats=frozenset(formats))  # noqa: E731
+    assert names(fit(writing("usdz"), [plain, usd, mac], KINDS)) == ["b"]
+    assert names(fit(writing("video"), [plain, usd], KINDS)) == ["a", "b"]
+    best = fit(writing("video"), [plain, usd, mac], KINDS)
+    assert names(best) == ["c"], "a result must not be H.264 or VP9 by chance"
+    assert best.resources == {SLOT: 1.0, "program 1-abc": 1.0, "format video": 1.0, "format h264": 1.0}
+    assert fit(writing("usdz", "psd"), [plain], KINDS).lacking == "a machine that can write usdz"
+    assert fit(writing("usdz", "psd"), [plain, usd], KINDS).lacking == "a machine that can write psd and usdz"
+
+
 def test_a_machine_offers_everything_for_each_of_its_slots() -> None:
-    assert offered(machine("a", "small@1", slots=3).about) == {SLOT: 3, "program 1-abc": 3, "device cpu": 3, "model small@1": 3}
+    assert offered(machine("a", "small@1", slots=3, formats=("psd",)).about) == dict.fromkeys(
+        (SLOT, "program 1-abc", "device cpu", "model small@1", "format psd"), 3
+    )
 
 
 def wanted(machines: list[Machine], jobs: list[str], sought: tuple[Seek, ...] = ()) -> list[tuple[str, list[str]]]:
@@ -62,21 +80,33 @@ def wanted(machines: list[Machine], jobs: list[str], sought: tuple[Seek, ...] = 
     return [(one.job_id, [address.removeprefix("tls://") for address in one.addresses]) for one in asked]
 
 
-def test_no_more_seats_are_sought_than_there_are_free_slots() -> None:
+def test_seats_are_sought_for_the_free_slots_and_a_few_beyond_them() -> None:
     machines = [
         machine("a", slots=2, taken=1),
         machine("b"),
         machine("c", problem="its disk is full"),
         machine("d", reached=False),
     ]
-    assert wanted(machines, ["1", "2", "3"]) == [("1", ["a", "b"]), ("2", ["b"])]
+    assert wanted(machines, list("123456")) == [("1", ["a", "b"]), ("2", ["b"]), ("3", ["a"]), ("4", ["b"])]
     already = (Seek("0", ("tls://a", "tls://b"), {}),)
-    assert wanted(machines, ["1", "2", "3"], already) == [("1", ["b"])]
+    assert wanted(machines, list("123456"), already) == [("1", ["b"]), ("2", ["a"]), ("3", ["b"])]
+    large = [machine("a", slots=16, taken=16)]
+    assert wanted(large, list("123456789")) == [(number, ["a"]) for number in "12345"]
+
+
+def test_a_job_that_waits_for_a_taken_slot_goes_where_another_becomes_free() -> None:
+    one, other, unfit = machine("a", taken=1), machine("b", taken=1), machine("c")
+    fits = Fit((one, other), {SLOT: 1.0})
+    waiting = [(Seek("1", ("tls://a",), {}), fits), (Seek("2", ("tls://a",), {}), fits)]
+    assert list(misplaced(waiting, [one, other, unfit])) == []
+    assert list(misplaced(waiting, [one, dataclasses.replace(other, taken=0), unfit])) == ["1"]
+    ahead = (Seek("0", ("tls://b",), {}), fits)
+    assert list(misplaced([ahead, *waiting], [one, dataclasses.replace(other, taken=0)])) == [], "that slot has its job"
 
 
 def test_a_job_goes_back_to_a_machine_that_lost_it_only_if_no_other_can_take_it() -> None:
     lost = machine("a", avoided_by=frozenset({"1"}))
     assert wanted([lost, machine("b")], ["1", "2"]) == [("1", ["b"]), ("2", ["a"])]
-    assert wanted([lost, machine("b", taken=1)], ["1"]) == [], "the other one will be free"
+    assert wanted([lost, machine("b", taken=1)], ["1"]) == [("1", ["b"])], "the other one will be free"
     assert wanted([lost, machine("b", problem="its disk is full")], ["1"]) == [("1", ["a"])]
     assert wanted([lost], ["1"]) == [("1", ["a"])]

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+from functools import partial
 
 import pytest
 
@@ -248,6 +249,21 @@ def test_many_are_synced_as_one(folder):
     LocalFiles().sync_many([*names, folder])
     with pytest.raises(FileNotFoundError):
         LocalFiles().sync_many([folder + b"/nowhere"])
+
+
+def test_changes_side_by_side_each_report_their_own_error_and_leave_the_umask_alone(folder):
+    fs = LocalFiles()
+    fs.publish_below(folder)
+    before = os.umask(0o077)
+    try:
+        names = [folder + (b"/missing/%d" if number == 7 else b"/%d") % number for number in range(40)]
+        errors = fs.side_by_side([partial(write_new, fs, name, b"x", durable=True) for name in names])
+        assert os.umask(0o077) == 0o077
+    finally:
+        os.umask(before)
+    assert [number for number, error in enumerate(errors) if error] == [7]
+    assert isinstance(errors[7], FileNotFoundError)
+    assert {os.stat(name).st_mode & 0o777 for name in names if name != names[7]} == {0o644}
 
 
 @pytest.mark.parametrize("read", ["read", "ends", "copy"])

@@ -1,6 +1,7 @@
 """What people remove from the outbox: views are written again, and a job's folder in the Trash cancels or removes it."""
 
 import shutil
+import time
 
 import pytest
 from service_scene import Scene
@@ -156,6 +157,7 @@ def test_a_page_that_is_made_again_has_it_only_if_it_is_back(scene: Scene, trash
             "",
             "multiplane run",
             tuple,
+            time.monotonic,
         )
         shutil.rmtree(scene.root / ".gallery")
         scene.refresh()
