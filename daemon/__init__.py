@@ -12,5 +12,5 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 # stands in for it. If a later pydantic has no such module, this changes nothing.
 if os.environ["PYDANTIC_DISABLE_PLUGINS"] == "__all__":
     _without_plugins = ModuleType("pydantic.plugin._loader")
-    _without_plugins.get_plugins = tuple  # type: ignore[attr-defined]
+    vars(_without_plugins)["get_plugins"] = tuple
     sys.modules.setdefault(_without_plugins.__name__, _without_plugins)

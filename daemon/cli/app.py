@@ -148,7 +148,13 @@ def main() -> None:
     """Run the command line. Every refusal and every disk error becomes one sentence and a next step, never a traceback."""
     Asked.remember("--json" in _words())
     if sys.stdout is None:  # it was closed
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the rest of the process
+        with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+            _run()
+    else:
+        _run()
+
+
+def _run() -> None:
     try:
         try:
             app = _typed(_words())
@@ -159,11 +165,9 @@ def main() -> None:
                 _run_for_a_program(app)
             app(prog_name=_program_name(), complete_var="_MULTIPLANE_COMPLETE")
         finally:
-            sys.stdout.flush()  # here, an error can still be told
+            sys.stdout.flush()  # an error can still be told here
     except Exception as error:
-        if isinstance(error, OSError) and error.filename is None:
-            _drop_output()
-        found = _explained(error)
+        found = _of_output(error) or _explained(error)
         if found is None:
             raise
         from daemon.cli.common import print_error
@@ -172,10 +176,24 @@ def main() -> None:
         sys.exit(found.exit_status)
 
 
-def _drop_output() -> None:
-    """Send what is still to be written to standard output nowhere, so that the interpreter does not fail with it in the end."""
-    with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
+def _of_output(error: Exception) -> "Refusal | None":
+    """The refusal that tells that standard output cannot be written, if that is why `error` was raised: one more byte fails, too.
+
+    What is still to be written then goes nowhere, so that the interpreter does not fail with it in the end.
+    """
+    from daemon.errors import Refusal
+
+    if not isinstance(error, OSError) or error.filename is not None:
+        return None
+    try:
+        os.write(1, b"\n")
+    except OSError as again:
+        if again.errno == error.errno:
+            with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), 1)
+            hint = "If its disk is full, make room on it. Then type the command again."
+            return Refusal(f"the output cannot be written: {error.strerror}", hint=hint, exit_status=1)
+    return None
 
 
 def _run_for_a_program(app: typer.Typer) -> NoReturn:
@@ -199,7 +217,4 @@ def _explained(error: Exception) -> "Refusal | None":
         from daemon.cli.startup_refusal import explained
 
         return explained(error)
-    if isinstance(error, OSError):
-        hint = "Nothing else is wrong: if a disk is full, make room on it; then type the command again."
-        return Refusal(f"the output cannot be written: {error.strerror}", hint=hint, exit_status=1)
     return error if isinstance(error, Refusal) else None

@@ -28,7 +28,7 @@ from daemon.cluster.network.events import (
     SlotFree,
 )
 from daemon.cluster.network.transfer import Transfer
-from daemon.cluster.placement import Fit, Machine, Seek, misplaced, seek
+from daemon.cluster.placement import Fit, Machine, Seek, avoids_all, misplaced, seek
 from daemon.cluster.security import security
 from daemon.contract.commands import command as shown
 from daemon.contract.records import Job, Process
@@ -190,19 +190,25 @@ class ClusterExecutor:
             if job_id in seated:
                 seated.remove(job_id)
                 continue
-            mine = self._sought.pop(job_id, None)
-            wanted = mine.seek.resources if mine is not None else self._fit(job).resources
-            for other in reversed(seated):
-                seat = self._sought[other]
-                if seat.seek.resources == wanted and not self._machines.is_avoided(seat.address, job_id):
-                    del self._sought[other]
-                    if mine is not None:
-                        self._sought[other] = replace(mine, seek=replace(mine.seek, job_id=other))
-                    mine = replace(seat, seek=replace(seat.seek, job_id=job_id))
-                    seated.remove(other)
-                    break
-            if mine is not None:
-                self._sought[job_id] = mine
+            usable = self._usable(job)
+            other = next((each for each in reversed(seated) if self._sought[each].address in usable), None)
+            if other is None:
+                continue
+            mine, seat = self._sought.get(job_id), self._sought[other]
+            if mine is not None and self._usable(waiting[other]).issuperset(mine.seek.addresses):
+                self._sought[other] = replace(mine, seek=replace(mine.seek, job_id=other))
+            else:
+                if mine is not None:
+                    self._give_up(job_id)
+                del self._sought[other]
+            self._sought[job_id] = replace(seat, seek=replace(seat.seek, job_id=job_id))
+            seated.remove(other)
+
+    def _usable(self, job: Job) -> set[str]:
+        """The addresses of the machines that fit a job. Those that it avoids are left out, unless it avoids all."""
+        fits = self._fit(job)
+        shunned = avoids_all(job.job_id, fits)
+        return {machine.address for machine in fits.machines if shunned or job.job_id not in machine.avoided_by}
 
     def place(self, job: Job) -> Place:
         """See `Executor.place`."""

@@ -12,8 +12,8 @@ from daemon.running.model_inventory import ModelKind
 
 #: The resource of which each running job takes one.
 SLOT = "slot"
-#: What a machine says it can write if its videos are H.264.
-H264 = "h264"
+#: What encodes a machine's videos, the best first (`daemon.platform.encoder`).
+_ENCODERS = ("h264", "ffmpeg-vp9", "vp9")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +88,14 @@ def fit(needs: Needs, machines: Iterable[Machine], kinds: Mapping[str, ModelKind
     able = [machine for machine in found if needs.formats.issubset(machine.about.formats)]
     if not able:
         return Fit(lacking=f"a machine that can write {_all_of(needs.formats, found)}")
-    # A video is VP9 only if no machine writes H.264.
-    h264 = [machine for machine in able if H264 in machine.about.formats] if "video" in needs.formats else []
-    found = h264 or able
+    written = sorted(needs.formats)
+    if "video" in needs.formats:
+        # All videos come from the best encoder that any of these machines has.
+        encoder = min((_encoder(machine) for machine in able), key=_ENCODERS.index)
+        able, written = [machine for machine in able if _encoder(machine) == encoder], [*written, encoder]
+    found = able
     resources = {SLOT: 1.0, f"program {needs.program}": 1.0}
-    resources |= {f"format {each}": 1.0 for each in (*sorted(needs.formats), *((H264,) if h264 else ()))}
+    resources |= {f"format {each}": 1.0 for each in written}
     if needs.device is not None:
         resources[f"device {needs.device}"] = 1.0
     for kind, names in needs.models.items():
@@ -104,6 +107,10 @@ def fit(needs: Needs, machines: Iterable[Machine], kinds: Mapping[str, ModelKind
         found = [machine for machine, models in zip(found, sets, strict=True) if models == best]
         resources |= {f"model {model}": 1.0 for model in best}
     return Fit(tuple(found), resources)
+
+
+def _encoder(machine: Machine) -> str:
+    return next((each for each in _ENCODERS if each in machine.about.formats), _ENCODERS[-1])
 
 
 def _all_of(formats: frozenset[str], machines: Iterable[Machine]) -> str:
@@ -166,8 +173,11 @@ def seek(jobs: Iterable[tuple[str, Fit]], sought: Sequence[Seek], machines: Iter
         fitting = [machine for machine in fits.machines if free.get(machine.address, 0) > 0]
         preferred = [machine for machine in fitting if job_id not in machine.avoided_by]
         working = [machine for machine in fits.machines if _works(machine)]
-        later = [m for m in working if job_id not in m.avoided_by and free.get(m.address, 0) > least.get(m.address, 0)]
-        if fitting and (preferred or all(job_id in machine.avoided_by for machine in working)):
+        shunned = avoids_all(job_id, fits)
+        later = [
+            m for m in working if (shunned or job_id not in m.avoided_by) and free.get(m.address, 0) > least.get(m.address, 0)
+        ]
+        if fitting and (preferred or shunned):
             addresses = tuple(machine.address for machine in preferred or fitting)
         elif later:
             addresses = (max(later, key=lambda machine: free[machine.address] / machine.about.slots).address,)
@@ -179,6 +189,11 @@ def seek(jobs: Iterable[tuple[str, Fit]], sought: Sequence[Seek], machines: Iter
             return
 
 
+def avoids_all(job_id: str, fits: Fit) -> bool:
+    """Whether the job avoids every working machine that fits. Then it may run on any of them again."""
+    return all(job_id in machine.avoided_by for machine in fits.machines if _works(machine))
+
+
 def misplaced(sought: Sequence[tuple[Seek, Fit]], machines: Iterable[Machine]) -> Iterator[str]:
     """The jobs that wait for a seat on a machine without a free slot, although another that fits has one: they seek anew."""
     there = tuple(machines)
@@ -186,8 +201,8 @@ def misplaced(sought: Sequence[tuple[Seek, Fit]], machines: Iterable[Machine]) -
     for one, fits in sought:
         (address, *others) = one.addresses
         elsewhere = [m.address for m in fits.machines if free.get(m.address, 0) > 0 and one.job_id not in m.avoided_by]
-        if not others and free.get(address, 0) < 0 and elsewhere:
-            free[address] += 1
+        if not others and free.get(address, -1) < 0 and elsewhere:
+            free[address] = free.get(address, -1) + 1
             _take(free, elsewhere)
             yield one.job_id
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 LARGE = 8 << 20
 #: Seconds that the caller waits at a time.
 _SLICE = 0.01
-#: The most threads at once.
+#: The most threads at once for calls that run side by side.
 _MOST = 16
 
 
@@ -35,7 +35,10 @@ def run_in_thread(do: Callable[[], None], *, wait: float = _SLICE) -> Iterator[N
             over.set()
 
     # A daemon thread does not delay the end of the process. That is safe: nobody has been told yet that `do` succeeded.
-    threading.Thread(target=run, name="disk", daemon=True).start()
+    try:
+        threading.Thread(target=run, name="disk", daemon=True).start()
+    except RuntimeError:  # the system has no thread left for us
+        run()
     while not over.wait(wait):
         yield
     if raised:

@@ -17,12 +17,13 @@ def readable(published: bool) -> Iterator[None]:
 
     This sets the umask instead of calling chmod. The umask applies from the moment of creation, keeps what is inherited from
     the folder (setgid, ACLs), and cannot fail on disks without modes. It belongs to the whole process, so only one thread at a
-    time makes a file.
+    time makes something that is published. Nothing else waits for the lock: a delivery to a share that hangs must not stop the
+    daemon.
     """
+    if not published:
+        yield
+        return
     with _MAKING:
-        if not published:
-            yield
-            return
         before = os.umask(_READABLE)
         try:
             yield

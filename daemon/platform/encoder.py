@@ -1,9 +1,10 @@
-"""Finds the program that encodes H.264 for workers, where the system itself has no encoder."""
+"""Finds the program that encodes videos for workers, where the system itself has no encoder."""
 
 import os
 import shutil
 import subprocess
 import sys
+from typing import Literal
 
 _ANSWER_SECONDS = 20.0
 
@@ -20,20 +21,28 @@ def find_ffmpeg(configured: str) -> str | None:
     return os.path.realpath(found) if found else None
 
 
-def can_write_h264(configured: str) -> bool:
-    """Whether videos of this machine can be H.264: by macOS, or by an ffmpeg that lists libx264 among its encoders.
+def encoder(configured: str) -> Literal["h264", "ffmpeg-vp9", "vp9"]:
+    """What encodes the videos of this machine, as `pipeline.export.moving.encoders` chooses it.
+
+    H.264 comes from macOS, or from an ffmpeg that lists libx264 among its encoders. An ffmpeg with libvpx alone writes VP9, and
+    without either, OpenCV does.
 
     Args:
         configured: as `find_ffmpeg` takes it.
     """
     if sys.platform == "darwin":
-        return True
+        return "h264"
     ffmpeg = find_ffmpeg(configured)
     if ffmpeg is None:
-        return False
+        return "vp9"
     command = [ffmpeg, "-nostdin", "-encoders"]
     try:
         said = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWER_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return False
-    return b" libx264 " in said.stdout
+        return "vp9"
+    return "h264" if b" libx264 " in said.stdout else "ffmpeg-vp9" if b" libvpx-vp9 " in said.stdout else "vp9"
+
+
+def can_write_h264(configured: str) -> bool:
+    """Whether videos of this machine are H.264. `configured`: as `find_ffmpeg` takes it."""
+    return encoder(configured) == "h264"

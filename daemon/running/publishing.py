@@ -20,6 +20,7 @@ of them, and their folders are synced side by side. The steps of one job stay in
 """
 
 import errno
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ _SLICE = 0.02
 _TOGETHER = 8
 #: Seconds for the checks that are left when the daemon stops: enough for usual results.
 _LAST_SECONDS = 2.0
+#: Seconds between two looks whether the disk has synced what is left, when the daemon stops.
+_PAUSE = 0.01
 #: A check that takes longer than this many seconds is shown as the job's stage.
 _SHOWN_AFTER = 0.5
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -144,6 +147,8 @@ class Results:
         until = self.clock() + _LAST_SECONDS
         while self._made and self.clock() <= until:
             self.continue_checks()
+            if self.only_sync:
+                time.sleep(_PAUSE)
         while self._made:
             made = self._made.popleft()
             made.check.close()

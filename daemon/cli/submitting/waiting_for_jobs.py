@@ -108,7 +108,7 @@ def wait_for(
     if left:
         if as_json:
             for one in left:
-                print_note(f"{one.job_id} is in the inbox.")
+                print_note(f"{one.job_id} has not ended.")
         what = "the picture waits" if len(left) == 1 else f"{len(left):,} pictures wait"
         print_error(
             f"no daemon has been running for {patience:g} s; {what} for it, and nothing is lost",
@@ -170,8 +170,8 @@ def _look_at(
         status = status_of(job)
     if status and status.state in ENDED:
         if status.state == "completed" and status.delivered is None and settings.deliver.folder:
-            # Its status says where the result was delivered, or why it was not.
-            if not thoroughly or (one.job_id, "delivery") in queries.history.now().follow_ups.owed:
+            # Its status is about to say where the result was delivered. A delivery that has failed is tried again for days.
+            if not thoroughly or queries.history.now().follow_ups.owed.get((one.job_id, "delivery")) == 0:
                 return
             job = queries.job(one.job_id)
             status = status if job is None else status_of(job)

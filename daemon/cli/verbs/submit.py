@@ -79,7 +79,7 @@ def submit(
         bool,
         typer.Option(
             "--wait",
-            help="Wait until all jobs have ended. Exit status: 1 if a job failed, 3 if one was cancelled, 4 if one was removed.",
+            help="Wait until all jobs have ended and are delivered. Exit status: 1: one failed, 3: cancelled, 4: removed.",
         ),
     ] = False,
     patience: Annotated[

@@ -7,9 +7,8 @@ import subprocess
 import sys
 from collections.abc import Iterable
 
-from daemon.cluster.placement import H264
 from daemon.contract.registry import FORMATS
-from daemon.platform.encoder import find_ffmpeg
+from daemon.platform.encoder import encoder
 from daemon.platform.packages import unwritable
 
 #: Files that exist only where a graphics processor may be found. Elsewhere, asking PyTorch would take seconds for nothing.
@@ -32,21 +31,9 @@ def devices() -> tuple[str, ...]:
 
 
 def formats(ffmpeg: str) -> tuple[str, ...]:
-    """What this machine can write: words of `formats`, and `h264` if it encodes that. `ffmpeg`: the setting `worker.ffmpeg`."""
+    """What this machine can write: words of `formats`, and what encodes its videos. `ffmpeg`: the setting `worker.ffmpeg`."""
     missing = unwritable()
-    found = tuple(each.word for each in FORMATS if each not in missing)
-    return (*found, H264) if sys.platform == "darwin" or _has_libx264(find_ffmpeg(ffmpeg)) else found
-
-
-def _has_libx264(ffmpeg: str | None) -> bool:
-    if ffmpeg is None:
-        return False
-    command = (ffmpeg, "-nostdin", "-hide_banner", "-encoders")
-    try:
-        said = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return False
-    return b" libx264 " in said.stdout
+    return (*(each.word for each in FORMATS if each not in missing), encoder(ffmpeg))
 
 
 def lists_mark(*lists: Iterable[str]) -> str:

@@ -85,7 +85,7 @@ class Home:
 
     def work(self) -> list[str]:
         while self.outbox.remove_more():
-            """On a slow machine, a folder is removed in several passes of the loop."""
+            pass  # on a slow machine, a folder is removed in several passes of the loop
         return os.listdir(os.fsdecode(self.outbox.work))
 
     def job(self, name: str, *, running: bool = False, **wishes) -> None:

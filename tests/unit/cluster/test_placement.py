@@ -64,6 +64,9 @@ def test_a_job_goes_where_its_formats_can_be_written() -> None:
     best = fit(writing("video"), [plain, usd, mac], KINDS)
     assert names(best) == ["c"], "a result must not be H.264 or VP9 by chance"
     assert best.resources == {SLOT: 1.0, "program 1-abc": 1.0, "format video": 1.0, "format h264": 1.0}
+    libvpx = machine("d", formats=("video", "ffmpeg-vp9"))
+    assert names(fit(writing("video"), [plain, libvpx], KINDS)) == ["d"]
+    assert names(fit(writing("video"), [libvpx, mac], KINDS)) == ["c"]
     assert fit(writing("usdz", "psd"), [plain], KINDS).lacking == "a machine that can write usdz"
     assert fit(writing("usdz", "psd"), [plain, usd], KINDS).lacking == "a machine that can write psd and usdz"
 
@@ -101,6 +104,8 @@ def test_a_job_that_waits_for_a_taken_slot_goes_where_another_becomes_free() -> 
     assert list(misplaced(waiting, [one, other, unfit])) == []
     assert list(misplaced(waiting, [one, dataclasses.replace(other, taken=0), unfit])) == ["1"]
     ahead = (Seek("0", ("tls://b",), {}), fits)
+    gone = (Seek("0", ("tls://gone",), {}), fits)
+    assert list(misplaced([gone], [one, dataclasses.replace(other, taken=0)])) == ["0"]
     assert list(misplaced([ahead, *waiting], [one, dataclasses.replace(other, taken=0)])) == [], "that slot has its job"
 
 
@@ -110,3 +115,4 @@ def test_a_job_goes_back_to_a_machine_that_lost_it_only_if_no_other_can_take_it(
     assert wanted([lost, machine("b", taken=1)], ["1"]) == [("1", ["b"])], "the other one will be free"
     assert wanted([lost, machine("b", problem="its disk is full")], ["1"]) == [("1", ["a"])]
     assert wanted([lost], ["1"]) == [("1", ["a"])]
+    assert wanted([dataclasses.replace(lost, taken=1)], ["1", "2"]) == [("1", ["a"])], "nobody passes it"

@@ -171,6 +171,6 @@ def _print(pruning: Pruning) -> None:
     err.print(
         f"{what}, {size(pruning.bytes)}: {done}."
         if pruning.jobs
-        else "No job is that old, or what follows its end (a hook, a delivery) is not done yet.",
+        else "No job is that old. (Jobs whose hook or delivery is not done yet stay.)",
         markup=False,
     )
