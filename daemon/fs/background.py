@@ -7,7 +7,6 @@ them together: 48 small files and folders took 220 ms one after the other on ext
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 #: Bytes. Smaller files are synced or removed faster than anybody notices.
 LARGE = 8 << 20
@@ -50,6 +49,8 @@ def run_side_by_side(calls: Sequence[Callable[[], None]]) -> list[OSError | None
 
     The calls must not depend on each other. Raises the first error that is no OSError, after all have ended.
     """
+    from concurrent.futures import ThreadPoolExecutor  # a verb that only looks needs none
+
     if len(calls) == 1:
         return [_error_of(calls[0])]
     with ThreadPoolExecutor(max_workers=min(_MOST, max(1, len(calls))), thread_name_prefix="disk") as threads:
