@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -106,6 +107,8 @@ def gather(settings: Settings, fs: FileSystem) -> Facts:
             verified=verified.result(),
             devices=devices.result(),
             cluster=cluster_facts(settings),
+            deliveries=_missing_folder(settings),
+            hooks=tuple(name for name in _hook_programs(settings) if shutil.which(name) is None),
         )
 
 
@@ -275,3 +278,13 @@ def _trouble(what: Callable[[], object]) -> Trouble | None:
 
 def _trouble_of(error: OSError) -> Trouble:
     return Trouble(number=error.errno or 0, text=error.strerror or str(error))
+
+
+def _missing_folder(settings: Settings) -> str | None:
+    folder = settings.paths.deliveries
+    return None if folder is None or os.path.isdir(folder) else str(folder)
+
+
+def _hook_programs(settings: Settings) -> list[str]:
+    commands = (settings.hooks.on_completed, settings.hooks.on_failed)
+    return sorted({command[0] for command in commands if command is not None})

@@ -9,7 +9,7 @@ from typing import cast
 from daemon.clock import local
 from daemon.contract.commands import as_code, command
 from daemon.doctor.judging_cluster import cluster
-from daemon.doctor.judging_machine import device, formats, sandbox, videos, weights
+from daemon.doctor.judging_machine import after_jobs, device, formats, sandbox, videos, weights
 from daemon.doctor.model import Facts, Finding, Folder, JournalFacts
 from daemon.journal.journal import RESERVE_BYTES
 from daemon.journal.segment import NEWER_HINT
@@ -44,6 +44,7 @@ def judge(facts: Facts) -> tuple[Finding, ...]:
     """All findings, grouped by area."""
     return (
         *_settings(facts),
+        *after_jobs(facts),
         Finding(area="program", grade="ok", sentence=f"Python {facts.python}."),
         *formats(facts),
         *videos(facts),

@@ -25,6 +25,19 @@ def videos(facts: Facts) -> Iterator[Finding]:
         yield Finding(area="program", grade="note", sentence=sentence, hint=hint)
 
 
+def after_jobs(facts: Facts) -> Iterator[Finding]:
+    """Yield the findings about deliveries and hooks."""
+    if facts.deliveries is not None:
+        sentence = f"The folder for deliveries is missing: {facts.deliveries}. Results wait in the outbox until it is there."
+        hint = "Connect its disk, make the folder, or change deliver.folder in the settings."
+        yield Finding(area="settings", grade="problem", sentence=sentence, hint=hint)
+    for name in facts.hooks:
+        sentence = f"The program {name} of a hook cannot be started: it is missing, or not executable."
+        yield Finding(
+            area="settings", grade="problem", sentence=sentence, hint="Correct hooks in the settings, or make it executable."
+        )
+
+
 def weights(facts: Facts) -> Iterator[Finding]:
     """Yield the findings about the models and their weights."""
     if facts.models.failure or not isinstance(facts.models.value, list):

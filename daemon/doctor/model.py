@@ -232,6 +232,8 @@ class Facts:
         settings: the settings that the checks need, by name.
         use: the space that the outbox takes; None if it cannot be read.
         cluster: the cluster; None if the settings name none.
+        deliveries: the folder that results are delivered to, if it is missing; None if it is there, or none is set.
+        hooks: the programs of hooks that cannot be started.
     """
 
     home: str
@@ -251,3 +253,5 @@ class Facts:
     settings: Mapping[str, object] = field(default_factory=dict)
     use: DiskUse | None = None
     cluster: ClusterFacts | None = None
+    deliveries: str | None = None
+    hooks: tuple[str, ...] = ()

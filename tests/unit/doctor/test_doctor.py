@@ -19,7 +19,7 @@ from daemon.contract.commands import unmarked
 from daemon.contract.records import Claimed
 from daemon.doctor.facts import examine, journal_facts
 from daemon.doctor.judging import judge
-from daemon.doctor.judging_machine import videos
+from daemon.doctor.judging_machine import after_jobs, videos
 from daemon.doctor.model import (
     Answer,
     ClockFacts,
@@ -326,6 +326,14 @@ def test_wrong_settings_are_the_one_finding_there_can_be() -> None:
     report = examine(refuse, LocalFiles())
     assert (report.healthy, report.home) == (False, None)
     assert [(each.area, each.grade, each.hint) for each in report.findings] == [("settings", "problem", "Correct it.")]
+
+
+def test_a_missing_delivery_folder_and_a_hook_that_cannot_start_are_problems():
+    found = list(after_jobs(SimpleNamespace(deliveries="/mnt/out", hooks=("/opt/tell",))))
+    assert [each.grade for each in found] == ["problem", "problem"]
+    assert "/mnt/out" in found[0].sentence
+    assert "/opt/tell" in found[1].sentence
+    assert not list(after_jobs(SimpleNamespace(deliveries=None, hooks=())))
 
 
 def test_a_machine_that_cannot_write_h264_says_how_to_get_it():
