@@ -24,11 +24,7 @@ from daemon.supervisor.states import Stopping
 def test_a_job_is_done_and_says_what_it_made(tmp_path):
     supervised = SupervisedWorkers(tmp_path, acting("good"))
     before = time.monotonic()
-    pid = supervised.start()
-    assert process.is_same(pid.pid, pid.created)
-    assert process.is_same(pid.group, pid.guardian_created)
-    assert pid.boot_id == process.boot_id()
-    assert os.getpgid(pid.pid) == pid.group != os.getpgrp()
+    supervised.start()
     outcome = supervised.end()
     assert isinstance(outcome, Completed)
     assert outcome.result.outputs[0].path == "result/composite.png"
@@ -38,6 +34,18 @@ def test_a_job_is_done_and_says_what_it_made(tmp_path):
     assert supervised.progress == [("job", "decode", 0.25), ("job", "export", 1.0)]
     assert supervised.log.read_text() == "working\n"
     assert supervised.supervisor.idle()
+
+
+@pytest.mark.usefixtures("both_ways")
+def test_a_worker_and_its_guardian_are_known_by_their_start(tmp_path):
+    supervised = SupervisedWorkers(tmp_path, acting("polite"), cancel_seconds=300.0)
+    pid = supervised.start()
+    assert process.is_same(pid.pid, pid.created)
+    assert process.is_same(pid.group, pid.guardian_created)
+    assert pid.boot_id == process.boot_id()
+    assert os.getpgid(pid.pid) == pid.group != os.getpgrp()
+    supervised.supervisor.cancel("job")
+    assert isinstance(supervised.end(), Cancelled)
 
 
 @pytest.mark.usefixtures("both_ways")
