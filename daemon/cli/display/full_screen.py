@@ -13,7 +13,7 @@ from rich.control import Control
 from rich.segment import ControlType, Segment
 from rich.text import Text
 
-_ERASE_REST_OF_ROW = Segment("", None, [(ControlType.ERASE_IN_LINE, 0)])
+_ERASE_REST_OF_ROW = Control((ControlType.ERASE_IN_LINE, 0)).segment
 
 
 def rows_of(line: Text, width: int) -> list[Text]:

@@ -32,11 +32,16 @@ def paused() -> Scene:
 
 def printed(lines: list[Text], width: int, height: int) -> str:
     """What a terminal gets, without the codes that erase or colour."""
+    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", sent(lines, width, height))
+
+
+def sent(lines: list[Text], width: int, height: int) -> str:
+    """What a terminal gets."""
     console = Console(
         file=(got := io.StringIO()), width=width, height=height, force_terminal=True, color_system=None, soft_wrap=True
     )
     console.print(FullScreen(lines, width, height), end="")
-    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", got.getvalue())
+    return got.getvalue()
 
 
 @pytest.mark.parametrize("width", [40, 79, 80, 81, 200])
@@ -53,6 +58,10 @@ def test_the_screen_has_as_many_rows_as_the_window(width: int) -> None:
     continued = sum(len(rows_of(line, width)) - 1 for line in lines)
     assert continued >= 1
     assert said.count("\n") == 24 - 1 - continued
+
+
+def test_nothing_of_a_longer_line_is_left_behind_a_shorter_one() -> None:
+    assert sent([Text("abc"), Text("x" * 10)], 10, 3) == "\x1b[Habc\x1b[0K\n" + "x" * 10 + "\n\x1b[0K"
 
 
 def test_what_does_not_fit_is_left_out() -> None:
