@@ -3,6 +3,7 @@
 This is the "evolve" half of the usual decide/evolve pair; `daemon.jobs.decide` is the "decide" half.
 """
 
+from collections import deque
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -37,6 +38,9 @@ from daemon.jobs.queue import Queue
 
 #: How many ended jobs stay in memory for the gallery and for quick answers; the history has the older ones.
 RECENT = 200
+
+#: Statuses are written soon after their records, so a crash can only have interrupted the last few.
+_LATELY = 32
 
 
 class Dated(Protocol):
@@ -103,6 +107,8 @@ class Jobs:
         self.batches: dict[str, Batch] = {}
         self.counts = BatchCounts()
         self.follow_ups = FollowUps()
+        #: The last jobs whose status changed after their end. If the process died then, their status.json may not say so.
+        self.lately_changed: deque[str] = deque(maxlen=_LATELY)
 
     def find(self, job_id: str) -> Job | None:
         """A live or recently ended job; None if there is none with this id."""
@@ -138,9 +144,11 @@ class Jobs:
             case Noted():
                 self._note(record)
             case FollowUpFailed() | FollowUpOver():
+                self.lately_changed.append(record.job)
                 if record.job in self.ended:
                     self.ended[record.job] = after_follow_up(self.ended[record.job], record)
             case Pruned():
+                self.lately_changed.append(record.job)
                 if record.job in self.ended:
                     self.ended[record.job] = replace(self.ended[record.job], pruned_at=entry.ts)
             case BatchUnderWay() | BatchClosing():

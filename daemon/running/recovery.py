@@ -97,7 +97,8 @@ class Recovery:
     def _rewrite_views(self) -> None:
         """Rewrite status.json of each job whose status differs from the journal.
 
-        Ended jobs are checked newest first, across all segments, until `_RIGHT_IN_A_ROW` in a row are correct.
+        Ended jobs are checked newest first, across all segments, until `_RIGHT_IN_A_ROW` in a row are correct. Those whose status
+        changed last, after their end (they were delivered, for example), are written anyway.
         """
         for job in self.ledger.jobs.live.values():
             if job.claimed and not self._says(job.job_id, job.state, None):
@@ -105,6 +106,10 @@ class Recovery:
         seen = set(self.ledger.jobs.live)
         right = 0
         history = History(self.fs, self.runs.settings.paths.journal_bytes)
+        for job_id in dict.fromkeys(self.ledger.jobs.lately_changed):
+            changed = history.job(job_id)
+            if changed is not None and changed.ended and self.outbox.has(job_id):
+                self._write(changed)
         for job_id, ended_at in history.endings():
             if job_id in seen:
                 continue
