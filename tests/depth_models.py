@@ -8,14 +8,9 @@ from typing import Any
 def save(folder: Path) -> None:
     """Save the files of a Depth Anything in an empty folder, with the names that they have in its repository."""
     import torch
-    import transformers as tf
 
     torch.manual_seed(1)
-    config = tf.DepthAnythingConfig(
-        backbone_config=_backbone(), patch_size=14, reassemble_hidden_size=24, neck_hidden_sizes=[8, 8, 8, 8],
-        fusion_hidden_size=8, head_hidden_size=8, reassemble_factors=[4, 2, 1, 0.5],
-    )  # fmt: skip
-    tf.DepthAnythingForDepthEstimation(config).save_pretrained(folder)
+    tiny().save_pretrained(folder)
     return _with_preparation(folder)
 
 
@@ -35,6 +30,17 @@ def save_small(folder: Path) -> None:
     )  # fmt: skip
     tf.DepthAnythingForDepthEstimation(config).save_pretrained(folder)
     _with_preparation(folder, side=518)
+
+
+def tiny() -> Any:
+    """A Depth Anything, not saved."""
+    import transformers as tf
+
+    config = tf.DepthAnythingConfig(
+        backbone_config=_backbone(), patch_size=14, reassemble_hidden_size=24, neck_hidden_sizes=[8, 8, 8, 8],
+        fusion_hidden_size=8, head_hidden_size=8, reassemble_factors=[4, 2, 1, 0.5],
+    )  # fmt: skip
+    return tf.DepthAnythingForDepthEstimation(config)
 
 
 def prompted() -> Any:

@@ -100,10 +100,6 @@ class KnownMachines:
             if (left := {each: until for each, until in jobs.items() if until > now})
         }
 
-    def is_avoided(self, address: str | None, job_id: str) -> bool:
-        """Whether a job avoids the machine at this address."""
-        return self._avoided.get(self.name(address), {}).get(job_id, float("-inf")) > self._clock()
-
     def _kinds(self) -> Mapping[str, ModelKind]:
         names = {name_of(model) for machine in self._machines.values() for model in machine.about.models}
         return {name: kind for name in names if (kind := self._inventory.kind_of(name)) is not None}

@@ -169,7 +169,7 @@ class About(Frozen):
         slots: how many jobs it runs at once.
         models: the installed models, each as `name@revision`.
         devices: where models can run.
-        formats: what it can write: words of `formats`, and `h264` if its videos are H.264, not VP9.
+        formats: what it can write: words of `formats`, and what encodes its videos (`daemon.platform.encoder`).
         lists: a hash of the lists of styles and of models that it uses.
         jobs: the ids of the running jobs.
         problem: why it takes no jobs at the moment; null if it does.

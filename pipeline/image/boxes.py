@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 _MAX_BOXES = 5000
+_DEEPEST = 8  # no file nests boxes so deep
 _MAX_META = 1 << 24  # bytes of a meta box; real ones have some kilobytes
 _PITM_HEAD = 4  # version and flags
 _HAS_X = 1  # flag of a `cmex` box: the position along x is given
@@ -177,6 +178,15 @@ def inside(data: bytes) -> Iterator[Property]:
     """Type and content of each box."""
     for kind, start, stop in places(data):
         yield kind, data[start:stop]
+
+
+def leaves(data: bytes, outer: frozenset[bytes], depth: int = 0) -> Iterator[Property]:
+    """Type and content of every box that is not one of `outer`, also of those inside of these."""
+    for kind, content in inside(data):
+        if kind in outer and depth < _DEEPEST:
+            yield from leaves(content, outer, depth + 1)
+        else:
+            yield kind, content
 
 
 def places(data: bytes, at: int = 0) -> Iterator[tuple[bytes, int, int]]:

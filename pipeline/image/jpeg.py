@@ -6,13 +6,14 @@ Nothing here decodes. Sources: ITU-T T.81 (markers), XMP specification part 3 (X
 import os
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from pipeline.image import xmp
 
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
-_SOS, _EOI, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
+START_OF_SCAN, _EOI, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
 _METADATA = frozenset([_APP1, _APP2])
 _FRAMES = frozenset([*range(0xC0, 0xD0), 0xF7]) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15, and JPEG-LS
 _ORDINARY = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
@@ -66,7 +67,7 @@ def header_segments(file: BinaryIO, at: int = 0, wanted: frozenset[int] = _METAD
         head = file.read(2)
         while head == b"\xff\xff" and filled < _MAX_FILL:
             head, filled = b"\xff" + file.read(1), filled + 1
-        if len(head) < 2 or head[0] != 0xFF or head[1] in (_SOS, _EOI, 0xFF):
+        if len(head) < 2 or head[0] != 0xFF or head[1] in (START_OF_SCAN, _EOI, 0xFF):
             break
         if head[1] in _ALONE:
             continue
@@ -215,31 +216,19 @@ def scans_complete(data: bytes) -> bool:
     A progressive JPEG begins with coarse scans of the whole picture. If its last scans are missing, all its rows are there, but
     not as sharp as they were.
     """
-    at, needed = 2, set[tuple[int, int]]()
-    for _ in range(MAX_SEGMENTS):
-        while data[at : at + 2] == b"\xff\xff":
-            at += 1
-        marker = data[at + 1 : at + 2]
-        if data[at : at + 1] != b"\xff" or not marker or marker[0] == _EOI:
-            break
-        at += 2
-        if marker[0] in _ALONE:
-            continue
-        size = int.from_bytes(data[at : at + 2], "big")
-        body = data[at + 2 : at + size]
-        if marker[0] in _FRAMES and len(body) > 5:
+    needed = set[tuple[int, int]]()
+    for segment, end in all_segments(data):
+        body = segment.data
+        if segment.marker in _FRAMES and len(body) > 5:
             needed = {(number, place) for number in body[6 : 6 + 3 * body[5] : 3] for place in range(64)}
-        at += max(size, 2)
-        if marker[0] == _SOS and body:
+        elif segment.marker == START_OF_SCAN and body:
             numbers, spectrum = body[1 : 1 + 2 * body[0] : 2], body[1 + 2 * body[0] :]
             if len(spectrum) < 3:
                 return False
             if spectrum[2] & 15 == 0:  # down to the last bit
                 needed -= {(number, place) for number in numbers for place in range(spectrum[0], min(spectrum[1], 63) + 1)}
-            following = _MARKER.search(data, at)
-            if following is None:
+            if end == len(data):
                 return not needed
-            at = following.start()
     return False
 
 
@@ -248,25 +237,32 @@ def end_of_picture(data: bytes) -> int | None:
 
     Thumbnails and other pictures in header segments are skipped. Picture data is searched for its next marker.
     """
+    return next((end for segment, end in all_segments(data) if segment.marker == _EOI), None)
+
+
+def all_segments(data: bytes) -> Iterator[tuple[Segment, int]]:
+    """Yield the segments of the first picture, with where each ends; that of a scan ends behind its picture data.
+
+    The last one is the end marker, unless the picture has none or is damaged. A scan with no marker behind it ends with the data.
+    """
     at = 2
     for _ in range(MAX_SEGMENTS):
         while data[at : at + 2] == b"\xff\xff":
             at += 1
         if len(data) < at + 2 or data[at] != 0xFF:
-            return None
+            return
         marker = data[at + 1]
         at += 2
-        if marker == _EOI:
-            return at
         if marker in _ALONE:
             continue
+        if marker == _EOI:
+            yield Segment(marker, at, b""), at
+            return
         size = int.from_bytes(data[at : at + 2], "big")
         if size < 2:
-            return None
-        at += size
-        if marker == _SOS:
+            return
+        found, at = Segment(marker, at + 2, data[at + 2 : at + size]), at + size
+        if marker == START_OF_SCAN:
             following = _MARKER.search(data, at)
-            if following is None:
-                return None
-            at = following.start()
-    return None
+            at = len(data) if following is None else following.start()
+        yield found, at

@@ -11,7 +11,6 @@ Everything is read within bounds. What is damaged is missing.
 """
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -26,6 +25,7 @@ _JPEG_AT, _JPEG_SIZE, _SUB_DIRECTORIES, _EXIF = 513, 514, 330, 34665
 _COLOUR_SPACE, _PREVIEW_COLOURS, _PANASONIC_JPEG, _PANASONIC_HEIGHT, _PANASONIC_WIDTH = 40961, 50970, 0x2E, 2, 3
 _ADOBE_BY_EXIF, _ADOBE_BY_DNG = 2, 3
 _JPEG_COMPRESSIONS = (6, 7)
+_SAMPLE_TABLE = frozenset([b"mdia", b"minf", b"stbl"])
 _RAF, _RAF_JPEG, _RAF_SIZE = b"FUJIFILMCCD-RAW", 84, 0x100
 
 
@@ -211,7 +211,7 @@ def _in_cr3(file: BinaryIO, found: Found) -> None:
     for kind, track in boxes.inside(content):
         if kind != b"trak":
             continue
-        table = dict(_leaves(track))
+        table = dict(boxes.leaves(track, _SAMPLE_TABLE))
         width, height = struct.unpack_from(">HH", table.get(b"stsd", b""), 8 + 32) if b"stsd" in table else (0, 0)
         found.at_least(width, height)
         sizes, places = table.get(b"stsz", b""), table.get(b"co64", b"")
@@ -219,12 +219,3 @@ def _in_cr3(file: BinaryIO, found: Found) -> None:
             (same,) = struct.unpack_from(">I", sizes, 4)
             size = same or (struct.unpack_from(">I", sizes, 12)[0] if len(sizes) >= 16 else 0)
             found.add(file, struct.unpack_from(">Q", places, 8)[0], size)
-
-
-def _leaves(data: bytes, depth: int = 0) -> Iterator[tuple[bytes, bytes]]:
-    """The boxes of a track's sample table."""
-    for kind, content in boxes.inside(data):
-        if kind in (b"mdia", b"minf", b"stbl") and depth < 4:
-            yield from _leaves(content, depth + 1)
-        else:
-            yield kind, content

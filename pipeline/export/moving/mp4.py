@@ -9,7 +9,7 @@ import struct
 from daemon.errors import Internal
 from pipeline.image import boxes
 
-_OUTER = (b"trak", b"edts", b"mdia", b"minf", b"stbl")
+_OUTER = frozenset([b"trak", b"edts", b"mdia", b"minf", b"stbl"])
 #: Where a box says how long it lasts: in its content, behind version, flags and what it says before.
 _DURATIONS = {b"mvhd": 16, b"tkhd": 20, b"mdhd": 16, b"elst": 8}
 _FULL = 4  # bytes of version and flags
@@ -52,7 +52,7 @@ def without_first(mp4: bytes, count: int) -> bytes:
 
 def _without(moov: bytes, count: int) -> bytes:
     """The content of `moov` without the first frames. Raises ValueError, KeyError or struct.error if it is built otherwise."""
-    track = dict(_leaves(moov))
+    track = dict(boxes.leaves(moov, _OUTER))
     entries, frames, ticks = struct.unpack_from(">III", track[b"stts"], _FULL)
     same, stored = struct.unpack_from(">II", track[b"stsz"], _FULL)
     keys = [number - count for number in _numbers(track[b"stss"])]
@@ -100,14 +100,6 @@ def _numbers(table: bytes) -> tuple[int, ...]:
     """The entries of a table of 32-bit numbers, behind version, flags and their count."""
     (count,) = struct.unpack_from(">I", table, _FULL)
     return struct.unpack_from(f">{count}I", table, _FULL + 4)
-
-
-def _leaves(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Type and content of every box that describes the track, wherever it is."""
-    found = []
-    for kind, content in boxes.inside(data):
-        found += _leaves(content) if kind in _OUTER else [(kind, content)]
-    return found
 
 
 def _rebuilt(data: bytes, replaced: dict[bytes, bytes]) -> bytes:

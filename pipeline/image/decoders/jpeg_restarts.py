@@ -5,10 +5,9 @@ import struct
 
 from pipeline.image import jpeg
 
-DRI, _SOS, _EOI, _ALONE = 0xDD, 0xDA, 0xD9, frozenset([0x01, *range(0xD0, 0xD8)])
+DRI = 0xDD
 _FRAMES = frozenset([0xC0, 0xC1, 0xC2])
 _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 def are_whole(data: bytes) -> bool:
@@ -16,33 +15,18 @@ def are_whole(data: bytes) -> bool:
 
     True as well where nothing can be said: the picture has no restart marks, or its headers are damaged.
     """
-    at, interval, frame = 2, 0, b""
-    for _ in range(jpeg.MAX_SEGMENTS):
-        while data[at : at + 2] == b"\xff\xff":
-            at += 1
-        marker = data[at + 1] if data[at : at + 1] == b"\xff" and len(data) > at + 1 else _EOI
-        at += 2
-        if marker == _EOI:
-            return True
-        if marker in _ALONE:
-            continue
-        size = int.from_bytes(data[at : at + 2], "big")
-        body = data[at + 2 : at + size]
-        at += max(size, 2)
-        if marker in _FRAMES:
+    interval, frame = 0, b""
+    for segment, end in jpeg.all_segments(data):
+        body = segment.data
+        if segment.marker in _FRAMES:
             frame = body
-        elif marker == DRI and len(body) >= 2:
+        elif segment.marker == DRI and len(body) >= 2:
             interval = int.from_bytes(body[:2], "big")
-        elif marker == _SOS:
-            following = _MARKER.search(data, at)
-            end = len(data) if following is None else following.start()
-            units = _units(frame, body) if interval else 0
-            if units:
-                found = b"".join(_RESTART.findall(data, at, end))
-                wanted = -(-units // interval) - 1
-                if found != (bytes(range(0xD0, 0xD8)) * (wanted // 8 + 1))[:wanted]:
-                    return False
-            at = end
+        elif segment.marker == jpeg.START_OF_SCAN and interval and (units := _units(frame, body)):
+            found = b"".join(_RESTART.findall(data, segment.at + len(body), end))
+            wanted = -(-units // interval) - 1
+            if found != (bytes(range(0xD0, 0xD8)) * (wanted // 8 + 1))[:wanted]:
+                return False
     return True
 
 

@@ -44,15 +44,7 @@ def tiny(family):
     import transformers as tf
 
     if family == "depth-anything":
-        backbone = tf.Dinov2Config(
-            hidden_size=24, num_hidden_layers=4, num_attention_heads=2, image_size=42, patch_size=14, mlp_ratio=2,
-            out_indices=[1, 2, 3, 4], apply_layernorm=True, reshape_hidden_states=False,
-        )  # fmt: skip
-        config = tf.DepthAnythingConfig(
-            backbone_config=backbone, patch_size=14, reassemble_hidden_size=24, neck_hidden_sizes=[8, 8, 8, 8],
-            fusion_hidden_size=8, head_hidden_size=8, reassemble_factors=[4, 2, 1, 0.5],
-        )  # fmt: skip
-        return tf.DepthAnythingForDepthEstimation(config)
+        return depth_models.tiny()
     if family == "dpt":
         config = tf.DPTConfig(
             hidden_size=24, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32, image_size=32, patch_size=16,
