@@ -19,6 +19,7 @@ from daemon.fs import LocalFiles
 from daemon.intake import Entry, Ready, round_robin
 from daemon.service.hotfolder import HotFolder
 from tests.unit.service_scene import Scene
+from tests.waiting import SLOWEST
 
 #: Not root, and nobody that owns files here.
 _SOMEBODY = 54321
@@ -230,9 +231,14 @@ def test_what_could_not_be_taken_is_listed_before_the_next_look_as_well(tmp_path
     shown, total = hot.waiting()
     assert [(one.path, one.reason) for one in shown] == [("a.jpg", "a.jpg changed while it was being taken")]
     assert total == 1
-    hot._look(1.0)
+    listed = dict[str, str]()
+    limit = time.monotonic() + 10 * SLOWEST
+    while "a.jpg" not in listed:  # the events arrive by another thread
+        assert time.monotonic() < limit, "a.jpg is not listed"
+        hot._look(1.0)
+        listed = {one.path: one.reason for one in hot.waiting()[0]}
     hot.watch.stop()
-    assert {one.path: one.reason for one in hot.waiting()[0]}["a.jpg"] == "just arrived or still growing"
+    assert listed["a.jpg"] == "just arrived or still growing"
 
 
 def test_jobs_lists_what_is_accepted_and_not_moved(scene):
