@@ -63,7 +63,7 @@ bench: $(READY) ## Measure, and print a table
 
 soak: $(READY) ## Storms of kills, seeded mutations, the suite on other machines (three hours)
 	@$(BIN)/python -m tests.crash.soak
-	@MULTIPLANE_SOAK=1 $(BIN)/python -m pytest -q tests/process/test_painting_programs.py tests/acceptance/test_paintings.py \
+	@SOAK_TESTS=1 $(BIN)/python -m pytest -q tests/process/test_painting_programs.py tests/acceptance/test_paintings.py \
 	  tests/acceptance/intake/test_written_in_parts.py tests/security/test_exchanged_folders.py \
 	  tests/security/test_exchanged_job_folders.py tests/security/test_outbox_paths.py \
 	  tests/acceptance/scenes/test_scenes_rendered.py tests/acceptance/moving/test_moving_in_browser.py \
@@ -71,7 +71,7 @@ soak: $(READY) ## Storms of kills, seeded mutations, the suite on other machines
 	@$(BIN)/python -m tests.process.supervisor.random_kills
 	@$(BIN)/python -m tests.process.supervisor.cancels
 	@$(BIN)/python -m tests.process.supervisor.templates.many_jobs
-	@MULTIPLANE_SOAK=1 $(BIN)/python -m pytest -q tests/process/cluster
+	@SOAK_TESTS=1 $(BIN)/python -m pytest -q tests/process/cluster
 	@$(BIN)/python -m tests.process.cluster.storm
 	@$(BIN)/python -m tests.acceptance.terminal.fresh_clone
 	@$(BIN)/python -m tests.surroundings

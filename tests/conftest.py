@@ -26,7 +26,7 @@ _OBJECTS = 10_000
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("searching", deadline=None)
-settings.load_profile("searching" if os.environ.get("MULTIPLANE_SOAK") else "repeatable")
+settings.load_profile("searching" if os.environ.get("SOAK_TESTS") else "repeatable")
 
 #: Each home of a test has its own models folder. Otherwise tests would use the models that this machine has installed.
 os.environ["MULTIPLANE_FOLDERS__MODELS"] = ".state/models"

@@ -28,9 +28,8 @@ class RealHome:
         return [sys.executable, "-P", str(PROGRAM), str(self.path), *options]
 
     def environment(self) -> dict[str, str]:
-        mine = {name: value for name, value in os.environ.items() if name != "MULTIPLANE_SOAK"}
         return {
-            **mine,
+            **os.environ,
             "PYTHONPATH": str(ROOT),
             "PYTHONDONTWRITEBYTECODE": "1",
             "MULTIPLANE_CONFIG": os.devnull,

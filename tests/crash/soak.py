@@ -216,7 +216,7 @@ def storm(minutes: float, seed: int, homes: int) -> None:
 
 def pytest_of(*arguments: str) -> int:
     """Run the crash tests in their heavier form."""
-    environment = {**os.environ, "MULTIPLANE_SOAK": "1"}
+    environment = {**os.environ, "SOAK_TESTS": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "--timeout", "7200", *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 

@@ -13,7 +13,7 @@ from crashes import choices, crash_again, recover
 from recorded_run import moments
 from simulated_daemon import check_ended, check_kept, check_visible
 
-soak = pytest.mark.skipif("MULTIPLANE_SOAK" not in os.environ, reason="part of make soak")
+soak = pytest.mark.skipif("SOAK_TESTS" not in os.environ, reason="part of make soak")
 
 
 @pytest.fixture(scope="module")

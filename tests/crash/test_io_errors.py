@@ -15,7 +15,7 @@ from simulated_daemon import SimulatedDaemon, Users, check_ended, check_kept, ch
 
 from daemon.journal import JournalError
 
-soak = pytest.mark.skipif("MULTIPLANE_SOAK" not in os.environ, reason="part of make soak")
+soak = pytest.mark.skipif("SOAK_TESTS" not in os.environ, reason="part of make soak")
 NUMBERS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC, "EINTR": errno.EINTR}
 
 
@@ -98,7 +98,7 @@ def strike_everywhere(kinds: tuple[str, ...], step: int, *, lasting: bool, looks
     return ends
 
 
-STEP = 1 if "MULTIPLANE_SOAK" in os.environ else 11
+STEP = 1 if "SOAK_TESTS" in os.environ else 11
 
 
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "for ever"])

@@ -178,7 +178,7 @@ OPERATIONS = st.lists(
 
 
 @given(operations=OPERATIONS)
-@settings(max_examples=300 if "MULTIPLANE_SOAK" in os.environ else 60, deadline=None)
+@settings(max_examples=300 if "SOAK_TESTS" in os.environ else 60, deadline=None)
 def test_whatever_is_done_to_the_segments_no_start_works_from_another_end_than_the_last(whole, tmp_path_factory, operations):
     folder = copy_of(whole, tmp_path_factory.mktemp("moved"))
     for name, one, other in operations:

@@ -22,7 +22,7 @@ ANY_CHANGE = (
     *CHANGING, "openat", "open", "creat", "link", "linkat", "symlink", "symlinkat", "truncate", "ftruncate", "chmod", "fchmodat",
     "mknod", "mknodat", "utimensat", "setxattr", "copy_file_range", "sendfile", "execve",
 )  # fmt: skip
-SOAK = "MULTIPLANE_SOAK" in os.environ
+SOAK = "SOAK_TESTS" in os.environ
 soak = pytest.mark.skipif(not SOAK, reason="part of make soak")
 #: Exit statuses of a daemon that says why it stops.
 CLEAR = {0: "done", 1: "a job failed", 74: "the journal", 75: "the disk"}

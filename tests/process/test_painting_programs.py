@@ -21,7 +21,7 @@ from PIL import Image
 from pipeline.export import psd
 from pipeline.export.psd import PsdLayer
 
-soak = pytest.mark.skipif("MULTIPLANE_SOAK" not in os.environ, reason="part of make soak")
+soak = pytest.mark.skipif("SOAK_TESTS" not in os.environ, reason="part of make soak")
 gimp = pytest.mark.skipif(shutil.which("gimp") is None, reason="GIMP is not installed")
 krita = pytest.mark.skipif(None in (shutil.which("krita"), shutil.which("Xvfb")), reason="Krita and Xvfb are not installed")
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.crash.homes import RealHome, sha256, wait_until
 
-SOAK = "MULTIPLANE_SOAK" in os.environ
+SOAK = "SOAK_TESTS" in os.environ
 #: Appends one line for each job: its id as its status has it, its state, and its folder. It takes a moment, as real commands do.
 SCRIPT = """\
 #!/bin/sh

@@ -24,7 +24,7 @@ from daemon.journal import Entry
 from daemon.journal.line import encode
 from daemon.journal.segment import DamageError, Segment
 
-SOAK = "MULTIPLANE_SOAK" in os.environ
+SOAK = "SOAK_TESTS" in os.environ
 NAMES = ("a", "b", "ü")
 WORDS = ("good", "good", "crash-1", "crash-9", "bad", "slow")
 

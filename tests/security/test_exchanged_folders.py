@@ -20,7 +20,7 @@ from daemon.intake.model import Control, Entry, Ready
 from daemon.watch import Scanner
 from tests.unit.service_scene import Scene
 
-SOAK = "MULTIPLANE_SOAK" in os.environ
+SOAK = "SOAK_TESTS" in os.environ
 EXCHANGES, CLAIMS = (100_000, 500) if SOAK else (5_000, 60)
 #: Linux, <linux/fs.h>: exchange two names in one step.
 _RENAME_EXCHANGE = 2

@@ -19,7 +19,7 @@ from daemon.supervisor.joblog import JobLog
 from tests.security.test_exchanged_folders import Exchanger, exchange
 from tests.unit.service_scene import Scene
 
-SOAK = "MULTIPLANE_SOAK" in os.environ
+SOAK = "SOAK_TESTS" in os.environ
 EXCHANGES, ROUNDS = (100_000, 2_000) if SOAK else (10_000, 200)
 SECRET = b"nobody's business"
 

@@ -84,7 +84,7 @@ def test_the_daemon_walks_no_path_below_the_outbox(running: QuickFolder, life: s
 
 
 #: It starts PyTorch, which takes longer than all else in here.
-DOCTOR = pytest.param(("doctor",), marks=pytest.mark.skipif("MULTIPLANE_SOAK" not in os.environ, reason="part of make soak"))
+DOCTOR = pytest.param(("doctor",), marks=pytest.mark.skipif("SOAK_TESTS" not in os.environ, reason="part of make soak"))
 
 
 @pytest.mark.parametrize("verb", [("show",), ("waiting",), DOCTOR])

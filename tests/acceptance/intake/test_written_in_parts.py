@@ -156,7 +156,7 @@ def test_a_share_whose_clock_differs_from_ours_takes_no_end_away(tmp_path: Path,
             assert (folder.job(status) / "source" / name).read_bytes() == data
 
 
-@pytest.mark.skipif("MULTIPLANE_SOAK" not in os.environ, reason="part of make soak")
+@pytest.mark.skipif("SOAK_TESTS" not in os.environ, reason="part of make soak")
 @pytest.mark.timeout(1000)
 def test_pauses_of_any_length_leave_every_picture_whole(running: QuickFolder) -> None:
     written = cases("any", (0.2, 1.0, 4.0, 15.0, 40.0), (2, 3, 6))

@@ -20,9 +20,7 @@ COLOURS = np.array([(r, g, b) for r in LEVELS for g in LEVELS for b in LEVELS])
 FFMPEG = shutil.which("ffmpeg")
 #: Colours are converted as a graphics card does it; what Chromium uses without one darkens blue by ten levels.
 ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("MULTIPLANE_SOAK") or CHROMIUM is None, reason="runs in make soak, by Chromium"
-)
+pytestmark = pytest.mark.skipif(not os.environ.get("SOAK_TESTS") or CHROMIUM is None, reason="runs in make soak, by Chromium")
 #: Shows a picture or a video, and returns its size, its length in seconds and its pixels.
 LOOK = """async ([kind, data]) => {
   const film = kind.startsWith("video"), seen = document.createElement(film ? "video" : "img");

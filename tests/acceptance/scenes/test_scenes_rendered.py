@@ -25,9 +25,7 @@ MODULES = HERE / "node_modules"
 BLENDER, NODE = shutil.which("blender"), shutil.which("node")
 pytest.importorskip("pxr", reason="usd-core is not installed")
 FORMATS = "[glb, usdz, after-effects, blender]"
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("MULTIPLANE_SOAK"), reason="runs in make soak: three programs draw large pictures"
-)
+pytestmark = pytest.mark.skipif(not os.environ.get("SOAK_TESTS"), reason="runs in make soak: three programs draw large pictures")
 drawn_by_three = pytest.mark.skipif(
     not MODULES.is_dir() or CHROMIUM is None or NODE is None,
     reason="needs Chromium, Node.js and npm ci in tests/acceptance/scenes",

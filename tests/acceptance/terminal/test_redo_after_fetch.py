@@ -14,9 +14,7 @@ from tests.acceptance.terminal.newcomer import NAME
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 PHOTOS = 50
 
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("MULTIPLANE_SOAK") or CHROMIUM is None, reason="runs in make soak, by Chromium"
-)
+pytestmark = pytest.mark.skipif(not os.environ.get("SOAK_TESTS") or CHROMIUM is None, reason="runs in make soak, by Chromium")
 
 
 def run_until_all_are_done(home: HotFolder) -> None:

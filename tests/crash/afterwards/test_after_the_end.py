@@ -27,7 +27,7 @@ SETTINGS = load(
 )
 #: What a crash can interrupt here. Claims have tests of their own.
 PLACES = (TARGET, PATHS.outbox_bytes, PATHS.journal_bytes)
-SOAK = "MULTIPLANE_SOAK" in os.environ
+SOAK = "SOAK_TESTS" in os.environ
 
 
 def live(disk: SimDisk, users: Users) -> SimulatedDaemon:

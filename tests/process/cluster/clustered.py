@@ -60,9 +60,7 @@ class Cluster:
     def _spawn(self, name: str, *command: str | Path, **more: str) -> subprocess.Popen[bytes]:
         home = self.folder / name
         home.mkdir(exist_ok=True)
-        # Of all that begins like a setting, this one is the test suite's own.
-        mine = {key: value for key, value in os.environ.items() if key != "MULTIPLANE_SOAK"}
-        given = {**mine, "MULTIPLANE_HOME": str(home), **self.variables(name), **more}
+        given = {**os.environ, "MULTIPLANE_HOME": str(home), **self.variables(name), **more}
         with (self.folder / f"{name}.out").open("ab") as log:
             return subprocess.Popen([*self.within.get(name, ()), *command], env=given, stdout=log, stderr=log)
 

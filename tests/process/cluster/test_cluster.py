@@ -253,7 +253,7 @@ def test_whatever_dies_each_job_is_published_once(studio) -> None:
         a_machine_is_killed(studio)
         a_machine_hangs(studio)
         the_daemon_is_killed(studio)
-        if os.environ.get("MULTIPLANE_SOAK"):
+        if os.environ.get("SOAK_TESTS"):
             the_scheduler_is_killed(studio)
     finally:
         studio.stop()

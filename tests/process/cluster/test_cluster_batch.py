@@ -19,7 +19,7 @@ from tests.benchmarks.daemon.bench_throughput import depth_picture
 from tests.process.cluster.clustered import Cluster
 
 pytestmark = [
-    pytest.mark.skipif(not os.environ.get("MULTIPLANE_SOAK"), reason="takes minutes; runs with `make soak`"),
+    pytest.mark.skipif(not os.environ.get("SOAK_TESTS"), reason="takes minutes; runs with `make soak`"),
     pytest.mark.timeout(1800),
 ]
 #: Without depth beside them.

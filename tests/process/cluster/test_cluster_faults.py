@@ -25,7 +25,7 @@ from tests.process.cluster.stand_in import LIES
 from tests.programs import copy_program
 
 pytestmark = [
-    pytest.mark.skipif(not os.environ.get("MULTIPLANE_SOAK"), reason="takes minutes; runs with `make soak`"),
+    pytest.mark.skipif(not os.environ.get("SOAK_TESTS"), reason="takes minutes; runs with `make soak`"),
     pytest.mark.timeout(1800),
 ]
 SIDECAR = "depth: cues\nnum_layers: 3\nformats: []\n"

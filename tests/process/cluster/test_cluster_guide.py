@@ -99,7 +99,7 @@ class Office:
             process.wait(15 * SLOWEST)
 
 
-@pytest.mark.skipif(not os.environ.get("MULTIPLANE_SOAK"), reason="takes half a minute; runs with `make soak`")
+@pytest.mark.skipif(not os.environ.get("SOAK_TESTS"), reason="takes half a minute; runs with `make soak`")
 @pytest.mark.timeout(900)
 def test_the_guide_leads_to_the_first_job(tmp_path) -> None:
     if subprocess.run([*NAMED, "a-name", "true"], capture_output=True, check=False).returncode:

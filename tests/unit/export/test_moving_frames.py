@@ -24,7 +24,7 @@ from tests.scenes import scene
 from tests.unit.pictures import SAMPLES
 
 NAMES: tuple[MotionName, ...] = get_args(MotionName)
-SOAK = bool(os.environ.get("MULTIPLANE_SOAK"))
+SOAK = bool(os.environ.get("SOAK_TESTS"))
 EXTREMES = (1 / 8, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 7 / 8)
 
 

@@ -107,7 +107,7 @@ def test_other_arrays_are_refused(wrong):
         png.encode_rgba(wrong)
 
 
-@pytest.mark.skipif(not os.environ.get("MULTIPLANE_SOAK"), reason="part of make soak: the fault it looks for is rare")
+@pytest.mark.skipif(not os.environ.get("SOAK_TESTS"), reason="part of make soak: the fault it looks for is rare")
 def test_the_same_picture_gives_the_same_bytes_again_and_again_in_several_threads():
     height, width = 3000, 4000
     random = np.random.default_rng(2)
