@@ -17,8 +17,9 @@ from daemon.contract.commands import shortened, well_marked
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 #: The same without NUL, which belongs to the marks around commands (`daemon.contract.commands`).
 _CONTROL_IN_PROSE = re.compile(CONTROL.pattern.replace("\x00-", "\x01-", 1))
-_PLAIN = "^[^\x00-\x1f\x7f-\x9f]*$"
-_NO_NUL = "^[^\x00]*$"
+#: Escaped, not the characters themselves: these patterns are printed in the JSON Schemas.
+_PLAIN = r"^[^\x00-\x1f\x7f-\x9f]*$"
+_NO_NUL = r"^[^\x00]*$"
 _CUT = " [cut]"
 #: In characters. The first is enough for a sentence with the longest possible names. The second is enough for a list of all
 #: mistakes in a file, or for the end of a traceback.
