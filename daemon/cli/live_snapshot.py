@@ -13,6 +13,7 @@ from datetime import datetime
 from daemon.cli.common import fs
 from daemon.cli.job_queries import JobQueries
 from daemon.outbox import FRESH_SECONDS, Health, Outbox, Waiting
+from daemon.outbox.ownership import said_of_stranger
 from daemon.settings import Settings
 
 #: Seconds between two scans of the inbox by a live screen.
@@ -132,6 +133,8 @@ def _outbox_trouble(settings: Settings) -> str | None:
     """A sentence that says why nothing can be written into the outbox; None if this command sees no reason."""
     root = settings.paths.outbox_bytes
     try:
+        if (owner := JobQueries(fs, settings).stranger()) is not None:
+            return said_of_stranger("outbox", root, owner)
         if not Outbox(fs, root).is_healthy():
             os.scandir(root).close()
             return f"{os.fsdecode(root)} isn't the outbox: its marker file .multiplane is missing"

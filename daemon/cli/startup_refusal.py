@@ -15,6 +15,7 @@ from daemon.errors import Refusal
 from daemon.journal import JournalError
 from daemon.journal.lock import is_running_elsewhere
 from daemon.outbox import Health, Outbox
+from daemon.outbox.ownership import Ownership, who
 from daemon.platform.files import permission_hint
 from daemon.settings import Settings, load
 from daemon.settings.typed_command import commands_anywhere
@@ -77,7 +78,7 @@ def refuse(refusal: Refusal, settings: Settings | None, *, home: Path | None, la
 
 
 def _show(refusal: Refusal, settings: Settings) -> None:
-    """Write daemon.json, unless another daemon is running: then the file belongs to that daemon."""
+    """Write daemon.json, unless it belongs to another daemon: one that runs in this home, or that of the outbox's own home."""
     now = clock.now()
     health = Health(
         version=__version__,
@@ -88,9 +89,11 @@ def _show(refusal: Refusal, settings: Settings) -> None:
         problem=refusal.message,
         hint=refusal.hint,
     )
-    outbox = Outbox(fs, settings.paths.outbox_bytes, commands=commands_anywhere(settings.paths.home, os.environ))
+    paths = settings.paths
     try:
-        if outbox.is_healthy() and not is_running_elsewhere(fs, settings.paths.lock_bytes, os.getpid()):
+        ownership = Ownership(fs, who(fs, paths))
+        outbox = Outbox(fs, paths.outbox_bytes, commands=commands_anywhere(paths.home, os.environ), ownership=ownership)
+        if outbox.is_healthy() and not is_running_elsewhere(fs, paths.lock_bytes, os.getpid()):
             outbox.write_health(health)
     except OSError as error:
         logger.warning("cannot write daemon.json: {}", error)

@@ -19,6 +19,7 @@ from daemon.journal.chain import Link
 from daemon.journal.segment import NEWER_HINT
 from daemon.journal.segment_files import aside_path, segment_numbers, segment_path
 from daemon.outbox import Outbox
+from daemon.outbox.ownership import Ownership, refuse_strangers, who
 from daemon.platform.process import boot_id
 from daemon.settings import Settings
 
@@ -31,7 +32,8 @@ def repair(settings: Settings, fs: FileSystem) -> Iterator[str]:
     """Repair what can be repaired, and yield one sentence for each step.
 
     Raises:
-        Refusal: a daemon is running, the home was never used, or a newer version wrote the journal.
+        Refusal: a daemon is running, the home was never used, inbox or outbox belong to another home, or a newer version wrote
+            the journal.
         OSError: the disk failed. The steps done so far remain, and the repair can be repeated.
     """
     paths = settings.paths
@@ -41,6 +43,7 @@ def repair(settings: Settings, fs: FileSystem) -> Iterator[str]:
         raise Refusal("there is nothing to repair: no daemon has run here yet", hint=f"Start it: {command('run')}") from None
     try:
         yield from _put_in_order(fs, paths.journal_bytes)
+        refuse_strangers(Ownership(fs, who(fs, paths)), paths)
         yield from _add_unlisted(settings, fs)
     finally:
         lock.release()

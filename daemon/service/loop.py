@@ -12,7 +12,7 @@ from loguru import logger
 
 from daemon.contract.commands import command
 from daemon.health.disk_space import DiskSpace
-from daemon.health.folder_health import OFFLINE_HINT, FolderHealth
+from daemon.health.folder_health import FolderHealth
 from daemon.journal import JournalError
 from daemon.platform.notify.systemd import Notifier
 from daemon.running.publishing import KEPT_HINT
@@ -214,7 +214,7 @@ class Service:
             logger.warning("{}", self._absent or "the folders are there again")
         if self._problem:
             self._warm_workers.discard("its folder may be gone")
-            self._views.say("offline", self._problem, OFFLINE_HINT)
+            self._views.say("offline", self._problem, self._folder_health.absence_hint)
         elif self._recovered:
             self._claims.try_again()
             self._runs.end_removed_returns()
