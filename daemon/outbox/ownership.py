@@ -12,7 +12,6 @@ Anybody who can write in a folder can forge its marker. Such a marker can stop t
 
 import os
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -85,20 +84,11 @@ def who(fs: FileSystem, paths: Layout, *, new_id: bool = False) -> Who:
 
 
 class Ownership:
-    """Compares the markers of folders with one home.
+    """Compares the markers of folders with one home, `me`."""
 
-    Args:
-        fs: the disk.
-        me: the home.
-        is_network: whether a path is on a network file system, where inodes and devices prove nothing.
-    """
-
-    def __init__(
-        self, fs: FileSystem, me: Who, *, is_network: Callable[[bytes], bool] = lambda path: mount_of(path).network
-    ) -> None:
+    def __init__(self, fs: FileSystem, me: Who) -> None:
         self._fs = fs
         self._me = me
-        self._is_network = is_network
         #: The markers that were read and did not name another home, by folder. They are only read again after a change.
         self._fine: dict[bytes, Stat] = {}
         #: The folders that this process has marked as its home's.
@@ -152,8 +142,8 @@ class Ownership:
     def _is_copy(self, owner: Owner, folder: bytes) -> bool:
         """Whether the owner has its own folder elsewhere on this machine, of which this one is a copy."""
         there = to_bytes(owner.folder)
-        if self._is_network(folder) or self._is_network(there):
-            return False
+        if mount_of(folder).network or mount_of(there).network:
+            return False  # there, two paths with different inodes may be one folder
         try:
             with self._fs.hold(there) as elsewhere, self._fs.hold(folder) as here:
                 is_other, original = elsewhere.ino != here.ino, _owner_in(elsewhere)

@@ -32,11 +32,11 @@ def settings_of(home: Path, **folders: Path) -> Settings:
 class Daemon:
     """What a daemon does with its folders: at its start, and at each check."""
 
-    def __init__(self, home: Path, *, network: bool = False, **folders: Path) -> None:
+    def __init__(self, home: Path, **folders: Path) -> None:
         settings = settings_of(home, **folders)
         paths = settings.paths
         make_folders(FS, paths.state_bytes)
-        self.ownership = Ownership(FS, who(FS, paths, new_id=True), is_network=lambda _path: network)
+        self.ownership = Ownership(FS, who(FS, paths, new_id=True))
         refuse_strangers(self.ownership, paths)
         self.outbox = Outbox(FS, paths.outbox_bytes, ownership=self.ownership)
         self.health = FolderHealth(FS, settings, self.outbox, lambda: (), self.ownership)
@@ -92,11 +92,11 @@ def test_a_copy_of_a_home_works_beside_it_but_not_in_its_folders(tmp_path, first
     assert [daemon.absence() for daemon in both] == [None, None]
 
 
-def test_on_a_share_a_copy_has_to_be_confirmed(tmp_path, first) -> None:
-    """There, two paths with different inodes may be one folder."""
+def test_on_a_share_a_copy_has_to_be_confirmed(tmp_path, first, monkeypatch) -> None:
     shutil.copytree(first, tmp_path / "copy")
-    with pytest.raises(Refusal):
-        Daemon(tmp_path / "copy", network=True)
+    monkeypatch.setattr("daemon.outbox.ownership.mount_of", lambda _path: Mount(b"/", "nfs", "server:/"))
+    with pytest.raises(Refusal, match="belongs to another home"):
+        Daemon(tmp_path / "copy")
 
 
 def test_a_home_that_lost_its_state_folder_goes_on(first) -> None:
