@@ -20,7 +20,7 @@ from daemon.errors import Refusal
 from daemon.fs import LocalFiles
 from daemon.platform.mounts import mount_of
 from daemon.settings import Settings, load
-from daemon.settings.loading import home_of
+from daemon.settings.loading import home_of, load_what_is_right
 from daemon.settings.typed_command import commands_here
 
 out = Console(emoji=False, highlight=False, soft_wrap=True)
@@ -47,9 +47,33 @@ def settings_of(home: Path | None) -> Settings:
         give_up(refusal)
 
 
+def settings_to_look(home: Path | None) -> Settings:
+    """Load the settings of a home for a verb that only looks. If they are wrong, print why, and leave out what is wrong.
+
+    The jobs are found all the same: the journal's place depends on no setting. If nothing can be loaded, the program ends.
+    """
+    _Reader.home = home
+    try:
+        settings, mistake = load_what_is_right(home, os.environ, is_network=_is_network)
+    except Refusal as refusal:
+        give_up(refusal)
+    fs.publish_below(settings.paths.outbox_bytes)
+    if mistake is not None:
+        print_error(mistake.message, f"{mistake.hint} What is shown here was read without what is wrong.")
+    return settings
+
+
+def home_to_look(home: Path | None) -> Settings:
+    """`settings_to_look`, for a home that must exist. If it does not, print that and end the program."""
+    return _must_exist(settings_to_look(home))
+
+
 def settings_in_use(home: Path | None) -> Settings:
     """Load the settings of a home that must exist. If it does not, or the settings are wrong, print why and end the program."""
-    settings = settings_of(home)
+    return _must_exist(settings_of(home))
+
+
+def _must_exist(settings: Settings) -> Settings:
     paths = settings.paths
     if not any(os.path.isdir(path) for path in (paths.home, paths.inbox, paths.journal)):
         what = "is not a folder" if os.path.lexists(paths.home) else "does not exist"
@@ -68,9 +92,13 @@ def settings_at(home: Path | None) -> Settings:
         Refusal: the settings are wrong.
     """
     _Reader.home = home
-    settings = load(home, os.environ, is_network=lambda path: mount_of(os.fsencode(path)).network)
+    settings = load(home, os.environ, is_network=_is_network)
     fs.publish_below(settings.paths.outbox_bytes)
     return settings
+
+
+def _is_network(path: Path) -> bool:
+    return mount_of(os.fsencode(path)).network
 
 
 def give_up(refusal: Refusal) -> NoReturn:

@@ -17,6 +17,7 @@ from daemon.journal import History
 from daemon.journal.history import EndedJob
 from daemon.journal.lock import is_running
 from daemon.outbox import BatchProgress, Health, in_line, status_of
+from daemon.outbox.ownership import Owner, Ownership, who
 from daemon.settings import Settings
 
 _MAX_BYTES = 64 << 20
@@ -39,11 +40,20 @@ class JobQueries:
         return is_running(self._fs, self._paths.lock_bytes)
 
     def health(self) -> Health | None:
-        """daemon.json as it was last written; None if it is missing or cannot be read."""
+        """daemon.json as it was last written; None if it is missing, cannot be read or is another home's."""
+        if self.stranger() is not None:
+            return None
         try:
             path = os.path.join(self._paths.outbox_bytes, b"daemon.json")
             return without_marks(Health.model_validate_json(self._fs.read(path, _MAX_BYTES)))
         except (OSError, ValidationError):
+            return None
+
+    def stranger(self) -> Owner | None:
+        """The other home that the outbox belongs to; None if it belongs to none, or cannot be read."""
+        try:
+            return Ownership(self._fs, who(self._fs, self._paths)).stranger(self._paths.outbox_bytes)
+        except OSError:
             return None
 
     def status(self, job_id: str) -> Status | None:

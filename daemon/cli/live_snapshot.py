@@ -7,12 +7,13 @@ in the outbox. It changes nothing.
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from daemon.cli.common import fs
 from daemon.cli.job_queries import JobQueries
 from daemon.outbox import FRESH_SECONDS, Health, Outbox, Waiting
+from daemon.outbox.ownership import said_of_stranger
 from daemon.settings import Settings
 
 #: Seconds between two scans of the inbox by a live screen.
@@ -79,17 +80,23 @@ class Standstill:
         word: a summary in a few words, to print next to a pending job.
         sentence: the full reason.
         stale: whether the progress of running jobs may be out of date, because no daemon updates it.
+        lasts: whether a person should know even if no job is left to do: new pictures would not be taken until it is over.
     """
 
     word: str
     sentence: str
     stale: bool
+    lasts: bool = False
 
 
 def standstill(settings: Settings, queries: JobQueries, at: datetime) -> Standstill | None:
     """Why jobs make no progress; None if they do. `at` is the current time."""
     health, alive = queries.health(), queries.daemon_runs()
-    return standstill_of(health, alive=alive, problem=silence(settings, health, at) if alive else None)
+    halt = standstill_of(health, alive=alive, problem=silence(settings, health, at) if alive else None)
+    if halt is None or halt.lasts or (trouble := outbox_trouble(settings)) is None:
+        return halt
+    sentence = halt.sentence if alive else f"The daemon isn't running. When it starts, jobs still cannot continue: {trouble}."
+    return replace(halt, sentence=sentence, lasts=True)
 
 
 def standstill_of(health: Health | None, *, alive: bool, problem: str | None) -> Standstill | None:
@@ -107,7 +114,7 @@ def standstill_of(health: Health | None, *, alive: bool, problem: str | None) ->
     if health is not None and health.state in ("paused", "offline"):
         hint = f" {health.hint}" if health.hint else ""
         why = health.problem or "no reason was reported"
-        return Standstill(health.state, f"The daemon is {health.state}: {why}.{hint}", stale=False)
+        return Standstill(health.state, f"The daemon is {health.state}: {why}.{hint}", stale=False, lasts=True)
     return None
 
 
@@ -128,10 +135,19 @@ def silence(settings: Settings, health: Health | None, at: datetime) -> str | No
     return f"the daemon is running, but hasn't responded for {silent:.0f} s"
 
 
+def outbox_trouble(settings: Settings) -> str | None:
+    """A clause that says why nothing can be written into the outbox; None if this command sees no reason.
+
+    Also None before the first start of a daemon, which makes the outbox.
+    """
+    return _outbox_trouble(settings) if settings.paths.journal.is_dir() else None
+
+
 def _outbox_trouble(settings: Settings) -> str | None:
-    """A sentence that says why nothing can be written into the outbox; None if this command sees no reason."""
     root = settings.paths.outbox_bytes
     try:
+        if (owner := JobQueries(fs, settings).stranger()) is not None:
+            return said_of_stranger("outbox", root, owner)
         if not Outbox(fs, root).is_healthy():
             os.scandir(root).close()
             return f"{os.fsdecode(root)} isn't the outbox: its marker file .multiplane is missing"

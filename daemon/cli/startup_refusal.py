@@ -15,8 +15,10 @@ from daemon.errors import Refusal
 from daemon.journal import JournalError
 from daemon.journal.lock import is_running_elsewhere
 from daemon.outbox import Health, Outbox
+from daemon.outbox.ownership import Ownership, who
 from daemon.platform.files import permission_hint
-from daemon.settings import Settings, load
+from daemon.settings import Settings
+from daemon.settings.loading import load_what_is_right
 from daemon.settings.typed_command import commands_anywhere
 
 #: EX_NOPERM and EX_IOERR of sysexits.h. Only a person can fix the first (systemd's unit lists it in RestartPreventExitStatus);
@@ -69,7 +71,7 @@ def refuse(refusal: Refusal, settings: Settings | None, *, home: Path | None, la
     if settings:
         # This goes into the log; the message is printed on the terminal below.
         logger.bind(printed=True).critical("{} {}", refusal.message, refusal.hint)
-    settings = settings or _without_own_settings(home)
+    settings = settings or _what_is_right(home)
     if settings and not passing:
         _show(refusal, settings)
     print_error(refusal.message, refusal.hint)
@@ -77,7 +79,7 @@ def refuse(refusal: Refusal, settings: Settings | None, *, home: Path | None, la
 
 
 def _show(refusal: Refusal, settings: Settings) -> None:
-    """Write daemon.json, unless another daemon is running: then the file belongs to that daemon."""
+    """Write daemon.json, unless it belongs to another daemon: one that runs in this home, or that of the outbox's own home."""
     now = clock.now()
     health = Health(
         version=__version__,
@@ -88,19 +90,20 @@ def _show(refusal: Refusal, settings: Settings) -> None:
         problem=refusal.message,
         hint=refusal.hint,
     )
-    outbox = Outbox(fs, settings.paths.outbox_bytes, commands=commands_anywhere(settings.paths.home, os.environ))
+    paths = settings.paths
     try:
-        if outbox.is_healthy() and not is_running_elsewhere(fs, settings.paths.lock_bytes, os.getpid()):
+        ownership = Ownership(fs, who(fs, paths))
+        outbox = Outbox(fs, paths.outbox_bytes, commands=commands_anywhere(paths.home, os.environ), ownership=ownership)
+        if outbox.is_healthy() and not is_running_elsewhere(fs, paths.lock_bytes, os.getpid()):
             outbox.write_health(health)
     except OSError as error:
         logger.warning("cannot write daemon.json: {}", error)
 
 
-def _without_own_settings(home: Path | None) -> Settings | None:
-    """The default settings of a home whose own settings are wrong; None if a daemon runs there, or if these are wrong as well."""
-    kept = {key: value for key, value in os.environ.items() if key == "MULTIPLANE_HOME"}
+def _what_is_right(home: Path | None) -> Settings | None:
+    """The settings of a home without what is wrong in them; None if a daemon runs there, or if nothing can be loaded."""
     try:
-        settings = load(home, kept | {"MULTIPLANE_CONFIG": ""})
+        settings, _refusal = load_what_is_right(home, os.environ)
     except Refusal:
         return None
     try:

@@ -18,7 +18,8 @@ from daemon.errors import WorkerCrashed
 from daemon.fs import FileSystem
 from daemon.fs.compose import write_all
 from daemon.outbox import Outbox
-from daemon.outbox.outbox import MARKER, WORK
+from daemon.outbox.outbox import WORK
+from daemon.outbox.ownership import MARKER
 
 _SAFE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _RESULT = "result"

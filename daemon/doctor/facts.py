@@ -37,12 +37,13 @@ from daemon.errors import Refusal
 from daemon.fs import FileSystem
 from daemon.journal.lock import is_running
 from daemon.outbox import DiskUse, Health, measure_outbox
+from daemon.outbox.ownership import Owner, Ownership, who
 from daemon.platform.encoder import can_write_h264
 from daemon.platform.mounts import mount_of
 from daemon.platform.packages import unwritable
 from daemon.platform.sandbox import missing
 from daemon.platform.service import Manager, manager
-from daemon.settings import Settings
+from daemon.settings import Layout, Settings
 from daemon.settings.layout import PROGRAM
 from daemon.watch import MARKER
 
@@ -78,18 +79,19 @@ def gather(settings: Settings, fs: FileSystem) -> Facts:
         verified = programs.submit(_pipeline, "models", "verify", *models)
         devices = programs.submit(_pipeline, "devices")
         folders = (
-            _folder(fs, "inbox", paths.inbox, marked=True),
-            _folder(fs, "outbox", paths.outbox, marked=True),
-            _folder(fs, "state folder", paths.state, marked=False),
+            _folder(fs, "inbox", paths.inbox, paths),
+            outbox := _folder(fs, "outbox", paths.outbox, paths),
+            _folder(fs, "state folder", paths.state),
         )
-        writable = all(folder.there and not folder.writing for folder in folders)
+        elsewhere = outbox.stranger is not None
+        writable = not elsewhere and all(folder.there and not folder.writing for folder in folders)
         return Facts(
             home=str(paths.home),
             python=f"{platform.python_version()} ({sys.executable}) on {platform.system()} {platform.machine()}",
             folders=folders,
             moving=_moving(fs, paths.inbox_bytes, paths.work_bytes) if writable else None,
             daemon=_daemon(fs, settings),
-            journal=journal_facts(fs, paths.journal_bytes, paths.outbox_bytes),
+            journal=journal_facts(fs, paths.journal_bytes, None if elsewhere else paths.outbox_bytes),
             clock=_clock(fs, paths.inbox_bytes, writable=writable),
             service=_service(fs, manager()),
             not_prevented=missing(),
@@ -102,7 +104,7 @@ def gather(settings: Settings, fs: FileSystem) -> Facts:
                 "max_output_bytes": int(settings.limits.max_output_bytes),
                 "min_free_bytes": int(settings.queue.min_free_bytes),
             },
-            use=_use(fs, paths.outbox_bytes),
+            use=None if elsewhere else _use(fs, paths.outbox_bytes),
             models=listed.result(),
             verified=verified.result(),
             devices=devices.result(),
@@ -112,7 +114,8 @@ def gather(settings: Settings, fs: FileSystem) -> Facts:
         )
 
 
-def _folder(fs: FileSystem, name: Literal["inbox", "outbox", "state folder"], path: Path, *, marked: bool) -> Folder:
+def _folder(fs: FileSystem, name: Literal["inbox", "outbox", "state folder"], path: Path, home: Layout | None = None) -> Folder:
+    """The facts about a folder. `home`: the home that its marker should name; None if it has no marker."""
     raw = os.fsencode(path)
     trouble = writing = None
     there, found, free = False, False, None
@@ -128,13 +131,21 @@ def _folder(fs: FileSystem, name: Literal["inbox", "outbox", "state folder"], pa
         name=name,
         path=str(path),
         there=there,
-        marked=found if marked else None,
+        marked=found if home else None,
         trouble=trouble,
         writing=writing,
         free=free,
         network=mount.kind if mount.network else None,
         guarded=_guarded(path),
+        stranger=_stranger(fs, raw, home) if home and found else None,
     )
+
+
+def _stranger(fs: FileSystem, folder: bytes, home: Layout) -> Owner | None:
+    try:
+        return Ownership(fs, who(fs, home)).stranger(folder)
+    except OSError:
+        return None  # the check of the folders reports what is wrong
 
 
 def _use(fs: FileSystem, outbox: bytes) -> DiskUse | None:

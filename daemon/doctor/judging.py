@@ -14,6 +14,7 @@ from daemon.doctor.model import Facts, Finding, Folder, JournalFacts
 from daemon.journal.journal import RESERVE_BYTES
 from daemon.journal.segment import NEWER_HINT
 from daemon.outbox import SILENT_SECONDS
+from daemon.outbox.ownership import remedy_for_stranger, said_of_stranger
 from daemon.platform.files import permission_hint
 
 #: Free bytes needed to drop pictures, and for the journal. The settings say how many the outbox needs.
@@ -87,6 +88,9 @@ def _folders(facts: Facts) -> Iterator[Finding]:
             touch = as_code(shlex.join(("touch", f"{folder.path}/.multiplane")))
             hint = f"Mount the disk; if this really is the {folder.name}, create the marker: {touch}"
             yield Finding(area="folders", grade="problem", sentence=sentence, hint=hint)
+        elif folder.stranger is not None:
+            sentence = f"{_capital(said_of_stranger(folder.name, os.fsencode(folder.path), folder.stranger))}."
+            yield Finding(area="folders", grade="problem", sentence=sentence, hint=remedy_for_stranger(folder.name))
         elif folder.network and folder.name == "state folder":
             sentence = (
                 f"The state folder {folder.path} is on a network share ({folder.network}), where locks and syncs may not hold."

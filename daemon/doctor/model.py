@@ -10,6 +10,7 @@ from daemon.contract.registry import OutputFormat
 from daemon.contract.status import Frozen
 from daemon.journal.chain import Fault
 from daemon.outbox import DiskUse, Health
+from daemon.outbox.ownership import Owner
 
 Grade = Literal["ok", "note", "problem"]
 Area = Literal[
@@ -70,6 +71,7 @@ class Folder:
         free: free bytes; None if unknown.
         network: the type of the network file system that it is on; None if it is on a local disk.
         guarded: the protected macOS folder that it is in; None if it is in none.
+        stranger: the other home that it belongs to; None if it belongs to none.
     """
 
     name: Literal["inbox", "outbox", "state folder"]
@@ -81,6 +83,7 @@ class Folder:
     free: int | None = None
     network: str | None = None
     guarded: str | None = None
+    stranger: Owner | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,8 @@ Nothing is deleted. A segment with the wrong name is renamed, a damaged one is s
 import os
 from collections.abc import Iterator
 
+from pydantic import ValidationError
+
 from daemon import __version__, clock
 from daemon.contract.commands import command
 from daemon.contract.records import AnyRecord
@@ -18,12 +20,14 @@ from daemon.journal import Journal, hold_lock
 from daemon.journal.chain import Link
 from daemon.journal.segment import NEWER_HINT
 from daemon.journal.segment_files import aside_path, segment_numbers, segment_path
-from daemon.outbox import Outbox
+from daemon.outbox import Health, Outbox
+from daemon.outbox.ownership import Ownership, refuse_strangers, who
 from daemon.platform.process import boot_id
 from daemon.settings import Settings
 
 #: How many jobs are added with one sync.
 _AT_ONCE = 100
+_MAX_BYTES = 64 << 20
 _MOVING = b"moving-"
 
 
@@ -31,7 +35,8 @@ def repair(settings: Settings, fs: FileSystem) -> Iterator[str]:
     """Repair what can be repaired, and yield one sentence for each step.
 
     Raises:
-        Refusal: a daemon is running, the home was never used, or a newer version wrote the journal.
+        Refusal: a daemon is running, the home was never used, inbox or outbox belong to another home, or a newer version wrote
+            the journal.
         OSError: the disk failed. The steps done so far remain, and the repair can be repeated.
     """
     paths = settings.paths
@@ -41,7 +46,9 @@ def repair(settings: Settings, fs: FileSystem) -> Iterator[str]:
         raise Refusal("there is nothing to repair: no daemon has run here yet", hint=f"Start it: {command('run')}") from None
     try:
         yield from _put_in_order(fs, paths.journal_bytes)
+        refuse_strangers(Ownership(fs, who(fs, paths)), paths)
         yield from _add_unlisted(settings, fs)
+        _end_refusal(settings, fs)
     finally:
         lock.release()
 
@@ -182,3 +189,15 @@ def _add_unlisted(settings: Settings, fs: FileSystem) -> Iterator[str]:
     if records:
         journal.append(records)
     journal.close()
+
+
+def _end_refusal(settings: Settings, fs: FileSystem) -> None:
+    """If daemon.json says why the daemon refused to start, remove that: it was repaired. The next start says what is left."""
+    path = os.path.join(settings.paths.outbox_bytes, b"daemon.json")
+    try:
+        health = Health.model_validate_json(fs.read(path, _MAX_BYTES))
+    except (FileNotFoundError, ValidationError):
+        return
+    if health.state == "refused":
+        stopped = health.model_copy(update={"state": "stopped", "problem": None, "hint": None})
+        write_atomic(fs, path, stopped.model_dump_json(indent=2).encode(), durable=False)

@@ -33,6 +33,7 @@ _LOOK = 0.05
 #: A copy that takes longer than this many seconds may never end, because its disk hangs. Hooks do not wait for it.
 _SLOW_SECONDS = 60.0
 _LAST_SECONDS = 5.0
+DELIVERY_HINT = "Connect the delivery folder (deliver.folder). The results stay in the outbox, and are tried again and again."
 #: The subject of the log's messages about deliveries that fail.
 _DELIVERY = "the delivery"
 
@@ -91,6 +92,7 @@ class Deliveries:
         self._failed: dict[str, None] = {}
         #: How many deliveries failed one after the other.
         self._failures = 0
+        self._why = ""
         self._troubles = Troubles()
         self._not_before = self._look_at = float("-inf")
 
@@ -115,6 +117,14 @@ class Deliveries:
     def is_done(self) -> bool:
         """Whether each delivery that is owed was tried, and none is being made."""
         return self._copying is None and all(failures > 0 for _job, failures in self._ledger.jobs.follow_ups.of("delivery"))
+
+    def problem(self) -> str | None:
+        """A clause that says how many results cannot be delivered now, and why; None if the last one could."""
+        if not self._failed:
+            return None
+        count = sum(1 for _ in self._ledger.jobs.follow_ups.of("delivery"))
+        results = "1 result waits" if count == 1 else f"{count:,} results wait"
+        return f"{results} to be delivered to {self._folder}: {self._why}" if count else None
 
     def look(self, now: float) -> None:
         """Go on with the copy that is being made, or begin the next one. `now`: monotonic seconds.
@@ -177,7 +187,7 @@ class Deliveries:
         self._failures += 1
         self._failed.pop(job_id, None)
         self._failed[job_id] = None
-        why = error.strerror or str(error)
+        self._why = why = error.strerror or str(error)
         where = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, bytes | str) else ""
         self._troubles.tell(_DELIVERY, f"results cannot be delivered to {self._folder} now: {why}{where}; they are tried again")
         trouble = f"The result could not be delivered to {self._folder} yet: {why}. It stays here, and is tried again."

@@ -13,6 +13,7 @@ from daemon.health.folder_identities import FolderIdentities
 from daemon.health.inbox_replacement import InboxReplacement
 from daemon.intake.names import PRESET_NAME
 from daemon.outbox import Outbox
+from daemon.outbox.ownership import Ownership, remedy_for_stranger, said_of_stranger
 from daemon.settings import Settings
 from daemon.shipped import PRESETS
 from daemon.sidecar import MAX_BYTES
@@ -37,20 +38,26 @@ class FolderHealth:
         settings: the home's settings.
         outbox: the outbox.
         known: returns jobs whose folders should be in the outbox, the most certain ones first.
+        ownership: tells whether the folders belong to another home, and marks them as this home's.
     """
 
-    def __init__(self, fs: FileSystem, settings: Settings, outbox: Outbox, known: Callable[[], Iterable[Job]]) -> None:
+    def __init__(
+        self, fs: FileSystem, settings: Settings, outbox: Outbox, known: Callable[[], Iterable[Job]], ownership: Ownership
+    ) -> None:
         self._fs = fs
         self._inbox = settings.paths.inbox_bytes
         self._outbox = outbox
         self._inbox_replacement = InboxReplacement(self._inbox)
         self._identities = FolderIdentities(fs, os.path.join(settings.paths.state_bytes, b"folders.json"))
         self._known = known
+        self._ownership = ownership
         self._shares: set[Polled] = set()
         self._troubles = Troubles()
         #: What cannot be watched, although work continues, and what a person can do about it; one sentence each, or None.
         self.degraded: str | None = None
         self.hint: str | None = None
+        #: What a person can do about the folder that `absence` found missing.
+        self.absence_hint = OFFLINE_HINT
 
     def prepare(self) -> None:
         """Create the folders, with their markers and the shipped presets. Call this only on the first start.
@@ -93,15 +100,15 @@ class FolderHealth:
             return None
 
     def _mark_inbox(self) -> None:
-        text = b"This marks the inbox of Multiplane. Please leave it here.\n"
-        with self._fs.hold(self._inbox) as inbox:
-            write_atomic(inbox, MARKER, text, durable=True)
+        self._ownership.take(self._inbox, durable=True)
 
     def absence(self, watch: Watch, request_watch: FolderWatch, now: float) -> str | None:
         """A sentence that says which folder, inbox or outbox, is missing; None if neither is. `now` is monotonic seconds.
 
-        This also rebuilds the watches, puts removed markers back where that is safe, and updates `degraded` and `hint`.
+        A folder that belongs to another home counts as missing. This also rebuilds the watches, puts removed markers back where
+        that is safe, marks both folders as this home's, and updates `degraded`, `hint` and `absence_hint`.
         """
+        self.absence_hint = OFFLINE_HINT
         error = request_watch.ensure_watching()
         health = watch.health(now)
         if health.state == "offline" and self._inbox_replacement.is_made_by_person():
@@ -112,17 +119,38 @@ class FolderHealth:
             health = watch.health(now)
         if health.state == "offline":
             return health.problem
+        if (taken := self._taken("inbox", self._inbox)) is not None:
+            return taken
         self._inbox_replacement.seen_complete()
         self._identities.remember("inbox", self._inbox)
         self._report(health, error)
         self._report_shares(watch)
         root = self._outbox.root
+        if (taken := self._taken("outbox", root)) is not None:
+            return taken
         if not self._outbox.is_healthy():
             if self._is_the_same("outbox", root) and self._has_its_jobs():
                 self._put_back("outbox", self._outbox.prepare)
             if not self._outbox.is_healthy():
                 return f"{os.fsdecode(root)} is not there, or is not the outbox (its marker file .multiplane is missing)"
         self._identities.remember("outbox", root)
+        return None
+
+    def _taken(self, name: str, folder: bytes) -> str | None:
+        """A clause that says that a folder belongs to another home; None if it does not. Then it is marked as this home's."""
+        try:
+            owner = self._ownership.stranger(folder)
+        except OSError:
+            return None  # it is not there, or cannot be read: other checks find that
+        if owner is not None:
+            self.absence_hint = remedy_for_stranger(name)
+            return said_of_stranger(name, folder, owner)
+        try:
+            self._ownership.take(folder)
+        except OSError as error:
+            self._troubles.tell(f"owner of {name}", f"the {name} cannot be marked as this home's: {error.strerror}")
+            return None
+        self._troubles.over(f"owner of {name}")
         return None
 
     def _is_the_same(self, name: str, folder: bytes) -> bool:

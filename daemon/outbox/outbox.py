@@ -12,10 +12,9 @@ from functools import partial
 from daemon.contract.commands import SHORT, Commands
 from daemon.contract.status import Status
 from daemon.fs import FileSystem, HeldFolder, make_folders, removing_tree, write_atomic
+from daemon.outbox.ownership import MARKER, Ownership
 from daemon.outbox.status_files import Health
 
-#: This file shows that the folder is the outbox, and not the empty mount point of an unmounted share.
-MARKER = b".multiplane"
 WORK = b".work"
 _INDEX = b"index.html"
 _RESULT = b"result"
@@ -38,15 +37,27 @@ class NotDurableError(OSError):
 class Outbox:
     """What the daemon writes for people to see. All paths are bytes.
 
-    `commands`: fills in the commands in the views, so that they work in any terminal of the reader.
+    Args:
+        fs: the disk.
+        root: the path of the outbox.
+        clock: returns monotonic seconds.
+        commands: fills in the commands in the views, so that they work in any terminal of the reader.
+        ownership: tells whether the outbox belongs to another home. None: that does not matter, because nothing is changed.
     """
 
     def __init__(
-        self, fs: FileSystem, root: bytes, clock: Callable[[], float] = time.monotonic, *, commands: Commands = SHORT
+        self,
+        fs: FileSystem,
+        root: bytes,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        commands: Commands = SHORT,
+        ownership: Ownership | None = None,
     ) -> None:
         self.fs = self._fs = fs
         self.root = root
         self.commands = commands
+        self._ownership = ownership
         fs.publish_below(root)
         self.work = os.path.join(root, WORK)
         self._page = b""
@@ -57,16 +68,28 @@ class Outbox:
     def prepare(self) -> None:
         """Make the folders and the marker, if they are missing."""
         make_folders(self._fs, self.work)
-        marker = os.path.join(self.root, MARKER)
-        if not self._exists(marker):
-            write_atomic(self._fs, marker, b"This marks the outbox of Multiplane. Please leave it here.\n", durable=True)
+        if self.is_marked():
+            return
+        if self._ownership is not None:
+            self._ownership.take(self.root, durable=True)
+        else:
+            text = b"This marks the outbox of Multiplane. Please leave it here.\n"
+            write_atomic(self._fs, os.path.join(self.root, MARKER), text, durable=True)
 
     def is_healthy(self) -> bool:
-        """Whether the outbox is there, contains its marker, and can be read. Never raises."""
+        """Whether the outbox is there, contains its marker, can be read, and does not belong to another home. Never raises."""
         try:
-            return self._exists(os.path.join(self.root, MARKER))
+            return self.is_marked() if self._ownership is None else self._ownership.stranger(self.root) is None
         except OSError:
             return False  # no permission, a stale handle, a link to itself: whatever is read there now is not reliable
+
+    def is_marked(self) -> bool:
+        """Whether the outbox is there and contains its marker, whichever home it belongs to.
+
+        Raises:
+            OSError: this cannot be determined.
+        """
+        return self._exists(os.path.join(self.root, MARKER))
 
     def job(self, job_id: str, *more: bytes) -> bytes:
         """The path of a job's folder, or of something in it. `more`: the names below the folder."""

@@ -20,6 +20,7 @@ from daemon.jobs.fold import Jobs
 from daemon.journal import History, Journal, hold_lock
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
+from daemon.outbox.ownership import Ownership, refuse_strangers, who
 from daemon.platform.mounts import mount_of
 from daemon.platform.process import boot_id
 from daemon.running.executor import Executor
@@ -48,13 +49,16 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
         argv: a command that replaces the real worker's; such a worker gets no sandbox and no template. None: the real worker.
 
     Raises:
-        Refusal: another daemon runs here, or the journal is damaged.
+        Refusal: another daemon runs here, inbox or outbox belong to another home, or the journal is damaged.
         JournalError: the journal cannot be written.
         OSError: the home cannot be read or written.
     """
     paths = settings.paths
     make_folders(fs, paths.requests_bytes)
     hold_lock(fs, paths.lock_bytes, os.getpid())
+    ownership = Ownership(fs, who(fs, paths, new_id=True))
+    outbox = Outbox(fs, paths.outbox_bytes, commands=commands_anywhere(paths.home, os.environ), ownership=ownership)
+    refuse_strangers(ownership, paths)
     boot = boot_id()
     journal = Journal(fs, paths.journal_bytes, clock=clock.now, version=__version__, boot_id=boot)
     recovered = journal.recover()
@@ -65,9 +69,9 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
         logger.warning("{}", recovered.report)
     if recovered.gap:
         logger.warning("the journal's history is incomplete: {}; {} says what to do", recovered.gap, command("doctor"))
-    outbox = Outbox(fs, paths.outbox_bytes, commands=commands_anywhere(paths.home, os.environ))
     history = History(fs, paths.journal_bytes)
-    folder_health = FolderHealth(fs, settings, outbox, lambda: [*jobs.live.values(), *ended_before(history, _PROVING)])
+    known = lambda: [*jobs.live.values(), *ended_before(history, _PROVING)]  # noqa: E731
+    folder_health = FolderHealth(fs, settings, outbox, known, ownership)
     if recovered.segment == 0:
         # Make the folders before the first segment: if the start is interrupted in between, the next start makes them again.
         folder_health.prepare()

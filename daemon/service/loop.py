@@ -11,8 +11,9 @@ from types import FrameType
 from loguru import logger
 
 from daemon.contract.commands import command
+from daemon.following.deliveries import DELIVERY_HINT
 from daemon.health.disk_space import DiskSpace
-from daemon.health.folder_health import OFFLINE_HINT, FolderHealth
+from daemon.health.folder_health import FolderHealth
 from daemon.journal import JournalError
 from daemon.platform.notify.systemd import Notifier
 from daemon.running.publishing import KEPT_HINT
@@ -86,6 +87,7 @@ class Service:
             logger.critical("{}; the daemon stops. {}", error, error.hint)
             self._views.say("stopped", str(error), error.hint)
             self._views.refresh(time.monotonic(), force=True)
+            self._metrics.write()
             return EXIT_JOURNAL
         if self._system_health.restart and self._stop_signal is None:
             return EXIT_RESTART
@@ -187,10 +189,12 @@ class Service:
             trouble = self._executor.trouble
             kept = KEPT_HINT if halt == runs.results.kept else trouble.hint if trouble and halt == trouble.problem else None
             self._views.say("paused", halt, room.hint or system_health.hint or kept)
-        elif reason_to_wait := self._folder.reason_to_wait() or self._copies.reason_to_wait():
-            self._views.say("running", reason_to_wait)
-        else:
-            self._views.say("running", self._folder_health.degraded, self._folder_health.hint)
+            return
+        waits = self._folder.reason_to_wait() or self._copies.reason_to_wait()
+        undelivered = self._deliveries.problem()
+        problem = "; ".join(filter(None, (waits or self._folder_health.degraded, undelivered)))
+        hint = None if waits else self._folder_health.hint
+        self._views.say("running", problem or None, hint or (DELIVERY_HINT if undelivered else None))
 
     def _report_faults(self) -> None:
         for fault in self._folder.watch.faults:
@@ -214,7 +218,7 @@ class Service:
             logger.warning("{}", self._absent or "the folders are there again")
         if self._problem:
             self._warm_workers.discard("its folder may be gone")
-            self._views.say("offline", self._problem, OFFLINE_HINT)
+            self._views.say("offline", self._problem, self._folder_health.absence_hint)
         elif self._recovered:
             self._claims.try_again()
             self._runs.end_removed_returns()
@@ -266,4 +270,5 @@ class Service:
         self._deliveries.stop()
         self._views.say("starting" if self._system_health.restart else "stopped")
         self._views.refresh(time.monotonic(), force=True)
+        self._metrics.write()
         self._journal.close()

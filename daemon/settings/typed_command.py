@@ -7,8 +7,8 @@ from pathlib import Path
 
 from daemon.contract.commands import Commands
 from daemon.settings.layout import default_home
-from daemon.settings.loading import CONFIG, HOME, PREFIX
 from daemon.settings.program import program, program_here
+from daemon.settings.sources import CONFIG, HOME, PREFIX
 
 _FOLDERS = f"{PREFIX}FOLDERS__"
 #: Variables that move the settings, the models, and the state of a home on a share out of the user's usual folders.

@@ -72,9 +72,14 @@ class MetricsFile:
 
     def look(self, now: float) -> None:
         """Write the file if it is time. If that fails, the next call tries again. `now`: monotonic seconds."""
-        if not self._wanted or now - self._written < _SPACING:
+        if now - self._written >= _SPACING:
+            self._written = now
+            self.write()
+
+    def write(self) -> None:
+        """Write the file now, if the settings ask for it. An error is logged."""
+        if not self._wanted:
             return
-        self._written = now
         try:
             if self._outbox.is_healthy():
                 data = "".join(self._lines()).encode()

@@ -117,7 +117,11 @@ def test_the_jobs_of_a_lost_segment_are_taken_in_and_no_start_is_refused_any_mor
     with pytest.raises(Refusal, match=r"the end of the journal is missing: 00000002\.jsonl is not there"):
         home.live()
     assert home.unlisted() == ("done", "failed", "waits")
+    report = home.outbox / "daemon.json"
+    refusal = {"state": "refused", "problem": "the end of the journal is missing", "hint": "Restore it."}
+    report.write_text(json.dumps(json.loads(report.read_text()) | refusal))
     said = home.repair()
+    assert {"state": "stopped", "problem": None, "hint": None}.items() <= json.loads(report.read_text()).items()
     assert said[0].startswith("The journal continues although the end of the journal is missing")
     assert said[1:] == ["done was added.", "failed was added.", "waits was added."]
     assert home.live() == {}

@@ -13,6 +13,7 @@ from daemon.errors import WorkerCrashed
 from daemon.fs import LocalFiles, remove_tree
 from daemon.health.folder_health import FolderHealth
 from daemon.outbox import status_of
+from daemon.outbox.ownership import Ownership, who
 from daemon.running.recovery import Recovery
 from daemon.supervisor import Cancelled
 from daemon.supervisor.joblog import JobLog
@@ -67,7 +68,9 @@ def test_what_is_behind_a_link_is_neither_a_jobs_status_nor_its_result_nor_its_p
     (victim / "source" / "a.jpg").write_bytes(b"a picture")
     os.utime(victim / "source" / "a.jpg", ns=(0, job.image.mtime_ns))
     replace_by_link(scene.root / "a", victim)
-    health = FolderHealth(scene.fs, scene.settings, scene.outbox, lambda: ())
+    health = FolderHealth(
+        scene.fs, scene.settings, scene.outbox, lambda: (), Ownership(scene.fs, who(scene.fs, scene.settings.paths))
+    )
     assert not scene.outbox.has_status("a")
     assert not scene.outbox.has_result("a")
     assert not health._has(job)

@@ -13,7 +13,7 @@ from daemon.cli.common import fs, give_up, located, out, print_error, print_json
 from daemon.cli.display.render import now
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries
-from daemon.cli.live_snapshot import silence
+from daemon.cli.live_snapshot import outbox_trouble, silence
 from daemon.cli.submitting.result_copies import copied
 from daemon.contract.commands import command
 from daemon.contract.status import ENDED, Status
@@ -128,7 +128,10 @@ def _look_at_the_daemon(queries: JobQueries, watched: _Watched, settings: Settin
     """Print why no job progresses: once, and again when the reason changes."""
     if not queries.daemon_runs():
         watched.idle_since = tick if watched.idle_since is None else watched.idle_since
+        trouble = outbox_trouble(settings)
         why: str | None = f"The daemon isn't running; waiting {patience:g} s for it: {command('run')}."
+        if trouble is not None:
+            why = f"The daemon isn't running, and {trouble}; waiting {patience:g} s for it: {command('run')}."
     else:
         watched.idle_since = None
         health = queries.health()

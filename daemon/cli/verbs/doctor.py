@@ -27,8 +27,14 @@ def doctor(
         bool,
         typer.Option("--repair", help="First repair the journal, and add job folders that it doesn't list."),
     ] = False,
+    take_over: Annotated[
+        bool,
+        typer.Option("--take-over", help="First make the inbox and outbox this home's, if they belong to another home."),
+    ] = False,
 ) -> None:
     """Check folders, journal, daemon, weights, device and more; exit 1 if something is wrong."""
+    if take_over:
+        _take_over(home)
     if repair:
         _repair(home)
     # Imported here, so that other verbs need not load it.
@@ -60,6 +66,20 @@ def _repair(home: Path | None) -> None:
         give_up(refusal)
     except (OSError, JournalError) as error:
         print_error(f"the repair was interrupted: {error}", "Nothing is lost. Check the disk, then repeat it.")
+        raise typer.Exit(1) from error
+
+
+def _take_over(home: Path | None) -> None:
+    """Make the folders this home's, and print what was done."""
+    from daemon.doctor.taking_over import take_over
+
+    try:
+        for sentence in take_over(settings_at(home), fs):
+            err.print(printable(f"{sentence[:1].upper()}{sentence[1:]}"), markup=False)
+    except Refusal as refusal:
+        give_up(refusal)
+    except OSError as error:
+        print_error(f"the folders could not be taken over: {error}", "Nothing is lost. Check the disk, then repeat it.")
         raise typer.Exit(1) from error
 
 

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 
-from daemon.cli.common import Home, Json, err, fs, located, out, print_error, print_json, printable, settings_in_use
+from daemon.cli.common import Home, Json, err, fs, home_to_look, located, out, print_error, print_json, print_note, printable
 from daemon.cli.display.render import batch_text, cell, now, remark, state_cell
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries
@@ -29,7 +29,7 @@ def jobs(
     json: Json = False,
 ) -> None:
     """List the jobs: running, pending in order, then ended ones, most recent first."""
-    settings = settings_in_use(home)
+    settings = home_to_look(home)
     queries = JobQueries(fs, settings)
     batches = queries.batches(batch) if batch is not None else None
     if batches is not None and not batches:
@@ -38,15 +38,19 @@ def jobs(
     # One more than the page shows, to know whether there is another page.
     found = queries.statuses((page - 1) * PAGE, PAGE + 1, state=state, batches=batches)
     shown = found[:PAGE]
+    halt = standstill(settings, queries, now())
+    if halt and not halt.lasts and (json or all(status.state in ENDED for status in shown)):
+        halt = None
     if json:
+        if halt:
+            print_note(halt.sentence)
         print_json([located(status, settings) for status in shown])
         return
+    if halt:
+        err.print(printable(halt.sentence), markup=False)
     if not shown:
         err.print("No jobs." if page == 1 else "No more jobs.")
         return
-    halt = standstill(settings, queries, now()) if any(status.state not in ENDED for status in shown) else None
-    if halt:
-        err.print(printable(halt.sentence), markup=False)
     if page == 1:
         for progress in _progress(queries, batch):
             out.print(

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_of
+from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_of, settings_to_look
 from daemon.cli.examples import epilog
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.service_status import installed, is_managed, look, status_lines
@@ -171,7 +171,7 @@ def restart(home: Home = None) -> None:
 @service.command(epilog=epilog("service status"))
 def status(home: Home = None, json: Json = False) -> None:
     """Show whether the daemon is alive, since when, its last job and its next one; exit 3 if the daemon isn't alive."""
-    found = look(settings_of(home), manager())
+    found = look(settings_to_look(home), manager())
     if json:
         print_json(found)
     else:
@@ -188,7 +188,7 @@ def logs(
     home: Home = None,
 ) -> None:
     """Print the end of the daemon's log."""
-    path = settings_of(home).paths.state / "log" / "daemon.log"
+    path = settings_to_look(home).paths.state / "log" / "daemon.log"
     try:
         for text in _tail(path, lines, follow=follow):
             sys.stdout.write(printable(text))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter
 
-from daemon.cli.common import Home, Json, fs, located, out, print_error, print_json, printable, settings_in_use
+from daemon.cli.common import Home, Json, fs, home_to_look, located, out, print_error, print_json, printable
 from daemon.cli.display.render import local, now, progress_text, wrapped
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_names import no_such_job
@@ -47,7 +47,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Show the history of one job: what was asked, what happened when, how it ended."""
-    settings = settings_in_use(home)
+    settings = home_to_look(home)
     queries = JobQueries(fs, settings)
     records = queries.history.records_of(job_id) if is_job_id(job_id) else []
     job = job_of(job_id, records)

@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from daemon.cli.common import Home, Json, err, fs, give_up, out, print_json, settings_in_use
+from daemon.cli.common import Home, Json, err, fs, give_up, home_to_look, out, print_json
 from daemon.cli.display.render import ago, cell, duration, local, size
 from daemon.cli.job_queries import JobQueries
 from daemon.errors import Refusal
@@ -31,7 +31,7 @@ def stats(
     json: Json = False,
 ) -> None:
     """Show how many jobs ended each day, how long they took by mode, and what failed."""
-    settings = settings_in_use(home)
+    settings = home_to_look(home)
     zone = datetime.now().astimezone().tzinfo or UTC
     try:
         found = compute(JobQueries(fs, settings).history, now=datetime.now(UTC), days=days, zone=zone)

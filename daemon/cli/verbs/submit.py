@@ -9,8 +9,10 @@ from typing import Annotated, get_args
 import typer
 
 from daemon.cli.common import Home, Json, fs, out, print_error, print_json, print_note, settings_in_use
+from daemon.cli.display.render import now
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries
+from daemon.cli.live_snapshot import standstill
 from daemon.cli.submitting.dropping import depth_of, drop, sidecar_of
 from daemon.cli.submitting.plain_faults import plain_fault
 from daemon.cli.submitting.preset_folders import preset_folder
@@ -127,8 +129,8 @@ def submit(
                 print_note(f"{one.job_id} is already in the inbox.")
             raise
     wait = wait or output is not None
-    if not wait and not JobQueries(fs, settings).daemon_runs():
-        print_note(f"The daemon isn't running; it takes the pictures when it starts: {command('run')}.")
+    if not wait:
+        _say_what_holds_them_up(settings)
     if wait:
         wait_for(dropped, settings, as_json=json, patience=patience, output=output)
     elif json:
@@ -136,6 +138,16 @@ def submit(
     else:
         for one in dropped:
             out.print(one.job_id, markup=False)
+
+
+def _say_what_holds_them_up(settings: Settings) -> None:
+    """Say if the pictures are not taken now: no daemon runs, or it stands still."""
+    queries = JobQueries(fs, settings)
+    halt = standstill(settings, queries, now())
+    if halt is not None and halt.lasts:
+        print_note(f"The pictures stay in the inbox for now. {halt.sentence}")
+    elif not queries.daemon_runs():
+        print_note(f"The daemon isn't running; it takes the pictures when it starts: {command('run')}.")
 
 
 def _split(text: str) -> object:

@@ -5,7 +5,7 @@ import os
 from rich import box
 from rich.table import Table
 
-from daemon.cli.common import Home, Json, err, fs, out, print_error, print_json, printable, settings_in_use
+from daemon.cli.common import Home, Json, err, fs, home_to_look, out, print_error, print_json, printable
 from daemon.cli.display.render import now
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import SnapshotReader
@@ -21,7 +21,7 @@ _BARE_HINT = (
 
 def waiting(home: Home = None, json: Json = False) -> None:
     """List what is still in the inbox, and why."""
-    settings = settings_in_use(home)
+    settings = home_to_look(home)
     snapshot = SnapshotReader(settings, JobQueries(fs, settings)).look(now())
     items = snapshot.waiting
     if json:

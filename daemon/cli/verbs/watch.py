@@ -6,7 +6,7 @@ from datetime import datetime
 from pydantic import Field
 from rich.text import Text
 
-from daemon.cli.common import Home, Json, fs, give_up, out, print_json, settings_in_use
+from daemon.cli.common import Home, Json, fs, give_up, home_to_look, out, print_json
 from daemon.cli.display.full_screen import FullScreen, rows_of
 from daemon.cli.display.render import (
     LAST_HEARD,
@@ -67,7 +67,7 @@ class Scene(Frozen):
 
 def watch(home: Home = None, json: Json = False) -> None:
     """Show the running jobs, the queue and the waiting list, live. Without a terminal, print them once."""
-    settings = settings_in_use(home)
+    settings = home_to_look(home)
     scenes = Scenes(settings)
     try:
         if json:

@@ -9,7 +9,7 @@ from typer.main import get_command
 
 from daemon.cli.app import command_line
 from daemon.platform.finder.tags import STATE_TAGS
-from daemon.settings import loading
+from daemon.settings import sources
 from daemon.settings.layout import PROGRAM
 
 GUIDES = sorted((PROGRAM / "launchd").glob("*.md"))
@@ -42,10 +42,10 @@ def test_every_link_leads_somewhere() -> None:
 
 @pytest.mark.parametrize("guide", PAGES, ids=lambda path: f"{path.parent.name}-{path.stem}" if path in GUIDES else path.stem)
 def test_every_setting_is_one(guide: Path) -> None:
-    groups = {group for group, _ in loading._keys()}
+    groups = {group for group, _ in sources.all_keys()}
     found = [re.match(r"(\w+)\.(\w+)(: \S+)?$", one) for one in typed(guide.read_text(encoding="utf-8"))]
     settings = [(match[1], match[2]) for match in found if match and match[1] in groups]
-    assert [one for one in settings if one not in loading._keys()] == []
+    assert [one for one in settings if one not in sources.all_keys()] == []
 
 
 @pytest.mark.parametrize("guide", PAGES, ids=lambda path: f"{path.parent.name}-{path.stem}" if path in GUIDES else path.stem)

@@ -281,3 +281,25 @@ def test_what_ailed_a_daemon_is_not_told_once_it_is_gone(settings: Settings) -> 
     tell(settings, age=3600, state="refused", problem="the journal is damaged", hint="Restore it.")
     for verb in (("watch",), ("service", "status")):
         assert "the journal is damaged" in " ".join(said(settings, *verb))
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_who_drops_or_lists_pictures_hears_that_the_outbox_is_away(settings: Settings, alive: bool, request, monkeypatch) -> None:
+    """Also if no job is left to be done, and if no daemon runs that could say it."""
+    paths = settings.paths
+    picture = paths.home / "new.png"
+    picture.write_bytes(b"a picture")
+    monkeypatch.setattr("daemon.cli.verbs.submit.plain_fault", lambda *_: None)
+    monkeypatch.setenv("MULTIPLANE_CONFIG", "")
+    make_folders(FS, paths.journal_bytes)
+    tell(settings)
+    if alive:
+        request.getfixturevalue("daemon")
+    trouble = f"the outbox doesn't exist: {paths.outbox}"
+    for away in (False, True):
+        if away:
+            paths.outbox.rename(paths.home / "unmounted")
+        for verb in (["jobs"], ["jobs", "--json"], ["submit", str(picture)]):
+            done = CliRunner().invoke(command_line(), [*verb, "--home", str(paths.home)], terminal_width=200)
+            assert done.exit_code == 0
+            assert (trouble in done.stderr) == away, verb

@@ -11,8 +11,10 @@ import typer
 
 from daemon.cli.startup_refusal import EXIT_DISK, EXIT_PERMISSION, explained, refuse
 from daemon.errors import Refusal
-from daemon.fs import LocalFiles
+from daemon.fs import LocalFiles, make_folders
 from daemon.journal import hold_lock
+from daemon.outbox import Outbox
+from daemon.outbox.ownership import Ownership, who
 from daemon.settings import load
 
 
@@ -61,3 +63,18 @@ def test_a_refusal_is_written_only_where_no_other_daemon_runs(tmp_path: Path) ->
     lock = hold_lock(LocalFiles(), settings.paths.lock_bytes, os.getpid())
     assert refused()
     lock.release()
+
+
+def test_a_refusal_is_not_written_into_the_outbox_of_another_home(tmp_path: Path) -> None:
+    files = LocalFiles()
+    own, other = (
+        load(tmp_path / "own", {}),
+        load(tmp_path / "other", {"MULTIPLANE_FOLDERS__OUTBOX": str(tmp_path / "own/outbox")}),
+    )
+    for each in (own, other):
+        make_folders(files, each.paths.state_bytes)
+    Outbox(files, own.paths.outbox_bytes, ownership=Ownership(files, who(files, own.paths, new_id=True))).prepare()
+    for settings, is_written in ((other, False), (own, True)):
+        with pytest.raises(typer.Exit):
+            refuse(Refusal("it cannot start", hint="Repair it."), settings, home=None, launchd=False)
+        assert (own.paths.outbox / "daemon.json").exists() == is_written

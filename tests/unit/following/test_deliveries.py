@@ -134,9 +134,12 @@ def test_no_link_is_followed_below_the_delivery_folder(scene, tmp_path):
 
 
 def test_a_folder_that_is_away_is_a_warning_until_it_is_back_and_the_job_stays_completed(scene):
+    deliveries = scene.parts.deliveries
+    assert deliveries.problem() is None
     scene.target.rename(scene.target.with_name("away"))
     scene.end("beach")
     scene.pass_time()
+    assert deliveries.problem() == f"1 result waits to be delivered to {scene.target}: No such file or directory"
     status = scene.status_of("beach")
     assert status["state"] == "completed"
     (warning,) = status["warnings"]
@@ -152,6 +155,7 @@ def test_a_folder_that_is_away_is_a_warning_until_it_is_back_and_the_job_stays_c
     scene.pass_time(200)
     assert scene.contents() == copy_named("beach")
     assert scene.status_of("beach")["warnings"] == []
+    assert deliveries.problem() is None
 
 
 def test_a_disk_that_is_full_leaves_nothing_behind_and_is_tried_again(tmp_path):

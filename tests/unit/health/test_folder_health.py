@@ -13,6 +13,7 @@ from daemon.health.folder_health import FolderHealth
 from daemon.health.folder_identities import FolderIdentities
 from daemon.journal import History
 from daemon.outbox import Outbox
+from daemon.outbox.ownership import Ownership, who
 from daemon.platform.mounts import Mount
 from daemon.settings import load
 from daemon.settings.layout import PROGRAM
@@ -25,7 +26,9 @@ SHIPPED = {path.parent.name for path in PRESETS.glob("*/_preset.yaml")}
 
 def prepared(home: Path) -> set[str]:
     fs, settings = LocalFiles(), load(home, SETTINGS)
-    FolderHealth(fs, settings, Outbox(fs, settings.paths.outbox_bytes), lambda: ()).prepare()
+    make_folders(fs, settings.paths.state_bytes)
+    ownership = Ownership(fs, who(fs, settings.paths, new_id=True))
+    FolderHealth(fs, settings, Outbox(fs, settings.paths.outbox_bytes), lambda: (), ownership).prepare()
     return {name for name in os.listdir(home / "inbox") if name != ".multiplane"}
 
 
@@ -55,7 +58,7 @@ class Start:
         fs, settings = LocalFiles(), load(home, SETTINGS)
         make_folders(fs, settings.paths.state_bytes)
         self.outbox = Outbox(fs, settings.paths.outbox_bytes)
-        self.health = FolderHealth(fs, settings, self.outbox, lambda: jobs)
+        self.health = FolderHealth(fs, settings, self.outbox, lambda: jobs, Ownership(fs, who(fs, settings.paths, new_id=True)))
         # On a share nothing is watched, so that no thread of it is left behind.
         share = lambda *_: Mount(b"/", "nfs", "server:/")  # noqa: E731
         self.watch = Watch(settings.paths.inbox_bytes, lambda: None, read_control=lambda *_: None, mount_of=share)

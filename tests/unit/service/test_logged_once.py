@@ -11,6 +11,7 @@ from service_scene import Files, Scene
 from daemon.contract.status import Progress
 from daemon.fs import LocalFiles
 from daemon.health.folder_health import FolderHealth
+from daemon.outbox.ownership import Ownership, who
 from daemon.service import Service, assemble
 from daemon.settings import load
 
@@ -78,7 +79,7 @@ def writing_a_status(scene: Scene) -> tuple[bytes, Callable[[], None]]:
 
 
 def marking_the_outbox(scene: Scene) -> tuple[bytes, Callable[[], None]]:
-    health = FolderHealth(scene.fs, scene.settings, scene.outbox, list)
+    health = FolderHealth(scene.fs, scene.settings, scene.outbox, list, Ownership(scene.fs, who(scene.fs, scene.settings.paths)))
 
     def mark() -> None:
         health._put_back("outbox", scene.outbox.prepare)

@@ -9,7 +9,8 @@ import pytest
 from daemon import settings
 from daemon.contract.spec import JobSpec
 from daemon.errors import Refusal
-from daemon.settings import layout, loading
+from daemon.settings import layout, sources
+from daemon.settings.loading import load_what_is_right
 from daemon.sidecar import yaml_subset
 
 ROOT = Path(__file__).parents[3]
@@ -38,7 +39,7 @@ def refused(home, text=None, **environ):
 def test_the_shipped_file_gives_every_key_and_explains_each():
     data = (ROOT / "config" / "default.yaml").read_bytes()
     given = {(group.key, entry.key) for group in yaml_subset.entries(data, max_depth=4) for entry in group.value.entries}
-    assert given == set(loading._keys())
+    assert given == set(sources.all_keys())
     for line in data.decode().splitlines():
         if line.startswith("  "):
             assert re.fullmatch(r"  \w+: [^#]+ # .{12,}", line), line
@@ -64,7 +65,7 @@ def test_the_environment_wins_over_the_users_file_and_that_over_the_shipped_one(
 
 
 def test_a_users_file_that_is_absent_is_no_fault_unless_it_was_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(loading.platformdirs, "user_config_dir", lambda name: str(tmp_path / name))
+    monkeypatch.setattr(sources.platformdirs, "user_config_dir", lambda name: str(tmp_path / name))
     assert settings.load(tmp_path, {}).queue.max_pending == 1000
     (tmp_path / "multiplane").mkdir()
     (tmp_path / "multiplane" / "config.yaml").write_text("queue: {max_pending: 3}")
@@ -324,3 +325,29 @@ def test_the_styles_are_those_of_the_file_and_complete():
     )
     assert sum(engine == "strokes" for engine in engines.values()) == 3
     assert engines["oil-strokes"] == "strokes"
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("folders:\n  outbox: OUT\nqueue:\n  max_pendign: 3\n", "line 4"),
+        ("folders:\n  outbox: OUT\nqueue:\n  max_pending: many\n", "line 4"),
+        ("folders:\n  outbox: OUT\nqueue:\n  max_pending: 3\nqueue\n", "line 5"),
+        ("folders:\n  outbox: OUT\ncluster:\n  scheduler: nonsense\n", "line 4"),
+        ("folders:\n  outbox: OUT\ndefaults:\n  style: no such style\n", "line 4"),
+    ],
+)
+def test_who_only_looks_sees_what_there_is_although_the_settings_have_a_mistake(tmp_path, text: str, place: str) -> None:
+    """Also the outbox that the settings name: only what is wrong is left out."""
+    elsewhere = tmp_path / "elsewhere"
+    with pytest.raises(Refusal) as refused:
+        load(tmp_path, text.replace("OUT", str(elsewhere)))
+    environ = {"MULTIPLANE_CONFIG": str(tmp_path / "my.yaml")}
+    found, refusal = load_what_is_right(tmp_path, environ)
+    assert refusal is not None
+    assert (refusal.message, refusal.hint) == (refused.value.message, refused.value.hint)
+    assert place in refusal.message
+    assert found.paths.outbox == elsewhere
+    assert found.queue.max_pending in (3, 1000)
+    (tmp_path / "my.yaml").write_text("queue:\n  max_pending: 3\n")
+    assert load_what_is_right(tmp_path, environ)[1] is None

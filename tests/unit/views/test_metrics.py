@@ -46,3 +46,13 @@ def test_without_the_setting_there_is_no_file(tmp_path):
     scene = Scene(tmp_path)
     scene.parts.metrics.look(100.0)
     assert not (scene.root / "metrics.prom").exists()
+
+
+def test_after_a_stop_the_file_does_not_say_that_the_daemon_runs(tmp_path):
+    scene = Scene(tmp_path, settings={"MULTIPLANE_OUTBOX__METRICS": "true"})
+    scene.views.say("running")
+    scene.parts.metrics.look(100.0)
+    assert 'state{state="running"} 1' in (scene.root / "metrics.prom").read_text()
+    scene.views.say("stopped")
+    scene.parts.metrics.write()
+    assert 'state{state="stopped"} 1' in (scene.root / "metrics.prom").read_text()

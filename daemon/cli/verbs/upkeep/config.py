@@ -10,7 +10,8 @@ from daemon.cli.answers import Configuration, Setting
 from daemon.cli.common import Home, Json, err, give_up, out, print_json, printable, settings_of
 from daemon.errors import Refusal
 from daemon.settings import Settings
-from daemon.settings.loading import SHIPPED, origins, user_file_of
+from daemon.settings.loading import origins
+from daemon.settings.sources import SHIPPED, user_file_of
 
 
 def config(home: Home = None, json: Json = False) -> None:
