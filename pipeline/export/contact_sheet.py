@@ -103,7 +103,7 @@ def write(
         raise ValueError(f"{len(layers)} layers, but {len(page.layers)} descriptions of them")
     width, height = size or photo.shape[1::-1]
     blocks = _layout(width / height, *_cells(photo, painting, layers, disparity, page))
-    sheet = _compose(blocks, page.title, f"{len(layers)} layers · {width} x {height}")
+    sheet = _compose(blocks, page.title, f"{page.layers_in_words} · {width} x {height}")
     sheet.save(out, "JPEG", quality=_JPEG_QUALITY, subsampling=0, icc_profile=icc or b"")
 
 
@@ -128,7 +128,7 @@ def _cells(
         _Cell(
             shrink(pixels, size),
             layer.name,
-            (_percent(layer.coverage), "depth {:.2f} to {:.2f}".format(*layer.depth_range)),
+            (_percent(layer.coverage), "depth {:.2f} to {:.2f}".format(*layer.depth_range)) if layer.coverage else ("empty",),
             mark,
         )
         for pixels, layer, mark in zip(layers, page.layers, layer_colours(len(layers)), strict=True)

@@ -16,6 +16,7 @@ from daemon.cli.live_snapshot import Standstill, standstill
 from daemon.cli.options import job_ids
 from daemon.clock import hour, written
 from daemon.contract.commands import SHORT, command, unmarked
+from daemon.contract.filled_layers import layers_of
 from daemon.contract.ended.follow_ups import FollowUpFailed, FollowUpOver, FollowUpOwed
 from daemon.contract.ended.pruning import Pruned
 from daemon.contract.records import AnyRecord, AttemptEnded, Ended, Job, LiveJob, Publishing, Removed, Requeued, Started
@@ -103,6 +104,8 @@ def job_lines(status: Status, folder: str, halt: Standstill | None = None) -> It
     yield "folder", folder
     if status.spec:
         yield "asked for", f"{status.spec.mode}, {status.spec.num_layers} layers, depth {status.spec.depth}"
+    if made := layers_of(status):
+        yield "made", made
     # The error of a running job is from an earlier attempt; the history below shows it.
     if status.error and status.state not in ("processing", "completed"):
         yield status.error.code, status.error.message

@@ -18,7 +18,7 @@ def page(count: int, title: str = "A garden") -> PreviewPage:
         PreviewLayer(f"Layer {k + 1}", (k / count, (k + 1) / count), 1 / count, (k / (count - 1) - 1 / 3) * 0.03)
         for k in range(count)
     )
-    return PreviewPage(title, layers, tuple(k / count for k in range(1, count)))
+    return PreviewPage(title, layers, tuple(k / count for k in range(1, count)), f"{count} layers")
 
 
 def sheet(width: int, height: int, count: int, title: str = "A garden", icc: bytes | None = None) -> bytes:
