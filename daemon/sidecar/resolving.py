@@ -101,9 +101,7 @@ def _misplaced(preset: Sidecar | None, own: Sidecar | None, kind: JobKind) -> It
         yield Problem(own.name, own.lines.get("images"), "images is only allowed in a batch's job.yaml")
 
 
-def _unfit(
-    error: ValidationError, layers: list[Sidecar], merged: Mapping[str, object], *, complete: bool
-) -> Iterator[Problem]:
+def _unfit(error: ValidationError, layers: list[Sidecar], merged: Mapping[str, object], *, complete: bool) -> Iterator[Problem]:
     """Yield what JobSpec does not allow: one problem per field, although pydantic reports every branch of a union.
 
     `complete`: whether all given fields are in `merged`. If not, whether fields fit together cannot be known.

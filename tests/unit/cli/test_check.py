@@ -27,7 +27,9 @@ def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_all_mistakes_are_listed_each_in_its_line(checked) -> None:
     status, told = checked("job.yaml", "num_layer: 3\nmode: paintery\nstyle: watercolour\nid: x\n")
     lines = [line.strip() for line in told.splitlines() if "job.yaml, line" in line]
-    assert [line.removeprefix("spec_invalid: ").partition(":")[0] for line in lines] == [f"job.yaml, line {n}" for n in (1, 2, 3, 4)]
+    assert [line.removeprefix("spec_invalid: ").partition(":")[0] for line in lines] == [
+        f"job.yaml, line {n}" for n in (1, 2, 3, 4)
+    ]
     assert (status, "Correct them" in told) == (1, True)
 
 
