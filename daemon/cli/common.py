@@ -29,9 +29,9 @@ _UNLIMITED = 100_000
 
 
 class _Screen(Console):
-    """Rich's console, but without a terminal, lines are as long as they need to be; and a terminal that is dumb has its own width."""
+    """Rich's console. But without a terminal, lines are as long as they need to be, and a dumb terminal has its own width."""
 
-    @property
+    @property  # type: ignore[misc]  # rich has a setter as well, which nothing here uses
     def size(self) -> ConsoleDimensions:
         if not self.is_terminal:
             return ConsoleDimensions(_UNLIMITED, super().size.height)

@@ -1,4 +1,4 @@
-"""How many layers of a result hold something, in words. The files of empty layers are there, too, so a number alone would puzzle."""
+"""How many layers of a result hold something, in words. Empty layers have files, too, so a number alone would puzzle."""
 
 from daemon.contract.registry import ESTIMATES
 from daemon.contract.status import Status

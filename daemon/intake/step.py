@@ -24,8 +24,8 @@ class Decision:
 
     Attributes:
         memory: the memory for the next step.
-        ready: pairs that can be taken, in their order (`daemon.intake.order`). A pair stays here until `taken`, `put_back` or `lacks_end` is called
-            for it, or one of its files changes.
+        ready: pairs that can be taken, in their order (`daemon.intake.order`). A pair stays here until `taken`, `put_back` or
+            `lacks_end` is called for it, or one of its files changes.
         waiting: everything else in the inbox that is not ignored, with the reason.
         check_again_at: when to check `due_names` again, in monotonic seconds; None if only a changed file can alter the decision.
         late: sidecars that arrived after their picture was taken; each is reported once.

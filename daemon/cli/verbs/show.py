@@ -16,15 +16,15 @@ from daemon.cli.live_snapshot import Standstill, standstill
 from daemon.cli.options import job_ids
 from daemon.clock import hour, written
 from daemon.contract.commands import SHORT, command, unmarked
-from daemon.contract.filled_layers import layers_of
 from daemon.contract.ended.follow_ups import FollowUpFailed, FollowUpOver, FollowUpOwed
 from daemon.contract.ended.pruning import Pruned
+from daemon.contract.filled_layers import layers_of
 from daemon.contract.records import AnyRecord, AttemptEnded, Ended, Job, LiveJob, Publishing, Removed, Requeued, Started
 from daemon.contract.requests import is_job_id
 from daemon.contract.segment_records import SegmentStart
 from daemon.contract.status import ENDED, ErrorInfo, Status
-from daemon.jobs.retry_pause import pause_left_at
 from daemon.errors import Internal, SpecInvalid, WorkerCrashed
+from daemon.jobs.retry_pause import pause_left_at
 from daemon.journal import Entry
 from daemon.journal.history import job_of
 from daemon.outbox import Outbox, attempt_of, in_line, status_of
@@ -146,7 +146,7 @@ def _is_lost(outbox: Outbox, job_id: str) -> bool:
 
 
 def _more(error: ErrorInfo) -> list[str]:
-    """The lines of an error's detail that its message lacks: further mistakes in a sidecar, the worker's last output, a traceback.
+    """The lines of an error's detail that its message lacks: more mistakes in a sidecar, the worker's last output, a traceback.
 
     Empty for all other errors, whose sentence says it all: job.log has their details, which only developers need.
     """

@@ -114,7 +114,7 @@ def _follow(scenes: "Scenes") -> None:
 
 def in_lines(scene: Scene) -> dict[str, str]:
     """The state of the daemon, and of each job and each file that waits, as one line each. A line changes if its state does."""
-    problem = scene.problem or (scene.health and (scene.health.problem if scene.alive else None))
+    problem = scene.problem or (scene.health.problem if scene.alive and scene.health else None)
     state = scene.health.state if scene.alive and scene.health else "not running"
     lines = {"": ": ".join(filter(None, ("the daemon is silent" if scene.problem else f"the daemon is {state}", problem)))}
     for status in (*reversed(scene.ended), *scene.running, *scene.queue, *scene.returned):

@@ -224,8 +224,8 @@ def test_what_is_not_plain_yaml_is_refused_in_plain_words(data, message):
 def test_all_mistakes_of_a_file_are_in_the_sentence_each_with_its_line_and_are_the_detail():
     error = invalid(parse, "strengh: 2\nseed: x\nnum_layers: 99\nmode: painterly")
     assert error.message == (
-        'photo.jpg.yaml, line 1: unknown field "strengh"; did you mean "strength"?; line 2: seed must be a whole number from 0 to '
-        '9223372036854775807, not "x"; line 3: num_layers must be a whole number from 2 to 12, not 99'
+        'photo.jpg.yaml, line 1: unknown field "strengh"; did you mean "strength"?; line 2: seed must be a whole number from 0 '
+        'to 9223372036854775807, not "x"; line 3: num_layers must be a whole number from 2 to 12, not 99'
     )
     assert [line.split(": ")[0] for line in error.detail.splitlines()] == [f"photo.jpg.yaml, line {n}" for n in (1, 2, 3)]
 
