@@ -154,6 +154,7 @@ def run(command: JobCommand, report: Report) -> Result:
         outputs=outputs,
         manifest=manifest,
         depth_source=depth_map.provenance.source,
+        filled_layers=sum(bbox is not None for bbox in layers.bboxes),
         warnings=photo.warnings
         + remarks
         + (painted.warnings if painted else ())
@@ -277,6 +278,7 @@ def _export(
             pictures.camera.planes,
             pictures.prefix,
         ),
+        note=None if all(layers.bboxes) else pictures.layers_in_words,
         camera=describe_camera(pictures.camera),
         split=Split(method=layers.method, thresholds=layers.thresholds),
         depth=depth_map.provenance,

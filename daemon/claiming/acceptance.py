@@ -19,7 +19,7 @@ from daemon.jobs.identity import generated_id
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
 from daemon.settings import Settings
-from daemon.sidecar import MAX_BYTES, JobKind, Sidecar, parse, requested_id, resolve, without_effect
+from daemon.sidecar import MAX_BYTES, JobKind, Sidecar, read, requested_id, resolve, without_effect
 
 #: The longest name, in bytes, that common file systems allow.
 _NAME_MAX = 255
@@ -163,9 +163,9 @@ class Acceptance:
         try:
             if pair.sidecar and own_data is not None:
                 asked = requested_id(own_data)
-                own = parse(own_data, name=to_text(pair.sidecar.name))
+                own = read(own_data, name=to_text(pair.sidecar.name))
             if pair.control and control_data is not None:
-                preset = parse(control_data, name=to_text(pair.control.entry.name))
+                preset = read(control_data, name=to_text(pair.control.entry.name))
             spec = resolve(
                 defaults=self._settings.spec_defaults,
                 preset=preset,

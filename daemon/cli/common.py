@@ -2,13 +2,14 @@
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import NoReturn
 
 import typer
 from pydantic import BaseModel
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 
 from daemon.cli.options import Asked
 from daemon.cli.options import Home as Home
@@ -23,8 +24,22 @@ from daemon.settings import Settings, load
 from daemon.settings.loading import home_of, load_what_is_right
 from daemon.settings.typed_command import commands_here
 
-out = Console(emoji=False, highlight=False, soft_wrap=True)
-err = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
+#: Columns of lines that no terminal shows: more than any line has, so that none is broken or cut before a program reads it.
+_UNLIMITED = 100_000
+
+
+class _Screen(Console):
+    """Rich's console. But without a terminal, lines are as long as they need to be, and a dumb terminal has its own width."""
+
+    @property  # type: ignore[misc]  # rich has a setter as well, which nothing here uses
+    def size(self) -> ConsoleDimensions:
+        if not self.is_terminal:
+            return ConsoleDimensions(_UNLIMITED, super().size.height)
+        return ConsoleDimensions(*shutil.get_terminal_size()) if self.is_dumb_terminal else super().size
+
+
+out = _Screen(emoji=False, highlight=False, soft_wrap=True)
+err = _Screen(stderr=True, emoji=False, highlight=False, soft_wrap=True)
 fs = LocalFiles()
 
 

@@ -15,13 +15,18 @@ class ExitStatus(IntEnum):
     CANCELLED = 3
     UNKNOWN = 4
     EXISTS = 5
+    NO_WEIGHTS = 32
     WEIGHTS = 33
+    LICENCE = 34
     NO_NETWORK = 69
+    BUG = 70
+    NO_SERVICE = 71
     DISK = 74
     NO_DAEMON = 75
     DENIED = 77
     SETTINGS = 78
     RESTART = 80
+    INTERRUPTED = 130
 
 
 MEANINGS: dict[ExitStatus, str] = {
@@ -31,13 +36,18 @@ MEANINGS: dict[ExitStatus, str] = {
     ExitStatus.CANCELLED: "a job was cancelled, and none failed; service status: the daemon is not alive",
     ExitStatus.UNKNOWN: "there is no such job or batch, or the job was removed",
     ExitStatus.EXISTS: "the id or the folder for the result is taken (submit --if-exists fail)",
+    ExitStatus.NO_WEIGHTS: "models: there are no weights of this model",
     ExitStatus.WEIGHTS: "models: weights are not what they should be",
+    ExitStatus.LICENCE: "models fetch: the licence has to be accepted first",
     ExitStatus.NO_NETWORK: "models fetch: the hub cannot be reached; cluster status: the scheduler cannot be reached",
+    ExitStatus.BUG: "models: a bug in the program",
+    ExitStatus.NO_SERVICE: "service: the service manager of the system refused",
     ExitStatus.DISK: "a disk cannot be read or written; run: the journal cannot be written",
     ExitStatus.NO_DAEMON: "no daemon runs that could do it, and nothing is lost; run: another daemon runs already",
     ExitStatus.DENIED: "a permission is missing",
     ExitStatus.SETTINGS: "the settings or the folders are wrong",
     ExitStatus.RESTART: "run, as a service: the program was changed, and is to be started again",
+    ExitStatus.INTERRUPTED: "a person interrupted it with Ctrl-C",
 }
 
 

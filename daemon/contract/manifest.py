@@ -135,6 +135,9 @@ class Manifest(Frozen):
     width: Extent
     height: Extent
     layers: tuple[Layer, ...] = Field(max_length=MAX_LAYERS)
+    note: Sentence | None = Field(
+        None, description="how many layers are not empty, and why the others are; null if all are filled"
+    )
     camera: Camera | None = Field(None, description="null in older manifests")
     split: Split
     depth: Depth

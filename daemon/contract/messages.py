@@ -134,6 +134,7 @@ class Result(Frozen):
     outputs: tuple[Output, ...] = Field(max_length=MAX_FILES)
     manifest: Path
     depth_source: Word | None = None
+    filled_layers: Count | None = None
     warnings: _Warnings = ()
     timings: Timings = Field(default_factory=dict)
     peak_rss: Bytes = 0

@@ -200,6 +200,7 @@ class Publishing:
     timings: LenientTimings = field(default_factory=dict)
     processing_seconds: float
     depth_source: str | None = None
+    filled_layers: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

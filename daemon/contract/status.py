@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from daemon.contract.bounds import Bytes, Checksum, Code, Extent, Name, Passage, Path, Prose, Seconds, Share, Word
+from daemon.contract.bounds import Bytes, Checksum, Code, Count, Extent, Name, Passage, Path, Prose, Seconds, Share, Word
 from daemon.contract.registry import FORMATS
 from daemon.contract.spec import JobSpec, Mode
 
@@ -104,3 +104,4 @@ class Status(Frozen):
     machine: str | None = Field(None, description="the machine of a cluster that ran the last attempt; null without a cluster")
     waits_for: str | None = Field(None, description="what a pending job waits for besides its turn; null if nothing")
     depth_source: Word | None = Field(None, description="where the depth of a completed job came from, as in its manifest")
+    filled_layers: Count | None = Field(None, description="how many layers of a completed job are not empty; null if unknown")

@@ -151,6 +151,7 @@ def _published(fs: FileSystem, outbox: Outbox, status: Status, max_bytes: int) -
         timings={},
         processing_seconds=seconds if 0 <= seconds < _MAX_SECONDS else 0.0,
         depth_source=status.depth_source,
+        filled_layers=status.filled_layers,
     )
 
 

@@ -23,6 +23,7 @@ HELD_BACK_BYTES = 1 << 20
 HELD_BACK = b".multiplane-room"
 #: Seconds between two checks of the disks: a person who has made space does not want to wait.
 _LOOK_SECONDS = 2.0
+_MB = 1_000_000
 #: How many files (inodes) must be free. A result has about thirty, and job, status and page need some more. Small files can
 #: fill a disk while most of its bytes are free.
 MIN_FREE_FILES = 300
@@ -57,7 +58,8 @@ def shortage(disks: Sequence[Disk]) -> str | None:
     """A sentence that says why nothing is accepted or started now; None if every disk has space."""
     for disk in disks:
         if disk.free < disk.wanted:
-            return f"the disk of the {disk.what} is full: {disk.free >> 20:,} MiB are free, {disk.wanted >> 20:,} MiB are needed"
+            free, wanted = disk.free // _MB, -(-disk.wanted // _MB)
+            return f"the disk of the {disk.what} is full: {free:,} MB are free, {wanted:,} MB are needed"
         if disk.files is not None and disk.files < MIN_FREE_FILES:
             return (
                 f"the disk of the {disk.what} is full: it can hold {disk.files:,} more files (inodes), "

@@ -9,6 +9,7 @@ from daemon.contract.names import to_text
 from daemon.intake.lookalikes import as_depth_of, lone_video
 from daemon.intake.model import Control, Entry, Late, Ready, Waiting
 from daemon.intake.names import key_of
+from daemon.intake.order import name_order
 from daemon.intake.pairs import Family, Match, choose_raws, match, sort_out
 from daemon.intake.settle import SETTLED, Pace, SettleState, Track, is_empty_too_long, name_text, settle_state
 
@@ -244,6 +245,7 @@ def _ready(found: Match, family: Family, twins: list[Entry], context: Context, p
         image_written=_written(found.image),
         depth_written=_written(found.depth) if found.depth else None,
         from_job=context.from_job,
+        name_order=name_order(found.image.entry.name),
     )
 
 

@@ -117,11 +117,12 @@ class Ready:
         twins: the AppleDouble files (`._x`) of image, sidecar and depth picture.
         control: the preset or batch that applies to it, if any.
         warnings: sentences for the job's status.
-        arrived: when the picture was first seen. The earliest picture is taken first.
+        arrived: when the picture was first seen.
         problem: a sentence that says which picture was empty for too long, so that the job must fail (`image_unreadable`); None
             if none was.
         image_written, depth_written: when intake last saw the file being written; None if it never did.
         from_job: whether it comes from the source/ of a job's folder. Its sidecar moves along, but the preset alone counts.
+        name_order: the picture's place among others by name, as `daemon.intake.order.name_order` gives it.
     """
 
     folder: bytes
@@ -136,6 +137,7 @@ class Ready:
     image_written: float | None = None
     depth_written: float | None = None
     from_job: bool = False
+    name_order: tuple[str | int, ...] = ()
 
     @property
     def entries(self) -> tuple[Entry, ...]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
-from operator import attrgetter
 
 from daemon.intake.control_state import passed_on
 from daemon.intake.folder import Circumstances, finished, update, with_growth
@@ -12,9 +11,9 @@ from daemon.intake.memory import FolderMemory, Memory
 from daemon.intake.model import Entry, Finished, Hint, Late, Ready, Scan, Waiting
 from daemon.intake.name_index import NameIndex
 from daemon.intake.names import folder_above, key_of
+from daemon.intake.order import in_order
 from daemon.intake.settle import END_MISSING
 
-_ORDER = attrgetter("arrived", "folder", "image.name")
 #: How many names of taken pictures are remembered, to recognise late sidecars: the last five thousand pictures.
 _MAX_RECENT = 10_000
 
@@ -25,8 +24,8 @@ class Decision:
 
     Attributes:
         memory: the memory for the next step.
-        ready: pairs that can be taken, in order of arrival. A pair stays here until `taken`, `put_back` or `lacks_end` is called
-            for it, or one of its files changes.
+        ready: pairs that can be taken, in their order (`daemon.intake.order`). A pair stays here until `taken`, `put_back` or
+            `lacks_end` is called for it, or one of its files changes.
         waiting: everything else in the inbox that is not ignored, with the reason.
         check_again_at: when to check `due_names` again, in monotonic seconds; None if only a changed file can alter the decision.
         late: sidecars that arrived after their picture was taken; each is reported once.
@@ -79,8 +78,7 @@ def step(memory: Memory, scan: Scan, hints: Iterable[Hint] = ()) -> Decision:
 def _decision(memory: Memory, step: Circumstances, late: tuple[Late, ...], notices: tuple[Waiting, ...]) -> Decision:
     folders = memory.folders.values()
     readable = [f for f in folders if f.problem is None]
-    ready = [r for f in readable for several in f.ready.values() for r in several]
-    ready.sort(key=_ORDER)
+    ready = in_order(r for f in readable for several in f.ready.values() for r in several)
     over = tuple(end for f in readable if (end := finished(f, step)) is not None)
     listings = [f.listing for f in folders if f.listing]
     waiting = listings[0] if len(listings) == 1 else tuple(w for listing in listings for w in listing)
@@ -89,7 +87,7 @@ def _decision(memory: Memory, step: Circumstances, late: tuple[Late, ...], notic
         next_due = max(next_due, step.now + step.rules.check_spacing)
     return Decision(
         memory=memory,
-        ready=tuple(ready),
+        ready=ready,
         waiting=waiting,
         check_again_at=next_due,
         late=late,

@@ -125,7 +125,7 @@ def no_memory(held: int, did: str = "ended") -> Cause:
     """The cause "memory": memory ran out while a worker held `held` bytes. `did`: what the system did to the worker."""
     return Cause(
         "memory",
-        f"the memory of this machine ran out, and the system {did} a worker that held only {-(-held >> 20):,} MiB of it",
+        f"the memory of this machine ran out, and the system {did} a worker that held only {-(-held // 1_000_000):,} MB of it",
         "Close other programs; work then resumes automatically. Nothing is lost.",
     )
 

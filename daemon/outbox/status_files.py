@@ -172,6 +172,7 @@ def status_of(
         machine=job.machine,
         waits_for=waits_for if job.state == "pending" else None,
         depth_source=published.depth_source if published else None,
+        filled_layers=published.filled_layers if published else None,
     )
 
 

@@ -13,6 +13,7 @@ from daemon.catalogues.styles import styles
 from daemon.contract.messages import Warm
 from daemon.contract.records import Job
 from daemon.contract.registry import DEPTH_SOURCES
+from daemon.contract.spec import JobSpec
 
 #: What a model is used for. A prompted one refines depth that is stored in the photo.
 ModelKind = Literal["depth", "prompted", "matting", "painting"]
@@ -95,16 +96,22 @@ class ModelInventory:
 
         If there are no names, the job uses models of this kind where they are installed, and does without them elsewhere.
         """
-        spec, found = job.spec, dict[ModelKind, frozenset[str]]()
+        spec = job.spec
         if spec is None:
-            return found
+            return {}
+        found = self.asked_for(spec)
         given = any(file.role == "depth" for file in job.accepted.files)
-        if any(source.learned for source in DEPTH_SOURCES if source.word == spec.depth):
-            found["depth"] = frozenset((self._default,))
-        elif spec.depth == "auto" and not given:
+        if spec.depth == "auto" and not given:
             found["depth"] = frozenset()
         if spec.depth in ("auto", "photo") and not given and job.image.name.casefold().endswith(_HOLD_DEPTH):
             found["prompted"] = frozenset()
+        return found
+
+    def asked_for(self, spec: JobSpec) -> dict[ModelKind, frozenset[str]]:
+        """The kinds of models without which a job with this spec fails. For each, the names of which it needs at least one."""
+        found = dict[ModelKind, frozenset[str]]()
+        if any(source.learned for source in DEPTH_SOURCES if source.word == spec.depth):
+            found["depth"] = frozenset((self._default,))
         if spec.matting == "model":
             found["matting"] = self._named("matting")
         if spec.fill == "model" or (spec.mode == "painterly" and self._engines.get(spec.style or "") == "diffusion"):

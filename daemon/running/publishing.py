@@ -217,6 +217,7 @@ class Results:
             timings=result.timings,
             processing_seconds=round(made.seconds, 3),
             depth_source=result.depth_source,
+            filled_layers=result.filled_layers,
         )
 
     def publish(self, *jobs: Job) -> None:

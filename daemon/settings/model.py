@@ -62,7 +62,7 @@ class Worker(Group):
     max_memory_share: float = Field(
         gt=0, le=1, description="the share of the machine's or container's memory that one job may use"
     )
-    max_log_bytes: ByteSize = Field(ge=1024, description="the largest size of job.log")
+    max_log_bytes: ByteSize = Field(ge=1000, description="the largest size of job.log")
     threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = Field(
         description="threads for each job; auto: one per core, shared among the jobs"
     )
@@ -78,7 +78,7 @@ class Worker(Group):
 class Limits(Group):
     """Limits for pictures and results."""
 
-    max_image_bytes: ByteSize = Field(ge=1024, description="the largest picture file")
+    max_image_bytes: ByteSize = Field(ge=1000, description="the largest picture file")
     max_image_pixels: int = Field(ge=1_000, le=2**31 - 1, description="the most pixels a picture may have")
     max_output_bytes: ByteSize = Field(ge=1024, description="the most disk space one result may take")
 

@@ -124,7 +124,7 @@ def allowed_values(key: Key) -> str:
 
 def _size(count: int) -> str:
     """A number of bytes as people write it in the settings. It is not rounded."""
-    for unit, size in (("MB", 1_000_000), ("KiB", 1024)):
+    for unit, size in (("MB", 1_000_000), ("kB", 1000)):
         if count and count % size == 0:
             return f"{count // size} {unit}"
     return f"{count} bytes"

@@ -5,9 +5,9 @@ read. `resolving` combines configuration, preset or batch, and sidecar. `writing
 mistakes into words. Nothing here touches a file: bytes and names come in, values and errors go out.
 """
 
-from daemon.sidecar.reading import Sidecar, parse, requested_id
+from daemon.sidecar.reading import Sidecar, parse, read, requested_id
 from daemon.sidecar.resolving import JobKind, resolve, without_effect
 from daemon.sidecar.writing import render, schema
 from daemon.sidecar.yaml_subset import MAX_BYTES
 
-__all__ = ["MAX_BYTES", "JobKind", "Sidecar", "parse", "render", "requested_id", "resolve", "schema", "without_effect"]
+__all__ = ["MAX_BYTES", "JobKind", "Sidecar", "parse", "read", "render", "requested_id", "resolve", "schema", "without_effect"]

@@ -10,6 +10,8 @@ from daemon.errors import SpecInvalid
 
 MAX_SHOWN = 60
 """The most characters of a value that a sentence repeats."""
+MAX_TOLD = 5
+"""The most problems in one message. A person makes fewer mistakes in a file of a dozen lines; the detail has the others."""
 MAX_LISTED = 20
 """The most problems that are put into words. Nobody corrects more at a time, and a hostile file could cause thousands."""
 
@@ -24,22 +26,33 @@ class Problem:
 
     def __str__(self) -> str:
         place = shown(self.name, limit=255)
-        return f"{place}, line {self.line}: {self.sentence}" if self.line else f"{place}: {self.sentence}"
+        return f"{place}, {self.in_its_file}" if self.line else f"{place}: {self.sentence}"
+
+    @property
+    def in_its_file(self) -> str:
+        """The problem without the name of the file; `line` must be known."""
+        return f"line {self.line}: {self.sentence}"
 
 
 def refuse(problems: Sequence[Problem]) -> NoReturn:
-    """Refuse a spec because of these problems. The first becomes the message; if there are several, the detail lists them.
+    """Refuse a spec because of these problems. The message tells them; if there are several, the detail lists them, one a line.
 
     Raises:
         SpecInvalid: always.
     """
-    message = str(problems[0])
     if len(problems) == 1:
-        raise SpecInvalid(message)
+        raise SpecInvalid(str(problems[0]))
+    told = problems[:MAX_TOLD]
+    message = "; ".join(
+        each.in_its_file if before and each.line and before.name == each.name else str(each)
+        for before, each in zip((None, *told), told, strict=False)
+    )
+    if len(problems) > MAX_TOLD:
+        message += f" (and {len(problems) - MAX_TOLD} more)"
     listed = [str(problem) for problem in problems[:MAX_LISTED]]
     if len(problems) > MAX_LISTED:
         listed.append(f"… and {len(problems) - MAX_LISTED} more")
-    raise SpecInvalid(f"{message} (and {len(problems) - 1} more)", detail="\n".join(listed))
+    raise SpecInvalid(message, detail="\n".join(listed))
 
 
 def shown(text: str, *, limit: int = MAX_SHOWN) -> str:

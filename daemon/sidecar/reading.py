@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as attribute
 
 from pydantic import ValidationError
@@ -26,11 +26,13 @@ class Sidecar:
         fields: the fields that the file gives.
         lines: the 1-based line of each of them.
         name: the name of the file, for messages.
+        problems: the mistakes in it, by line. The fields that have them are not in `fields`.
     """
 
     fields: dict[str, object]
     lines: dict[str, int]
     name: str = attribute(default="sidecar", compare=False)
+    problems: tuple[Problem, ...] = attribute(default=(), compare=False)
 
 
 def parse(data: bytes, *, name: str) -> Sidecar:
@@ -45,16 +47,28 @@ def parse(data: bytes, *, name: str) -> Sidecar:
         SpecInvalid: a field is unknown, is given twice, has the wrong type or is out of range. `detail` lists all such
             problems.
     """
+    found = read(data, name=name)
+    if found.problems:
+        refuse(found.problems)
+    return found
+
+
+def read(data: bytes, *, name: str) -> Sidecar:
+    """Read a file as `parse` does, but return its mistakes, so that `resolve` can list them together with those it finds.
+
+    Raises:
+        SpecUnreadable: as `parse` does.
+    """
     try:
         entries = list(yaml_subset.entries(data, max_depth=MAX_DEPTH))
     except yaml_subset.OutsideSubset as fault:
         raise SpecUnreadable(str(Problem(name, fault.line, fault.reason))) from None
     found = Sidecar({}, {}, name)
     problems = list(_read_field(entries, found))
-    problems += [Problem(name, found.lines[field], sentence) for field, sentence in _out_of_range(found.fields)]
-    if problems:
-        refuse(sorted(problems, key=lambda problem: problem.line or 0))
-    return found
+    for field, sentence in list(_out_of_range(found.fields)):
+        problems.append(Problem(name, found.lines[field], sentence))
+        del found.fields[field]
+    return replace(found, problems=tuple(sorted(problems, key=lambda problem: problem.line or 0)))
 
 
 def requested_id(data: bytes) -> str | None:

@@ -33,7 +33,7 @@ def resolve(
     Args:
         defaults: the configuration's default for each field.
         preset: the folder's `_preset.yaml` (kind "preset") or `job.yaml` (kind "batch"); None if there is none.
-        own: the picture's own sidecar; None if there is none.
+        own: the picture's own sidecar; None if there is none. The mistakes that `read` found in either are listed, too.
         ceiling_seconds: the largest allowed `timeout_seconds`.
         kind: how the picture was dropped.
         styles: the names of all styles; None: the worker checks the style.
@@ -46,7 +46,9 @@ def resolve(
     """
     layers = [layer for layer in (own, preset) if layer is not None]
     merged = {**defaults, **(preset.fields if preset else {}), **(own.fields if own else {})}
-    problems = list(_misplaced(preset, own, kind))
+    problems = [problem for layer in layers for problem in layer.problems]
+    complete = not problems
+    problems += _misplaced(preset, own, kind)
     limit = merged.get("timeout_seconds")
     if isinstance(limit, int | float) and limit > ceiling_seconds:
         allowed = f"at most {ceiling_seconds:g}, the limit in the settings (worker.max_timeout_seconds)"
@@ -60,7 +62,7 @@ def resolve(
     try:
         spec = JobSpec.model_validate(merged)
     except ValidationError as error:
-        problems += _unfit(error, layers, merged)
+        problems += _unfit(error, layers, merged, complete=complete)
     if problems:
         order = [layer.name for layer in layers]
         refuse(sorted(problems, key=lambda p: (order.index(p.name) if p.name in order else len(order), p.line or 0)))
@@ -99,14 +101,19 @@ def _misplaced(preset: Sidecar | None, own: Sidecar | None, kind: JobKind) -> It
         yield Problem(own.name, own.lines.get("images"), "images is only allowed in a batch's job.yaml")
 
 
-def _unfit(error: ValidationError, layers: list[Sidecar], merged: Mapping[str, object]) -> Iterator[Problem]:
-    """Yield what JobSpec does not allow: one problem per field, although pydantic reports every branch of a union."""
+def _unfit(error: ValidationError, layers: list[Sidecar], merged: Mapping[str, object], *, complete: bool) -> Iterator[Problem]:
+    """Yield what JobSpec does not allow: one problem per field, although pydantic reports every branch of a union.
+
+    `complete`: whether all given fields are in `merged`. If not, whether fields fit together cannot be known.
+    """
     seen: set[str] = set()
     names: tuple[str, ...]
     for problem in error.errors(include_url=False):
         if problem["loc"]:
             field = str(problem["loc"][0])
             sentence, names = fields.not_allowed(field, merged[field]), (field,)
+        elif not complete:
+            continue
         else:  # JobSpec's own check that `split` and `num_layers` match
             field = "split"
             sentence, names = str(problem["ctx"]["error"]), ("split", "num_layers")

@@ -213,7 +213,7 @@ def _in_plain_words(error: yaml.MarkedYAMLError) -> OutsideSubset:
 
 def _decode(data: bytes, max_bytes: int) -> str:
     if len(data) > max_bytes:
-        raise OutsideSubset(f"larger than {max_bytes // 1024} KiB; a settings file is much smaller")
+        raise OutsideSubset(f"larger than {max_bytes // 1000} kB; a settings file is much smaller")
     if data.startswith(_DOCUMENTS):
         raise OutsideSubset(f"a document, {_AS_TEXT}")
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))

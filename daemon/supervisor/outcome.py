@@ -19,6 +19,7 @@ Reason = Literal["timeout", "memory", "output", "processes", "guardian", "start"
 #: A job that shows no progress for this many seconds, and for half of its time, counts as hanging. The longest stretch without
 #: progress in a healthy job is a model's pass over a large picture on a slow machine, and stays well below this.
 HANGING_SECONDS = 30.0
+_MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ def _held_most(end: End) -> bool:
 
 def _killed(end: End) -> JobError:
     """The error after a SIGKILL from outside: `out_of_memory` if the worker held most memory, unless 0 kills were counted."""
-    held = _mib(end.peak_bytes)
+    held = _mb(end.peak_bytes)
     if _held_most(end) and end.oom_kills != 0:
         return OutOfMemory(
             f"The system killed the worker because memory ran out; it used {held}, more than everything else.", detail=end.tail
@@ -188,7 +189,7 @@ def _failure(end: End) -> JobError:
     if end.reason == "memory":
         limit = end.max_memory_bytes or 0
         return OutOfMemory(
-            f"The job was stopped after it had used {_mib(end.peak_bytes)} of memory; the limit is {_mib(limit, up=False)}.",
+            f"The job was stopped after it had used {_mb(end.peak_bytes)} of memory; the limit is {_mb(limit, up=False)}.",
             hint=f"Use a smaller picture or fewer layers, or raise worker.max_memory_share in the settings, then: {RETRY}.",
             detail=end.tail,
         )
@@ -255,6 +256,6 @@ def _signal_name(number: int) -> str:
     return f"{name}, {meaning.lower()}" if meaning else name
 
 
-def _mib(size: int, *, up: bool = True) -> str:
-    """A size in whole MiB. Limits are rounded down and sizes rounded up, so that a size above a limit never looks equal to it."""
-    return f"{-(-size >> 20) if up else size >> 20:,} MiB"
+def _mb(size: int, *, up: bool = True) -> str:
+    """A size in whole MB. Limits are rounded down and sizes rounded up, so that a size above a limit never looks equal to it."""
+    return f"{-(-size // _MB) if up else size // _MB:,} MB"

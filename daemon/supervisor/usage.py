@@ -25,7 +25,7 @@ class Usage:
                 if names > _MAX_NAMES:
                     return f"The job made more than {_MAX_NAMES:,} files and folders; a usual result has about thirty."
                 if total > self._limit:
-                    return f"The job wrote more than the {self._limit >> 20:,} MiB that its result may have."
+                    return f"The job wrote more than the {self._limit // 1_000_000:,} MB that its result may have."
         except PermissionError:
             return "The job created a folder that cannot be read, so its size is unknown."
         except OSError:

@@ -34,15 +34,14 @@ _TALLEST = 760
 _DEFAULT_COLUMNS = {2: 2, 3: 3, 4: 4, 5: 5, 6: 3, 7: 4, 8: 4, 9: 3, 10: 4, 11: 4, 12: 4}
 # For portraits, photo and depth share one grid with the layers; the number of columns depends on the number of pictures.
 _PORTRAIT_COLUMNS = {4: 4, 5: 5, 6: 3, 7: 4, 8: 4, 9: 5, 10: 5, 11: 6, 12: 6, 13: 5, 14: 5}
-# The built-in font covers little beyond English, so the captions avoid × and –. For other names, these fonts of macOS, Linux
-# and Windows are tried, by the names that Pillow looks up.
-_OTHER_FACES = (
+# Fonts of macOS and Linux, by the names that Pillow looks up. The last is Pillow's own, which has little beyond English.
+_FACES = (
     "Arial Unicode.ttf",
-    "PingFang.ttc",
-    "NotoSansCJK-Regular.ttc",
     "NotoSans-Regular.ttf",
     "DejaVuSans.ttf",
-    "msyh.ttc",
+    "NotoSansCJK-Regular.ttc",
+    "PingFang.ttc",
+    None,
 )
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -103,7 +102,7 @@ def write(
         raise ValueError(f"{len(layers)} layers, but {len(page.layers)} descriptions of them")
     width, height = size or photo.shape[1::-1]
     blocks = _layout(width / height, *_cells(photo, painting, layers, disparity, page))
-    sheet = _compose(blocks, page.title, f"{len(layers)} layers · {width} x {height}")
+    sheet = _compose(blocks, page.title, f"{page.layers_in_words} · {width} × {height}")
     sheet.save(out, "JPEG", quality=_JPEG_QUALITY, subsampling=0, icc_profile=icc or b"")
 
 
@@ -128,7 +127,7 @@ def _cells(
         _Cell(
             shrink(pixels, size),
             layer.name,
-            (_percent(layer.coverage), "depth {:.2f} to {:.2f}".format(*layer.depth_range)),
+            (_percent(layer.coverage), "depth {:.2f} to {:.2f}".format(*layer.depth_range)) if layer.coverage else ("empty",),
             mark,
         )
         for pixels, layer, mark in zip(layers, page.layers, layer_colours(len(layers)), strict=True)
@@ -156,28 +155,32 @@ def _layout(aspect: float, top: tuple[_Cell, ...], stack: tuple[_Cell, ...]) -> 
 
 def _compose(blocks: list[_Block], title: str, subtitle: str) -> Image.Image:
     head = _MARGIN + _TITLE + 34
-    rows = [(block, row, _row_height(block, row)) for block in blocks for row in block.rows()]
+    cells = [cell for block in blocks for cell in block.cells]
+    face = _face_for(" ".join((title, subtitle, *(text for cell in cells for text in (cell.name, *cell.detail)))))
+    if not _has(face, "×"):
+        subtitle = subtitle.replace("×", "x")
+    rows = [(block, row, _row_height(block, row, face)) for block in blocks for row in block.rows()]
     height = head + sum(tall for *_, tall in rows) + _ROW_GAP * (len(rows) - 1) + _MARGIN
     sheet = Image.new("RGB", (WIDTH, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
     right = WIDTH - _MARGIN
-    small = _font(subtitle, _BODY)
+    small = _font(face, _BODY)
     room = right - _MARGIN - small.getlength(subtitle) - 2 * _GAP
     baseline = _MARGIN + _TITLE - 8
-    shown = _shortened(title, _TITLE, room)
-    draw.text((_MARGIN, baseline), shown, _INK, _font(shown, _TITLE), anchor="ls")
+    large = _font(face, _TITLE)
+    draw.text((_MARGIN, baseline), _shortened(title, large, room), _INK, large, anchor="ls")
     draw.text((right, baseline), subtitle, _QUIET, small, anchor="rs")
     y = head
     for block, row, tall in rows:
         for column, cell in enumerate(row):
-            _draw_cell(sheet, cell, (_MARGIN + column * (block.column_width + _GAP), y), block)
+            _draw_cell(sheet, cell, (_MARGIN + column * (block.column_width + _GAP), y), block, face)
         y += tall + _ROW_GAP
     return sheet
 
 
-def _row_height(block: _Block, row: Sequence[_Cell]) -> int:
+def _row_height(block: _Block, row: Sequence[_Cell], face: str | None) -> int:
     """The height of the tallest picture plus the longest caption in the row."""
-    return max(_picture_size(cell, block)[1] + 18 + _BODY + len(_detail_lines(cell, block)) * (_SMALL + 8) for cell in row)
+    return max(_picture_size(cell, block)[1] + 18 + _BODY + len(_detail_lines(cell, block, face)) * (_SMALL + 8) for cell in row)
 
 
 def _picture_size(cell: _Cell, block: _Block) -> tuple[int, int]:
@@ -186,15 +189,15 @@ def _picture_size(cell: _Cell, block: _Block) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _detail_lines(cell: _Cell, block: _Block) -> list[str]:
+def _detail_lines(cell: _Cell, block: _Block, face: str | None) -> list[str]:
     """The details on one line, or one per line if the column is narrow."""
     line = " · ".join(cell.detail)
     if not line:
         return []
-    return [line] if _font(line, _SMALL).getlength(line) <= block.column_width else list(cell.detail)
+    return [line] if _font(face, _SMALL).getlength(line) <= block.column_width else list(cell.detail)
 
 
-def _draw_cell(sheet: Image.Image, cell: _Cell, corner: tuple[int, int], block: _Block) -> None:
+def _draw_cell(sheet: Image.Image, cell: _Cell, corner: tuple[int, int], block: _Block, face: str | None) -> None:
     (x, y), (width, height) = corner, _picture_size(cell, block)
     sheet.paste(Image.fromarray(_on_checks(cell.picture, (width, height))), corner, _rounded((width, height)))
     draw = ImageDraw.Draw(sheet)
@@ -202,12 +205,11 @@ def _draw_cell(sheet: Image.Image, cell: _Cell, corner: tuple[int, int], block: 
     if cell.mark:
         draw.rounded_rectangle((x, baseline - 14, x + 13, baseline - 1), 4, cell.mark)
         left += 23
-    name = _shortened(cell.name, _BODY, x + block.column_width - left)
-    draw.text((left, baseline), name, _INK, _font(name, _BODY), anchor="ls")
-    for line in _detail_lines(cell, block):
+    body, small = _font(face, _BODY), _font(face, _SMALL)
+    draw.text((left, baseline), _shortened(cell.name, body, x + block.column_width - left), _INK, body, anchor="ls")
+    for line in _detail_lines(cell, block, face):
         baseline += _SMALL + 8
-        shown = _shortened(line, _SMALL, block.column_width)
-        draw.text((x, baseline), shown, _QUIET, _font(shown, _SMALL), anchor="ls")
+        draw.text((x, baseline), _shortened(line, small, block.column_width), _QUIET, small, anchor="ls")
 
 
 def _on_checks(picture: Pixels, size: tuple[int, int]) -> Pixels:
@@ -249,42 +251,57 @@ def _rounded(size: tuple[int, int]) -> Image.Image:
     return Image.fromarray(mask)
 
 
-def _shortened(text: str, size: int, room: float) -> str:
+def _shortened(text: str, font: Font, room: float) -> str:
     """The text on one line, cut with … if it is wider than `room` pixels."""
-    line = " ".join(replace_unprintable(text, instead=lambda _sign: " ").split())
-    if _font(line, size).getlength(line) <= room:
+    line = _one_line(text)
+    if font.getlength(line) <= room:
         return line
-    while line and _font(line, size).getlength(line + "…") > room:
+    while line and font.getlength(line + "…") > room:
         line = line[:-1]
     return line.rstrip() + "…"
 
 
-@functools.cache
-def _face(number: int, size: int) -> Font | None:
-    """Font `number`: 0 is the built-in font, and the others are the machine's. None if this machine does not have the font."""
-    if number == 0:
-        return ImageFont.load_default(size)
-    try:
-        return ImageFont.truetype(_OTHER_FACES[number - 1], size)
-    except OSError:
-        return None
+def _one_line(text: str) -> str:
+    return " ".join(replace_unprintable(text, instead=lambda _sign: " ").split())
 
 
-@functools.cache
-def _has(number: int, size: int, sign: str) -> bool:
-    font = _face(number, size)
-    nothing = "\U0010fffd"  # a private-use character that no font has
-    return font is not None and (sign.isspace() or bytes(font.getmask(sign)) != bytes(font.getmask(nothing)))
+def _face_for(text: str) -> str | None:
+    """The first face of this machine that has every character of the text, or else the face that has most.
 
-
-@functools.cache
-def _font(text: str, size: int) -> Font:
-    """The first font that has every character of the text, or else the font that has most. Fonts are loaded only as needed."""
-    best, most = ImageFont.load_default(size), -1
-    for number in range(1 + len(_OTHER_FACES)):
-        face, count = _face(number, size), sum(_has(number, size, sign) for sign in text)
-        if face is not None and count > most:
+    The whole sheet is written in it, so that a name with umlauts looks like all others. Faces are loaded only as needed.
+    """
+    signs = set(_one_line(text))
+    best, most = _FACES[-1], -1
+    for face in _FACES:
+        count = sum(_has(face, sign) for sign in signs) if _is_there(face) else -1
+        if count > most:
             best, most = face, count
-        if most == len(text):
+        if most == len(signs):
             break
     return best
+
+
+@functools.cache
+def _is_there(face: str | None) -> bool:
+    try:
+        _font(face, _BODY)
+    except OSError:
+        return False
+    return True
+
+
+@functools.cache
+def _font(face: str | None, size: int) -> Font:
+    """A face in a size; `None` is the built-in one.
+
+    Raises:
+        OSError: this machine does not have the face.
+    """
+    return ImageFont.load_default(size) if face is None else ImageFont.truetype(face, size)
+
+
+@functools.cache
+def _has(face: str | None, sign: str) -> bool:
+    font = _font(face, _BODY)
+    nothing = "\U0010fffd"  # a private-use character that no font has
+    return sign.isspace() or bytes(font.getmask(sign)) != bytes(font.getmask(nothing))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.contract.filled_layers import layers_in_words
 from daemon.contract.manifest import Depth
 from daemon.contract.registry import FORMATS
 from daemon.contract.spec import MeshKind
@@ -55,6 +56,13 @@ class Pictures:
     ffmpeg: str | None = None
     mesh: MeshKind = "flat"
     prefix: str = ""
+
+    @property
+    def layers_in_words(self) -> str:
+        """How many layers there are, and how many of them hold something, if not all do."""
+        layers = self.layers
+        filled = sum(box is not None for box in layers.bboxes)
+        return layers_in_words(len(layers.rgba), filled, source=self.depth.source, thresholds_given=layers.method == "given")
 
     @property
     def camera(self) -> Camera:

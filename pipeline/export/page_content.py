@@ -42,6 +42,7 @@ def page_of(pictures: Pictures, formats: Sequence[tuple[str, str]]) -> PreviewPa
             )
         ),
         thresholds=tuple(map(float, layers.thresholds)),
+        layers_in_words=pictures.layers_in_words,
         facts=tuple(facts),
         links=tuple(links),
         painted=pictures.painted_from is not None,

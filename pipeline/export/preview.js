@@ -36,7 +36,7 @@
     document.body.style.setProperty(`--${name}`, value);
   document.body.classList.toggle("many", count > 6);
   scene.setAttribute("aria-label", `The picture, made of ${data.layers.map((layer) => layer.name).join(", ")}`);
-  $("size").textContent = `${count} layers · ${data.width} × ${data.height}`;
+  $("size").textContent = `${data.made} · ${data.width} × ${data.height}`;
   if (data.painted) {
     $("after").textContent = "Painting";
     wipeAt.setAttribute("aria-label", "How much of the photo is shown, against the painting");
@@ -65,7 +65,7 @@
     const name = make("span", "name");
     name.append(make("bdi", "", layer.name));
     const [far, near] = layer.range.map((value) => value.toFixed(2));
-    row.append(thumb, name, make("span", "switch"), make("span", "detail", `${percent(layer.coverage)} · depth ${far}–${near}`));
+    row.append(thumb, name, make("span", "switch"), make("span", "detail", layer.coverage ? `${percent(layer.coverage)} · depth ${far}–${near}` : "empty"));
     row.addEventListener("click", () => toggle(index));
     for (const event of ["pointerenter", "focus"]) row.addEventListener(event, () => light(index));
     for (const event of ["pointerleave", "blur"]) row.addEventListener(event, () => light(-1));

@@ -66,6 +66,7 @@ class PreviewPage:
         title: the name of the job or the picture.
         layers: the descriptions of the layers, back to front, one for each picture.
         thresholds: the disparities between the layers, rising, 0 to 1.
+        layers_in_words: how many layers there are, and how many hold something, if not all do.
         facts: (label, value) pairs for the fine print, in order.
         links: (label, file next to the page) pairs to offer.
         note: a sentence that viewers must not miss, such as that the depth was estimated without a model; None for none.
@@ -75,6 +76,7 @@ class PreviewPage:
     title: str
     layers: tuple[PreviewLayer, ...]
     thresholds: tuple[float, ...]
+    layers_in_words: str
     facts: tuple[tuple[str, str], ...] = ()
     links: tuple[tuple[str, str], ...] = ()
     note: str | None = None
@@ -240,6 +242,7 @@ def _data(page: PreviewPage, addresses: Mapping[str, str], histogram: list[float
     colours = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in layer_colours(len(page.layers))]
     return {
         "title": _encodable(page.title),
+        "made": page.layers_in_words,
         "width": size[0],
         "height": size[1],
         "zoom": round(1 + 2 * max(abs(layer.travel) for layer in page.layers), 5),

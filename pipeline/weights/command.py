@@ -19,7 +19,7 @@ from rich.text import Text
 
 from daemon.catalogues.models import Catalogue, Entry
 from daemon.contract.commands import Commands, command, unmarked
-from daemon.errors import JobError, Refusal
+from daemon.errors import DiskFull, JobError, Refusal
 from pipeline import weights
 from pipeline.weights import licences
 from pipeline.weights.catalogue import entry_of
@@ -86,6 +86,8 @@ def main(arguments: Sequence[str]) -> int:
                 return _verify(context, asked.name, as_json=asked.json)
             case _:
                 return _remove(context, asked.name)
+    except DiskFull as error:
+        return _tell(err, unmarked(error.message), commands.fill(error.info().hint), _IO_ERROR)
     except JobError as error:
         return _tell(err, unmarked(error.message), commands.fill(error.info().hint), error.exit_status)
     except Refusal as refusal:

@@ -78,8 +78,8 @@ REFUSED_AT_ONCE = {
     "zeros": (bytes(FULL), ", line 1: not a text file: it holds the control character U+0000"),
     "terminal escape": (b"style: \x1b[2J", ", line 1: not a text file: it holds the control character U+001B"),
     "half a UTF-16 character": (b"\xff\xfea", ": not UTF-8 text"),
-    "too large": (b"#" * (FULL + 1), ": larger than 64 KiB"),
-    "far too large": (bytes(100 << 20), ": larger than 64 KiB"),
+    "too large": (b"#" * (FULL + 1), ": larger than 65 kB"),
+    "far too large": (bytes(100 << 20), ": larger than 65 kB"),
 }
 
 

@@ -46,7 +46,7 @@ def test_what_lies_deeper_than_a_path_can_say_counts_and_is_removed(tmp_path):
     dig(attempt, bytes(MIB))
     try:
         assert usage(attempt, MIB) is None
-        assert "more than the 0 MiB" in usage(attempt, MIB - 1)
+        assert "more than the 1 MB" in usage(attempt, MIB - 1)
     finally:
         remove_tree(LocalFiles(), os.fsencode(attempt))
     assert os.listdir(tmp_path) == []
@@ -74,7 +74,7 @@ def test_a_flood_of_empty_files_is_called_that(tmp_path):
 def test_a_sparse_file_counts_by_its_length(tmp_path):
     with open(tmp_path / "sparse", "wb") as file:
         file.truncate(100 * MIB)
-    assert "more than the 20 MiB" in usage(tmp_path, 20 * MIB)
+    assert "more than the 20 MB" in usage(tmp_path, 20 * MIB)
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate") or sys.platform != "linux", reason="no blocks without length elsewhere")
@@ -82,7 +82,7 @@ def test_blocks_beyond_a_files_length_count(tmp_path):
     path = tmp_path / "blocks"
     if subprocess.run(["fallocate", "--keep-size", "-l", "8M", path], check=False).returncode:
         pytest.skip("this file system reserves no blocks")
-    assert "more than the 4 MiB" in usage(tmp_path, 4 * MIB)
+    assert "more than the 4 MB" in usage(tmp_path, 4 * MIB)
 
 
 def test_a_result_with_a_bottomless_folder_is_refused(tmp_path):

@@ -56,8 +56,9 @@ def remark(status: Status, halt: Standstill | None = None) -> str:
             said = (progress_text(status, halt), retry_remark(status))
         case "processing":
             said = (progress_text(status, halt), attempt(status))
-        case "completed" if status.processing_seconds:
-            said = (f"{status.processing_seconds:.1f} s", on_machine(status))
+        case "completed":
+            seconds = f"{status.processing_seconds:.1f} s" if status.processing_seconds else ""
+            said = (seconds, on_machine(status), "result removed" if status.pruned_at else "")
     return " · ".join(filter(None, said))
 
 

@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from daemon.errors import ImageTooLarge, ImageUnreadable, JobError
+from daemon.errors import DepthUnreadable, ImageTooLarge, ImageUnreadable, JobError
+from daemon.intake.names import classify
 from daemon.intake.picture_end import END_BYTES, end_is_missing
 from daemon.settings import Settings
 
@@ -11,8 +12,16 @@ from daemon.settings import Settings
 def plain_fault(picture: Path, settings: Settings) -> JobError | None:
     """What is wrong with a picture or depth picture that can be seen without decoding it; None if that is nothing.
 
-    It is empty, too large, or its end is missing. A file that cannot be read has no such fault.
+    It is empty, too large, or its end is missing. A file that cannot be read has no such fault. The fault of a depth picture has
+    the code that the worker gives it.
     """
+    if classify(os.fsencode(picture.name), in_inbox=False).role != "depth":
+        return _fault(picture, picture.name, settings)
+    fault = _fault(picture, f"The depth picture {picture.name}", settings)
+    return fault and DepthUnreadable(fault.message)
+
+
+def _fault(picture: Path, name: str, settings: Settings) -> JobError | None:
     most = settings.limits.max_image_bytes
     try:
         with open(picture, "rb") as file:
@@ -23,7 +32,7 @@ def plain_fault(picture: Path, settings: Settings) -> JobError | None:
     except OSError:
         return None
     if size == 0:
-        return ImageUnreadable(f"{picture.name} is empty.")
+        return ImageUnreadable(f"{name} is empty.")
     if size > most:
-        return ImageTooLarge.in_bytes(picture.name, size, most)
-    return ImageUnreadable(f"{picture.name} is incomplete: its end is missing.") if end_is_missing(head, tail, size) else None
+        return ImageTooLarge.in_bytes(name, size, most)
+    return ImageUnreadable(f"{name} is incomplete: its end is missing.") if end_is_missing(head, tail, size) else None

@@ -7,15 +7,16 @@ from typing import Annotated
 import typer
 
 from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_of
+from daemon.cli.submitting.missing_parts import missing_depth, missing_weights
 from daemon.cli.submitting.plain_faults import plain_fault
 from daemon.contract.names import to_text
-from daemon.errors import FormatUnavailable, JobError
+from daemon.errors import FormatUnavailable, JobError, SpecInvalid
 from daemon.intake.kinds.unread import reason
 from daemon.intake.lookalikes import settings_under_another_name
 from daemon.intake.names import BATCH_NAME, PRESET_NAME, classify, key_of
 from daemon.platform.packages import how_to_install, unwritable
 from daemon.settings import Settings
-from daemon.sidecar import MAX_BYTES, JobKind, parse, render, resolve
+from daemon.sidecar import MAX_BYTES, JobKind, read, render, resolve
 
 
 def check(
@@ -45,7 +46,7 @@ def _check(path: Path, settings: Settings) -> tuple[bool, str]:
         return False, f"it cannot be read: {error.strerror}"
     role = classify(name, in_inbox=False).role
     if role in ("sidecar", "control"):
-        return _check_yaml(name, data, settings)
+        return _check_yaml(path, data, settings)
     if role in ("image", "raw", "depth") and (fault := plain_fault(path, settings)) is not None:
         return False, f"{fault.code}: {fault.message}\n{fault.info().hint}"
     if role == "image":
@@ -60,11 +61,12 @@ def _check(path: Path, settings: Settings) -> tuple[bool, str]:
     return False, settings_under_another_name(name) or reason(key_of(name))
 
 
-def _check_yaml(name: bytes, data: bytes, settings: Settings) -> tuple[bool, str]:
+def _check_yaml(path: Path, data: bytes, settings: Settings) -> tuple[bool, str]:
+    name = os.fsencode(path.name)
     kinds: dict[str, JobKind] = {PRESET_NAME: "preset", BATCH_NAME: "batch"}
     kind = kinds.get(key_of(name), "pair")
     try:
-        found = parse(data, name=to_text(name))
+        found = read(data, name=to_text(name))
         spec = resolve(
             defaults=settings.spec_defaults,
             preset=None if kind == "pair" else found,
@@ -74,11 +76,18 @@ def _check_yaml(name: bytes, data: bytes, settings: Settings) -> tuple[bool, str
             styles=settings.styles,
         )
     except JobError as error:
-        return False, f"{error.code}: {error.message}\nCorrect it, and check it again."
+        mistakes = error.detail if isinstance(error, SpecInvalid) and error.detail else error.message
+        correct = "Correct them, and check it again." if "\n" in mistakes else "Correct it, and check it again."
+        return False, f"{error.code}: {mistakes}\n{correct}"
     for each in unwritable(spec.formats):
         cannot = FormatUnavailable(
             f"This machine cannot write the format {each.word}, because the package {each.package} is not installed.",
             hint=f"Install it: {how_to_install(each.package)}",
         )
         return False, f"{cannot.code}: {cannot.message}\n{cannot.info().hint}"
-    return True, render(spec).decode().rstrip()
+    depth = missing_depth(spec, path, kind)
+    fault = missing_weights(spec, settings) or (depth if isinstance(depth, JobError) else None)
+    if fault is not None:
+        return False, f"{fault.code}: {fault.message}\n{fault.info().hint}"
+    remarks = [depth] if isinstance(depth, str) else []
+    return True, "\n".join((render(spec).decode().rstrip(), *remarks))

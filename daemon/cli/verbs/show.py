@@ -18,10 +18,12 @@ from daemon.clock import hour, written
 from daemon.contract.commands import SHORT, command, unmarked
 from daemon.contract.ended.follow_ups import FollowUpFailed, FollowUpOver, FollowUpOwed
 from daemon.contract.ended.pruning import Pruned
+from daemon.contract.filled_layers import layers_of
 from daemon.contract.records import AnyRecord, AttemptEnded, Ended, Job, LiveJob, Publishing, Removed, Requeued, Started
 from daemon.contract.requests import is_job_id
 from daemon.contract.segment_records import SegmentStart
 from daemon.contract.status import ENDED, ErrorInfo, Status
+from daemon.errors import Internal, SpecInvalid, WorkerCrashed
 from daemon.jobs.retry_pause import pause_left_at
 from daemon.journal import Entry
 from daemon.journal.history import job_of
@@ -33,6 +35,8 @@ _MAX_LINES = 12
 _NAME_COLUMNS = 10
 #: The fewest columns for the text, so that even a narrow window shows whole words.
 _NARROWEST = 30
+#: The errors whose detail people are shown: nobody knows what went wrong, or there is more than fits into a sentence.
+_DETAILED = (WorkerCrashed.code, Internal.code, SpecInvalid.code)
 _RECORD: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)
 
 
@@ -103,6 +107,8 @@ def job_lines(status: Status, folder: str, halt: Standstill | None = None) -> It
     yield "folder", folder
     if status.spec:
         yield "asked for", f"{status.spec.mode}, {status.spec.num_layers} layers, depth {status.spec.depth}"
+    if made := layers_of(status):
+        yield "made", made
     # The error of a running job is from an earlier attempt; the history below shows it.
     if status.error and status.state not in ("processing", "completed"):
         yield status.error.code, status.error.message
@@ -140,12 +146,14 @@ def _is_lost(outbox: Outbox, job_id: str) -> bool:
 
 
 def _more(error: ErrorInfo) -> list[str]:
-    """The lines of an error's detail that its message lacks: further mistakes in a sidecar, or the worker's last output.
+    """The lines of an error's detail that its message lacks: more mistakes in a sidecar, the worker's last output, a traceback.
 
-    Empty after a timeout: the detail then says where the program was. Only developers need that, and job.log has it.
+    Empty for all other errors, whose sentence says it all: job.log has their details, which only developers need.
     """
-    lines = error.detail.splitlines() if error.detail and error.code != "timeout" else []
+    lines = error.detail.splitlines() if error.detail and error.code in _DETAILED else []
     message = unmarked(error.message)
+    if error.code == SpecInvalid.code:  # the message names a file only once
+        return [line for line in lines if line.partition(", line ")[2] not in message or ", line " not in line][-_MAX_LINES:]
     return [line for line in lines if line not in message][-_MAX_LINES:]
 
 

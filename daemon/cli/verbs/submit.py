@@ -24,11 +24,11 @@ from daemon.errors import JobError
 from daemon.intake.names import IMAGE_EXTENSIONS, classify
 from daemon.jobs.identity import generated_id
 from daemon.settings import Settings
-from daemon.sidecar import Sidecar, parse, resolve
+from daemon.sidecar import Sidecar, read, resolve
 from daemon.sidecar.problems import choice
 
 #: How an error in the sidecar made from the options begins. Its line number means nothing to somebody who typed options.
-_LINE = re.compile(r"^options(, line \d+)?: ")
+_LINE = re.compile(r"(^options(, line \d+)?|(?<=; )line \d+): ")
 #: The file system's 255 bytes, minus a number in case the name is taken, and the endings .yaml and .depth.tiff.
 _LONGEST_NAME = 230
 
@@ -205,7 +205,7 @@ def _check(image: Path, options: dict[str, object], settings: Settings, control:
         resolve(
             defaults=settings.spec_defaults,
             preset=control,
-            own=parse(sidecar_of(options), name="options"),
+            own=read(sidecar_of(options), name="options"),
             ceiling_seconds=settings.worker.max_timeout_seconds,
             kind="pair" if control is None else "preset",
             styles=settings.styles,

@@ -1,8 +1,11 @@
 """watch: shows live the running jobs, the queue, the waiting list and the daemon's health."""
 
+import sys
 import time
 from datetime import datetime
+from typing import Annotated
 
+import typer
 from pydantic import Field
 from rich.text import Text
 
@@ -41,6 +44,8 @@ _LOOK_SECONDS = 0.5
 #: The largest fraction of the time that may be spent reading the journal.
 _JOURNAL_SHARE = 0.1
 _MAX_ROWS = 200
+#: Columns of the heads and bars that are printed without a terminal.
+_USUAL_COLUMNS = 80
 #: Lines of a section's head (a blank one and the title), and the fewest lines of a whole section.
 _HEAD_LINES, _LEAST_LINES = 2, 3
 _NEXT = "next in the queue"
@@ -65,20 +70,59 @@ class Scene(Frozen):
     ended: tuple[Status, ...]
 
 
-def watch(home: Home = None, json: Json = False) -> None:
+def watch(
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Print a line for each change instead of a screen, also into a pipe or a file.")
+    ] = False,
+    home: Home = None,
+    json: Json = False,
+) -> None:
     """Show the running jobs, the queue and the waiting list, live. Without a terminal, print them once."""
     settings = home_to_look(home)
     scenes = Scenes(settings)
     try:
         if json:
             print_json(scenes.look(now()))
+        elif lines or out.is_dumb_terminal:
+            _follow(scenes)
         elif not out.is_terminal:
-            for line in draw(scenes.look(now()), out.width, _MAX_ROWS):
+            for line in draw(scenes.look(now()), _USUAL_COLUMNS, _MAX_ROWS, whole=True):
                 out.print(line)
         else:
             _live(scenes)
     except Refusal as refusal:
         give_up(refusal)
+
+
+def _follow(scenes: "Scenes") -> None:
+    """Print a line for each change until Ctrl-C, first for what is going on now. Nothing moves the cursor."""
+    said: dict[str, str] = {}
+    try:
+        while True:
+            scene = scenes.look(now())
+            current = in_lines(scene)
+            known = said or {status.job_id: current[status.job_id] for status in scene.ended}
+            clock = datetime.fromisoformat(scene.at).astimezone().strftime("%H:%M:%S")
+            for key, line in current.items():
+                if known.get(key) != line:
+                    out.print(f"{clock}  {line}", markup=False)
+            said = current
+            time.sleep(_LOOK_SECONDS)
+    except KeyboardInterrupt:
+        return
+
+
+def in_lines(scene: Scene) -> dict[str, str]:
+    """The state of the daemon, and of each job and each file that waits, as one line each. A line changes if its state does."""
+    problem = scene.problem or (scene.health.problem if scene.alive and scene.health else None)
+    state = scene.health.state if scene.alive and scene.health else "not running"
+    lines = {"": ": ".join(filter(None, ("the daemon is silent" if scene.problem else f"the daemon is {state}", problem)))}
+    for status in (*reversed(scene.ended), *scene.running, *scene.queue, *scene.returned):
+        told = {"pending": retry_remark, "processing": attempt}.get(status.state, remark)(status)
+        lines[status.job_id] = "  ".join(filter(None, (f"{status.state:<10}", _name(status), told)))
+    for item in scene.waiting:
+        lines[f"waiting {item.path}"] = f"{'waiting':<10}  {item.path}  {item.reason}"
+    return {key: cell(line).plain for key, line in lines.items()}
 
 
 def _live(scenes: "Scenes") -> None:
@@ -158,22 +202,24 @@ class Scenes:
         return numbers[-1], fs.lstat(segment_path(self._journal, numbers[-1])).size
 
 
-def draw(scene: Scene, width: int, height: int) -> list[Text]:
+def draw(scene: Scene, width: int, height: int, *, whole: bool = False) -> list[Text]:
     """The lines of a screen of `width` columns and `height` rows: the running jobs, then as much of the rest as fits.
 
-    Only a line with a command may have more columns. It then takes several rows, and nothing breaks the command.
+    Only a line with a command may have more columns. It then takes several rows, and nothing breaks the command. With `whole`,
+    no line of a list is cut, and no sentence is broken: this is read by a program.
     """
+    room = sys.maxsize if whole else width
     at = datetime.fromisoformat(scene.at)
     halt = standstill_of(scene.health, alive=scene.alive, problem=scene.problem)
-    parts = [*_health(scene, at, width), Text()]
+    parts = [*_health(scene, at, width, room), Text()]
     parts += _running(scene, at, width, max(1, height // 6), halt)
-    parts += _batches(scene, width, max(1, height // 8), stale=halt is not None and halt.stale)
+    parts += _batches(scene, room, max(1, height // 8), stale=halt is not None and halt.stale)
     left = height - sum(len(rows_of(line, width)) for line in parts) - 1
     sections = (
-        (_NEXT, scene.queue_total, [_queued(status, width) for status in scene.queue]),
-        ("back in the inbox", scene.returned_total, [_queued(status, width) for status in scene.returned]),
-        ("waiting in the inbox", scene.waiting_total, [_waiting(item, width) for item in scene.waiting]),
-        ("ended", len(scene.ended), [_ended(status, at, width) for status in scene.ended]),
+        (_NEXT, scene.queue_total, [_queued(status, room) for status in scene.queue]),
+        ("back in the inbox", scene.returned_total, [_queued(status, room) for status in scene.returned]),
+        ("waiting in the inbox", scene.waiting_total, [_waiting(item, room) for item in scene.waiting]),
+        ("ended", len(scene.ended), [_ended(status, at, room) for status in scene.ended]),
     )
     shown = [section for section in sections if section[1]]
     for number, (title, total, lines) in enumerate(shown):
@@ -193,7 +239,7 @@ def draw(scene: Scene, width: int, height: int) -> list[Text]:
     return parts
 
 
-def _health(scene: Scene, at: datetime, width: int) -> list[Text]:
+def _health(scene: Scene, at: datetime, width: int, room: int) -> list[Text]:
     health = scene.health
     line = Text("Multiplane  ", style="bold", no_wrap=True, overflow="ellipsis")
     # The problem of a daemon that no longer runs does not matter now, unless it is why the daemon refused to start.
@@ -217,7 +263,7 @@ def _health(scene: Scene, at: datetime, width: int) -> list[Text]:
         said = [(f"Start it with: {command('run')} (here), or {command('service', 'start')}", "dim")]
     lines = [line.append(f" {clock}", style="dim")]
     for text, style in said:
-        lines += [Text(part, style, no_wrap=True) for part in wrapped(cell(text or "").plain, width) if part]
+        lines += [Text(part, style, no_wrap=True) for part in wrapped(cell(text or "").plain, room) if part]
     return lines
 
 

@@ -95,7 +95,7 @@ function about(job) {
   const parts = [];
   if (job.state === "failed") parts.push("Failed");
   if (job.state === "cancelled") parts.push("Cancelled");
-  if (job.layers) parts.push(count(job.layers, "layer"));
+  if (job.layers) parts.push(job.layers);
   if (job.mode === "painterly" && job.state === "completed") parts.push("painterly");
   if (job.pruned) parts.push("result removed");
   if (job.seconds !== undefined) parts.push(duration(job.seconds));

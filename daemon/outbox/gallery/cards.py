@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from daemon.contract.commands import shortened
+from daemon.contract.filled_layers import layers_of
 from daemon.contract.names import to_bytes
 from daemon.contract.registry import ESTIMATES, FORMATS
 from daemon.contract.status import ENDED, Output, Status
@@ -58,6 +59,7 @@ def card_of(status: Status) -> Card:
         "pruned": status.pruned_at,
         "estimated": _asked(status) if status.depth_source in ESTIMATES else None,
         "warnings": [_short(warning) for warning in status.warnings[:_MAX_WARNINGS]],
+        "layers": layers_of(status),
         **_files(status.job_id, status.outputs),
     }
     return {name: value for name, value in card.items() if value is not None and value not in ([], {})}
@@ -84,7 +86,6 @@ def _files(job_id: str, outputs: Sequence[Output]) -> dict[str, object | None]:
     paths = [output.path for output in outputs]
     layers = [path for path in paths if _LAYER.fullmatch(path)]
     return {
-        "layers": sum(output.kind == "layer" for output in outputs) or None,
         "files": {kind: first[kind] for kind in _LINKED if kind in first},
         "thumb": address(_THUMBNAIL) if _THUMBNAIL in paths else first.get("contact_sheet"),
         "planes": [address(path) for path in layers],

@@ -95,7 +95,7 @@ def test_the_command_line_refuses_it_before_it_is_copied(folder: QuickFolder, tm
         (("submit", str(tmp_path / "huge.jpg")), "huge.jpg has 429,496.7 MB"),
         (("submit", str(tmp_path / "small.jpg")), "small.depth.png has 429,496.7 MB"),
         (("check", str(tmp_path / "huge.jpg")), "image_too_large"),
-        (("check", str(tmp_path / "small.depth.png")), "image_too_large"),
+        (("check", str(tmp_path / "small.depth.png")), "depth_unreadable"),
     ):
         done = folder.verb(*argv)
         assert done.returncode != 0

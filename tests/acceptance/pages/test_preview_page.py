@@ -39,7 +39,9 @@ def make(
         for k in range(count)
     )  # fmt: skip
     thresholds = tuple(k / count for k in range(1, count))
-    page = PreviewPage(title, told, thresholds, facts=((name, name),), links=((name, "layers.psd"),), note=name)
+    page = PreviewPage(
+        title, told, thresholds, f"{len(told)} layers", facts=((name, name),), links=((name, "layers.psd"),), note=name
+    )
     preview.write(str(folder), photo, layers, disparity, page)
     (folder / "page.html").write_bytes(preview.standalone(photo, layers, disparity, page))
     return folder / "preview.html"

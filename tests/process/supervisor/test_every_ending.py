@@ -28,7 +28,7 @@ ENDINGS = {
     "ignore_sigterm": ("timeout", 1, "0.5 seconds"),
     "close_stdin_and_hang": ("timeout", 1, "0.5 seconds"),
     "fork_50_and_hang": ("worker_crashed", 1, "more than 32 processes"),
-    "eat_memory": ("out_of_memory", 1, "the limit is 256 MiB"),
+    "eat_memory": ("out_of_memory", 1, "the limit is 268 MB"),
     "segfault": ("worker_crashed", 3, "SIGSEGV"),
     "vanish": ("worker_crashed", 3, "ended without a result"),
     "lie": ("worker_crashed", 3, "its checksum differs"),
@@ -96,9 +96,9 @@ def test_every_job_ends_with_its_code_within_its_limit(day, behaviour):
 
 def test_the_peak_of_memory_is_named_beside_the_limit(day):
     told = day[0]["eat-memory"].error.message
-    peak, limit = (int(number.replace(",", "")) for number in re.findall(r"([\d,]+) MiB", told))
-    assert limit == 256
-    assert 256 < peak < 4096
+    peak, limit = (int(number.replace(",", "")) for number in re.findall(r"([\d,]+) MB", told))
+    assert limit == 268  # 256 MiB
+    assert 268 < peak < 4096
 
 
 def test_nothing_is_left_of_any_of_them(day):

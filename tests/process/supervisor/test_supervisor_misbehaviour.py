@@ -169,7 +169,7 @@ def test_the_workers_own_report_of_memory_counts(tmp_path):
 def test_a_result_that_grows_too_large_is_stopped_while_it_is_made(tmp_path):
     outcome = failed(tmp_path, "write_without_end", max_output_bytes=4 * MIB)
     assert (outcome.error.code, outcome.retryable) == ("output_too_large", False)
-    assert "4 MiB" in outcome.error.message
+    assert "4 MB" in outcome.error.message
     written = sum(path.stat().st_size for path in (tmp_path / "attempt").rglob("*") if path.is_file())
     assert 4 * MIB < written < 100 * MIB
 

@@ -13,11 +13,13 @@ from daemon.cli.app import command_line
 from daemon.cli.display.render import wrapped
 from daemon.cli.verbs import show
 from daemon.contract.records import Claimed, Ended
-from daemon.errors import Cancelled, LicenceNotAccepted
+from daemon.contract.status import Status
+from daemon.errors import Cancelled, DiskFull, Internal, JobError, LicenceNotAccepted, SpecInvalid
 from daemon.fs import LocalFiles
 from daemon.journal import Journal
 from daemon.outbox import Outbox
 from daemon.settings.typed_command import commands_here
+from daemon.sidecar import parse
 
 SENTENCE = "The photo is 12 pixels wide and the depth picture 13; drop a depth picture of the photo's own size beside it."
 
@@ -98,3 +100,25 @@ def test_what_is_said_stands_in_one_column_however_long_a_name_is(home) -> None:
     head = lines[: lines.index("")]
     begin = len("licence_not_accepted") + 2
     assert all(line[begin - 2 : begin] == "  " and line[begin] != " " for line in head), head
+
+
+def error_lines(error: JobError) -> list[str]:
+    status = Status(job_id="a", state="failed", created_at="", error=error.info())
+    return [value for _, value in show.job_lines(status, "/outbox/a")][4:-1]
+
+
+def test_an_expected_fault_is_a_sentence_and_an_unexpected_one_shows_where_the_program_was() -> None:
+    trace = 'Traceback (most recent call last):\n  File "run.py", line 1\nOSError: no space'
+    assert error_lines(DiskFull("There is no space left.", detail=trace)) == ["There is no space left."]
+    assert error_lines(Internal("The program failed.", detail=trace)) == ["The program failed.", *trace.splitlines()]
+
+
+def test_all_mistakes_of_a_sidecar_are_shown_and_each_once() -> None:
+    with pytest.raises(SpecInvalid) as caught:
+        parse("".join(f"wrong{number}: 1\n" for number in range(7)).encode(), name="job.yaml")
+    lines = error_lines(caught.value)
+    assert [[line.count(f"wrong{number}") for number in range(7)] for line in lines] == [
+        [1, 1, 1, 1, 1, 0, 0],
+        [0, 0, 0, 0, 0, 1, 0],
+        [0, 0, 0, 0, 0, 0, 1],
+    ]

@@ -18,7 +18,7 @@ def page(count: int, title: str = "A garden") -> PreviewPage:
         PreviewLayer(f"Layer {k + 1}", (k / count, (k + 1) / count), 1 / count, (k / (count - 1) - 1 / 3) * 0.03)
         for k in range(count)
     )
-    return PreviewPage(title, layers, tuple(k / count for k in range(1, count)))
+    return PreviewPage(title, layers, tuple(k / count for k in range(1, count)), f"{count} layers")
 
 
 def sheet(width: int, height: int, count: int, title: str = "A garden", icc: bytes | None = None) -> bytes:
@@ -124,3 +124,10 @@ def test_depth_is_coloured_from_the_far_to_the_near_end_of_the_ramp() -> None:
     colours = palette.colour_depth(np.array([[0.0, 0.5, 1.0, 1.5, -1.0]], np.float32))
     ramp = palette.ramp()
     np.testing.assert_array_equal(colours[0], ramp[[0, 128, 255, 255, 0]])
+
+
+def test_a_name_looks_the_same_whatever_letters_come_with_it() -> None:
+    """The whole sheet is in one face. "Garden" is some 120 pixels wide."""
+    plain, marked = (pixels(sheet(320, 240, 2, title)) for title in ("Garden", "Garden ä"))
+    assert np.array_equal(plain[60:110, 60:170], marked[60:110, 60:170])
+    assert (plain[60:110, 60:170] < 100).any()

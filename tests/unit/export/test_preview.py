@@ -22,7 +22,7 @@ def page(count: int = 3, title: str = "A garden", name: str = "Layer", **more) -
         PreviewLayer(f"{name} {k + 1}", (k / count, (k + 1) / count), 1 / count, (k / (count - 1) - 1 / 3) * 0.03)
         for k in range(count)
     )
-    return PreviewPage(title, layers, tuple(k / count for k in range(1, count)), **more)
+    return PreviewPage(title, layers, tuple(k / count for k in range(1, count)), f"{count} layers", **more)
 
 
 def written(folder: Path, height: int = 60, width: int = 80, content: PreviewPage | None = None, **more) -> str:

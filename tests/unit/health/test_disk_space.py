@@ -10,7 +10,7 @@ from daemon.health.disk_space import HELD_BACK, HELD_BACK_BYTES, MIN_FREE_FILES,
 from daemon.outbox import Outbox
 from daemon.settings import load
 
-MIB = 1 << 20
+MB = 1_000_000
 
 
 class Measured(LocalFiles):
@@ -42,7 +42,7 @@ def outbox(disk: Measured, tmp_path: Path) -> Outbox:
 
 @pytest.fixture
 def room(disk: Measured, outbox: Outbox, tmp_path: Path) -> DiskSpace:
-    settings = load(tmp_path, {"MULTIPLANE_CONFIG": os.devnull, "MULTIPLANE_QUEUE__MIN_FREE_BYTES": "100 MiB"})
+    settings = load(tmp_path, {"MULTIPLANE_CONFIG": os.devnull, "MULTIPLANE_QUEUE__MIN_FREE_BYTES": "100 MB"})
     make_folders(disk, settings.paths.state_bytes)
     return DiskSpace(disk, settings, outbox)
 
@@ -52,20 +52,20 @@ def held_back(outbox: Outbox) -> Path:
 
 
 def test_the_first_disk_that_lacks_room_is_named_with_what_it_has_and_needs() -> None:
-    roomy, full = Disk("outbox", 100, 100), Disk("state folder", 3 * MIB, 16 * MIB)
+    roomy, full = Disk("outbox", 100, 100), Disk("state folder", 3 * MB, 16 * MB)
     assert shortage([roomy]) is None
-    assert shortage([roomy, full]) == "the disk of the state folder is full: 3 MiB are free, 16 MiB are needed"
+    assert shortage([roomy, full]) == "the disk of the state folder is full: 3 MB are free, 16 MB are needed"
 
 
 def test_it_pauses_while_there_is_no_room_and_looks_again_by_itself(room: DiskSpace, disk: Measured) -> None:
     room.look(0.0)
     assert room.problem is None
     assert room.next_look(0.0) == float("inf")
-    disk.free = 99 * MIB
+    disk.free = 99 * MB
     room.look(10.0)
-    assert "99 MiB are free, 100 MiB are needed" in str(room.problem)
+    assert "99 MB are free, 100 MB are needed" in str(room.problem)
     assert 10.0 < room.next_look(10.0) < 15.0
-    disk.free = 100 * MIB
+    disk.free = 100 * MB
     room.look(room.next_look(10.0))
     assert (room.problem, room.hint) == (None, None)
 
@@ -83,9 +83,9 @@ def test_a_failure_is_the_disks_fault_only_if_it_is_full_without_what_the_attemp
     attempt = outbox.new_attempt()
     made = Path(os.fsdecode(outbox.attempt(attempt))) / "result" / "preview"
     made.mkdir(parents=True)
-    disk.free = 98 * MIB
+    disk.free = 98 * MB
     assert room.lacks(attempt)
-    (made / "a.png").write_bytes(bytes(2 * MIB))
+    (made / "a.png").write_bytes(bytes(2 * MB))
     assert not room.lacks(attempt), "its own result filled the disk: it would never end"
 
 

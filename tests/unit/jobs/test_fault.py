@@ -270,7 +270,7 @@ def test_a_starved_worker_waits_for_memory_and_is_no_attempt(here: FaultScene) -
     here.free = 100 << 20
     here.runs.on_end("j", Failed(WorkerCrashed("killed").info(), True, 1.0, held_when_killed=71 << 20))
     assert here.attempts() == ("pending", 0)
-    assert "held only 71 MiB" in here.system_health.problem
+    assert "held only 75 MB" in here.system_health.problem
     here.later(20.0)
     assert here.system_health.problem is not None
     here.free = 2 << 30
@@ -292,7 +292,7 @@ def test_a_worker_that_finds_no_memory_is_the_jobs_fault_unless_the_machine_is_s
         assert here.system_health.problem is None
         return
     assert here.attempts() == ("pending", 0)
-    assert "gave no more to a worker that held only 71 MiB" in here.system_health.problem
+    assert "gave no more to a worker that held only 75 MB" in here.system_health.problem
     here.free = 2 << 30
     here.later(31.0)
     assert here.system_health.problem is None

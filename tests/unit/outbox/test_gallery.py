@@ -228,8 +228,10 @@ def test_a_card_has_the_small_preview_picture_and_addresses_that_lead_into_the_j
     outputs = tuple(Output(path=path, kind=kind, bytes=1, sha256="") for path, kind in files)
     card = card_of(status("order-1", outputs=outputs))
     assert card["files"] == {"preview": "order-1/result/preview.html", "psd": "order-1/result/layers.psd"}
-    assert (card["thumb"], card["layers"]) == ("order-1/result/preview/photo.webp", 2)
+    assert (card["thumb"], card["layers"]) == ("order-1/result/preview/photo.webp", "2 layers")
     assert card["planes"] == ["order-1/result/preview/layer_1.webp"]
+    half = card_of(status("order-1", outputs=outputs, filled_layers=1, depth_source="heuristic"))
+    assert half["layers"] == "1 of 2 layers: the estimate saw no more"
     without = tuple(output for output in outputs if "webp" not in output.path)
     assert card_of(status("order-1", outputs=without))["thumb"] == "order-1/result/contact%20sheet%3F.jpg"
 

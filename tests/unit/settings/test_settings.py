@@ -52,7 +52,7 @@ def test_the_shipped_values(tmp_path):
     assert found.queue.max_pending == 1000
     assert found.queue.max_concurrent_jobs == 1
     assert found.worker.max_timeout_seconds == 3600
-    assert found.worker.max_log_bytes == 1 << 20
+    assert found.worker.max_log_bytes == 1_000_000
     assert found.limits.max_image_bytes == 500_000_000
     assert found.limits.max_image_pixels == 100_000_000
 
@@ -118,7 +118,7 @@ def test_a_variable_is_written_as_in_the_file(tmp_path, name, value, found):
         ("WORKER__THREADS", "0", 'worker.threads must be auto or a whole number from 1 to 1024, not "0"'),
         ("WORKER__DEVICE", "gpu", 'worker.device must be auto, cpu, mps or cuda, not "gpu"'),
         ("QUEUE__MIN_FREE_BYTES", "999KB", 'queue.min_free_bytes must be a size such as 500 MB, at least 1 MB, not "999KB"'),
-        ("LIMITS__MAX_IMAGE_BYTES", "huge", 'limits.max_image_bytes must be a size such as 500 MB, at least 1 KiB, not "huge"'),
+        ("LIMITS__MAX_IMAGE_BYTES", "huge", 'limits.max_image_bytes must be a size such as 500 MB, at least 1 kB, not "huge"'),
         ("DEFAULTS__NUM_LAYERS", "50", "defaults.num_layers must be a whole number from 2 to 12, not 50"),
         ("DEFAULTS__NUM_LAYERS", "four", 'defaults.num_layers must be a whole number from 2 to 12, not "four"'),
         ("DEFAULTS__SPLIT", "[0.5]", "split: 4 layers need 3 thresholds, 1 given"),

@@ -221,9 +221,12 @@ def test_what_is_not_plain_yaml_is_refused_in_plain_words(data, message):
     assert unmarked(caught.value.message).startswith(f"photo.jpg.yaml{message}")
 
 
-def test_the_first_of_several_problems_is_the_sentence_and_all_are_the_detail():
+def test_all_mistakes_of_a_file_are_in_the_sentence_each_with_its_line_and_are_the_detail():
     error = invalid(parse, "strengh: 2\nseed: x\nnum_layers: 99\nmode: painterly")
-    assert error.message == 'photo.jpg.yaml, line 1: unknown field "strengh"; did you mean "strength"? (and 2 more)'
+    assert error.message == (
+        'photo.jpg.yaml, line 1: unknown field "strengh"; did you mean "strength"?; line 2: seed must be a whole number from 0 '
+        'to 9223372036854775807, not "x"; line 3: num_layers must be a whole number from 2 to 12, not 99'
+    )
     assert [line.split(": ")[0] for line in error.detail.splitlines()] == [f"photo.jpg.yaml, line {n}" for n in (1, 2, 3)]
 
 
@@ -309,8 +312,17 @@ def test_fields_that_do_not_fit_together_are_refused_where_they_stand(own, prese
 def test_problems_of_both_files_are_told_at_once_the_own_file_first():
     error = invalid(resolve, "seed: 1\ntimeout_seconds: 9999", "id: x", "preset")
     assert error.message.startswith("photo.jpg.yaml, line 2: timeout_seconds")
-    assert error.message.endswith("(and 1 more)")
+    assert "; _preset.yaml, line 1: id" in error.message
     assert "_preset.yaml, line 1: id" in error.detail
+
+
+def test_mistakes_in_reading_and_in_meaning_are_told_at_once_and_none_is_made_up():
+    """The split has too few thresholds for the four layers of the defaults, but the file asks for another number."""
+    own = sidecar.read(b"num_layers: 99\nstyle: watercolour\nsplit: [0.5]\ntimeout_seconds: 9999", name="photo.jpg.yaml")
+    with pytest.raises(SpecInvalid) as caught:
+        sidecar.resolve(defaults={}, preset=None, own=own, ceiling_seconds=60, kind="pair", styles=("oil", "watercolor"))
+    lines = caught.value.detail.splitlines()
+    assert [line.partition(": ")[0] for line in lines] == [f"photo.jpg.yaml, line {n}" for n in (1, 2, 4)]
 
 
 def test_a_painterly_field_on_a_photo_is_worth_a_warning():

@@ -23,7 +23,7 @@ from daemon.sidecar.problems import choice
 _HELP = SHORT.fill(f"Job ids, as in {command('jobs')}.")
 _SomeArgument = typer.Argument(metavar="ID", help=_HELP, show_default=False, autocompletion=job_ids)
 #: How a mistake in the YAML made from the options begins. Its line number means nothing to somebody who typed options.
-_LINE = re.compile(r"^options(, line \d+)?: ")
+_LINE = re.compile(r"(^options(, line \d+)?|(?<=; )line \d+): ")
 #: The name of the batch that all redone estimates form.
 GUESSED = "guessed"
 
