@@ -6,6 +6,7 @@ Verbs read the journal and the status files themselves. To change something, the
 
 import atexit
 import gc
+import sys
 
 
 def main() -> None:
@@ -14,6 +15,9 @@ def main() -> None:
     gc.disable()
     # At its end, the interpreter would look for garbage in everything that was imported, which takes as long again.
     atexit.register(gc.freeze)
-    from daemon.cli.app import main as run
+    try:
+        from daemon.cli.app import main as run
 
-    run()
+        run()
+    except KeyboardInterrupt:  # before the verb was there to end by itself
+        sys.exit(130)

@@ -18,6 +18,7 @@ from typer._click.exceptions import UsageError
 from daemon import __version__
 from daemon.cli import exit_status
 from daemon.cli.options import Asked, Home
+from daemon.contract.plain_terminals import spell_what_cannot_be_shown
 from daemon.settings.program import program_here
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ def _program_name() -> str:
 def main() -> None:
     """Run the command line. Every refusal and every disk error becomes one sentence and a next step, never a traceback."""
     Asked.remember("--json" in _words())
+    spell_what_cannot_be_shown()
     if sys.stdout is None:  # it was closed
         with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
             _run()

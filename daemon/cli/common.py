@@ -15,6 +15,7 @@ from daemon.cli.options import Asked
 from daemon.cli.options import Home as Home
 from daemon.cli.options import Json as Json
 from daemon.contract.commands import Commands, command, has_marks
+from daemon.contract.plain_terminals import shows_all
 from daemon.contract.printable import replace_unprintable
 from daemon.contract.status import Status
 from daemon.errors import Refusal
@@ -138,7 +139,7 @@ def print_error(message: str, hint: str | None = None) -> None:
 def print_note(text: str) -> None:
     """Print something worth knowing on standard error: for people, or with --json as one line of JSON."""
     if Asked.for_json:
-        sys.stderr.write(json.dumps({"note": commands().fill_all(text)}, ensure_ascii=False) + "\n")
+        sys.stderr.write(json.dumps({"note": commands().fill_all(text)}, ensure_ascii=not shows_all(sys.stderr)) + "\n")
     else:
         err.print(printable(text), markup=False)
 
@@ -146,7 +147,7 @@ def print_note(text: str) -> None:
 def print_json_error(message: str, hint: str | None = None) -> None:
     """Print an error as one line of JSON on standard error."""
     error = commands().fill_all({"message": message, "hint": hint})
-    sys.stderr.write(json.dumps({"error": error}, ensure_ascii=False) + "\n")
+    sys.stderr.write(json.dumps({"error": error}, ensure_ascii=not shows_all(sys.stderr)) + "\n")
 
 
 def printable(text: str) -> str:
@@ -161,9 +162,8 @@ def print_json(value: object) -> None:
     """Print one JSON document on standard output, with the commands in its sentences filled in for this terminal."""
     value = commands().fill_all(value)
     if isinstance(value, BaseModel):
-        sys.stdout.write(value.model_dump_json(indent=2) + "\n")
-    else:
-        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=_plain) + "\n")
+        value = value.model_dump(mode="json")
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=not shows_all(sys.stdout), default=_plain) + "\n")
 
 
 def located(status: Status, settings: Settings) -> Status:

@@ -6,10 +6,20 @@ from typing import Annotated
 
 import typer
 
+
+def _home(text: str) -> Path:
+    """The folder that was named. An empty name is refused: in a script, it is a variable that was never set."""
+    if not text:
+        raise typer.BadParameter("it is empty. Name a folder, or leave --home out.")
+    return Path(text)
+
+
 Home = Annotated[
     Path | None,
     typer.Option(
         "--home",
+        parser=_home,
+        metavar="PATH",
         envvar="MULTIPLANE_HOME",
         help="The folder that holds inbox and outbox. Default: the checkout, or ~/Multiplane for an installed package.",
     ),

@@ -298,4 +298,4 @@ def _missing_folder(settings: Settings) -> str | None:
 
 def _hook_programs(settings: Settings) -> list[str]:
     commands = (settings.hooks.on_completed, settings.hooks.on_failed)
-    return sorted({command[0] for command in commands if command is not None})
+    return sorted({os.path.expanduser(command[0]) for command in commands if command is not None})

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from daemon.catalogues.models import Catalogue, Entry
 from daemon.contract.commands import Commands, command, unmarked
+from daemon.contract.plain_terminals import shows_all, spell_what_cannot_be_shown
 from daemon.errors import DiskFull, JobError, Refusal
 from pipeline import weights
 from pipeline.weights import licences
@@ -61,6 +62,7 @@ class _Context:
 def main(arguments: Sequence[str]) -> int:
     """Run one verb and return the exit status."""
     # Only `fetch` may open a connection, whatever a library tries.
+    spell_what_cannot_be_shown()
     asked = _parser().parse_args(arguments)
     if asked.verb not in ("fetch", "fetch-default"):
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -284,7 +286,7 @@ def _free(folder: str) -> int:
 
 
 def _print_json(context: _Context, value: object) -> int:
-    context.out.print(json.dumps(value, indent=2, ensure_ascii=False), markup=False)
+    context.out.print(json.dumps(value, indent=2, ensure_ascii=not shows_all(sys.stdout)), markup=False)
     return 0
 
 

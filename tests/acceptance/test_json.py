@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -64,6 +65,15 @@ def test_there_is_a_schema_for_every_verb_that_prints_json_and_for_every_file() 
 
 def test_the_schema_is_printed(used) -> None:
     assert json.loads(said(used, "schema", "service-status")[1]) == schema("service-status")
+
+
+def test_the_patterns_of_a_printed_schema_match_what_is_written(used) -> None:
+    printed = said(used, "schema", "manifest")[1]
+    plain = [pattern for pattern in set(re.findall(r'"pattern": (".*")', printed)) if "x9f" in pattern]
+    assert plain
+    for pattern in map(json.loads, plain):
+        assert re.search(pattern, "5.1.9-0+deb12u1")
+        assert not re.search(pattern, "5.1\x00")
 
 
 @pytest.mark.parametrize(
