@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
-from daemon.errors import ImageTooLarge, ImageUnreadable, JobError
+from daemon.errors import DepthUnreadable, ImageTooLarge, ImageUnreadable, JobError
 from daemon.intake.picture_end import END_BYTES, end_is_missing
+from daemon.intake.names import classify
 from daemon.settings import Settings
 
 
@@ -13,6 +14,8 @@ def plain_fault(picture: Path, settings: Settings) -> JobError | None:
 
     It is empty, too large, or its end is missing. A file that cannot be read has no such fault.
     """
+    is_depth = classify(os.fsencode(picture.name), in_inbox=True).role == "depth"
+    unreadable = DepthUnreadable if is_depth else ImageUnreadable
     most = settings.limits.max_image_bytes
     try:
         with open(picture, "rb") as file:
@@ -23,7 +26,7 @@ def plain_fault(picture: Path, settings: Settings) -> JobError | None:
     except OSError:
         return None
     if size == 0:
-        return ImageUnreadable(f"{picture.name} is empty.")
+        return unreadable(f"{picture.name} is empty.")
     if size > most:
         return ImageTooLarge.in_bytes(picture.name, size, most)
-    return ImageUnreadable(f"{picture.name} is incomplete: its end is missing.") if end_is_missing(head, tail, size) else None
+    return unreadable(f"{picture.name} is incomplete: its end is missing.") if end_is_missing(head, tail, size) else None

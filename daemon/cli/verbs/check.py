@@ -8,12 +8,12 @@ import typer
 
 from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_of
 from daemon.cli.submitting.plain_faults import plain_fault
+from daemon.cli.submitting.unwritable_formats import format_fault
 from daemon.contract.names import to_text
-from daemon.errors import FormatUnavailable, JobError
+from daemon.errors import JobError, Refusal
 from daemon.intake.kinds.unread import reason
 from daemon.intake.lookalikes import settings_under_another_name
 from daemon.intake.names import BATCH_NAME, PRESET_NAME, classify, key_of
-from daemon.platform.packages import how_to_install, unwritable
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, JobKind, parse, render, resolve
 
@@ -75,10 +75,10 @@ def _check_yaml(name: bytes, data: bytes, settings: Settings) -> tuple[bool, str
         )
     except JobError as error:
         return False, f"{error.code}: {error.message}\nCorrect it, and check it again."
-    for each in unwritable(spec.formats):
-        cannot = FormatUnavailable(
-            f"This machine cannot write the format {each.word}, because the package {each.package} is not installed.",
-            hint=f"Install it: {how_to_install(each.package)}",
-        )
-        return False, f"{cannot.code}: {cannot.message}\n{cannot.info().hint}"
-    return True, render(spec).decode().rstrip()
+    unknown = ""
+    try:
+        if (fault := format_fault(spec.formats, settings)) is not None:
+            return False, f"{fault.code}: {fault.message}\n{fault.info().hint}"
+    except Refusal as refusal:
+        unknown = f"\n# Whether a machine of the cluster can write all formats is not known: {refusal.message.rstrip('.')}."
+    return True, render(spec).decode().rstrip() + unknown
