@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from daemon.errors import DepthUnreadable, ImageTooLarge, ImageUnreadable, JobError
-from daemon.intake.picture_end import END_BYTES, end_is_missing
 from daemon.intake.names import classify
+from daemon.intake.picture_end import END_BYTES, end_is_missing
 from daemon.settings import Settings
 
 

@@ -83,9 +83,7 @@ def test_a_result_that_was_half_copied_to_the_share_comes_through_the_connection
     layer = files["result/layers/a.png"]
     result = Result(
         source=Source(image="a.jpg", bytes=7, sha256="0" * 64, width=4, height=3),
-        outputs=(
-            Output(path="result/layers/a.png", kind="layer", bytes=len(layer), sha256=hashlib.sha256(layer).hexdigest()),
-        ),
+        outputs=(Output(path="result/layers/a.png", kind="layer", bytes=len(layer), sha256=hashlib.sha256(layer).hexdigest()),),
         manifest="result/manifest.json",
         timings={},
     )
