@@ -93,22 +93,19 @@ class FailureHandler:
         self.end(job, decide.excused_attempt(job, failed.error, retry_at=self.wall_clock() + min(2.0**excused, _LONGEST_PAUSE)))
 
     def not_started(self, job_id: str, why: str, *, here: bool) -> None:
-        """Record that an attempt could not be started: nothing of it runs. It does not count, unless that happened too often.
+        """Record that an attempt could not be started: nothing of it runs, and it does not count. `why`: the system's error.
 
-        The job pauses, so that others go first. If jobs run on this machine (`here`), the queue pauses as well, until a worker
-        starts again; otherwise until something can be written into the outbox. `why`: the system's error.
+        If jobs run on this machine (`here`), no job has a part in that: the queue pauses until a worker starts again. Otherwise
+        the job's own files may be the cause: it pauses, so that others go first, and is charged if it happens too often.
         """
         job = self.ledger.jobs.live[job_id]
-        cause = no_start(why)
-        failed = Failed(WorkerCrashed(cause.problem).info(), True, 0.0)
-        if not self.outbox.surely_has(job_id):
-            self.end(job, decide.folder_disappeared(job, now=self.wall_clock()))
-        elif here:
-            self.system_health.pause_for(cause)
-            self._excuse(job, failed)
-        else:
+        if not here:
             self.doubt_disk()
-            self._excuse(job, failed)
+            self._excuse(job, Failed(WorkerCrashed(f"The job cannot be sent to a machine: {why}.").info(), True, 0.0))
+            return
+        cause = no_start(why)
+        self.system_health.pause_for(cause)
+        self.end(job, decide.excused_attempt(job, WorkerCrashed(cause.problem).info()))
 
     def judge(self) -> None:
         """Record the failures whose cause is known now that a canary has answered."""

@@ -51,7 +51,8 @@ def test_no_more_jobs_begin_than_may_run_at_once(scene):
     assert [command.job_id for command in scene.workers.commands] == ["first", "second"]
 
 
-def test_a_job_that_cannot_be_started_lets_others_go_first_and_is_charged_in_the_end(scene):
+def test_a_job_that_cannot_be_sent_lets_others_go_first_and_is_charged_in_the_end(scene):
+    scene.runs.executor.is_here = False  # jobs run on other machines
     scene.pending("first", "second", "third")
     start, now = scene.workers.start, [datetime.fromisoformat(NOW).timestamp()]
     scene.clock = scene.wall_clock = lambda: now[0]
@@ -65,7 +66,7 @@ def test_a_job_that_cannot_be_started_lets_others_go_first_and_is_charged_in_the
     scene.runs.start_next()
     first = scene.jobs.live["first"]
     assert (first.state, first.attempts, scene.workers.commands) == ("pending", 0, [])
-    assert first.last_error.message == "no worker can be started: Not a directory"
+    assert first.last_error.message == "The job cannot be sent to a machine: Not a directory."
     scene.runs.start_next()
     assert [command.job_id for command in scene.workers.commands] == ["second"], "it pauses"
     scene.runs.on_end("second", made())
