@@ -159,6 +159,7 @@ def _run() -> None:
         try:
             app = _typed(_words())
         finally:
+            gc.freeze()  # otherwise the first search would go through all that was imported
             gc.enable()
         try:
             if Asked.for_json:
