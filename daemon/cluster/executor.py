@@ -227,9 +227,8 @@ class ClusterExecutor:
             warm=self._inventory.warm_for(job),
             memory=self._memory,  # the machine replaces it
         )
-        names = [told.image, *([told.depth_picture] if told.depth_picture else [])]
         try:
-            files = described(self._outbox, job.job_id, names)
+            files = described(self._outbox, job.job_id, told.image, told.depth_picture)
         except OSError:
             self._connection.give_up(place.attempt)
             raise

@@ -16,7 +16,7 @@ from daemon.contract.messages import Result
 from daemon.contract.names import to_bytes, to_text
 from daemon.errors import WorkerCrashed
 from daemon.fs import FileSystem
-from daemon.fs.compose import write_all
+from daemon.fs.compose import remove_tree, write_all
 from daemon.outbox import Outbox
 from daemon.outbox.outbox import WORK
 from daemon.outbox.ownership import MARKER
@@ -34,10 +34,19 @@ class Changed(Exception):
 # -- the daemon's side ------------------------------------------------------------------------------------------------------
 
 
-def described(outbox: Outbox, job_id: str, names: list[str]) -> tuple[SentFile, ...]:
-    """What the machine must know of these files in the job's source folder. Raises OSError."""
+def described(outbox: Outbox, job_id: str, picture: str, depth: str | None) -> tuple[SentFile, ...]:
+    """What the machine must know of the picture and the depth picture in the job's source folder.
+
+    A depth picture that is not there is left out: the machine's worker misses it, and says so, as a worker of this machine does.
+
+    Raises:
+        OSError: a file cannot be looked at, or the picture is missing.
+    """
     with outbox.held_job(job_id, b"source") as source:
-        found = [(name, source.lstat(to_bytes(name))) for name in names]
+        found = [(picture, source.lstat(to_bytes(picture)))]
+        if depth is not None:
+            with contextlib.suppress(FileNotFoundError):
+                found.append((depth, source.lstat(to_bytes(depth))))
     return tuple(SentFile(name=name, bytes=at.size, mtime_ns=at.mtime_ns) for name, at in found)
 
 
@@ -81,6 +90,15 @@ def wanted(result: Result, max_bytes: int) -> list[tuple[str, int | None]]:
     if sum(size or 0 for size in files.values()) > max_bytes:
         raise WorkerCrashed(f"The machine reported a result of more than {max_bytes:,} bytes.")
     return list(files.items())
+
+
+def make_way(fs: FileSystem, attempt: bytes) -> None:
+    """Remove what a machine has left of a result in this attempt's folder, because it could not copy all of it to the share.
+
+    Raises:
+        OSError: something cannot be removed.
+    """
+    remove_tree(fs, os.path.join(attempt, _RESULT.encode()))
 
 
 class Received:
@@ -201,7 +219,9 @@ def fetch_from_share(share: str, shared: Shared, files: tuple[SentFile, ...], fo
 def deliver_to_share(fs: FileSystem, share: str, shared: Shared, attempt: bytes) -> None:
     """Copy a result into the attempt's folder on the share, durably. The daemon checks it there.
 
-    Raises OSError; FileNotFoundError if the daemon has removed the attempt's folder, because it no longer names this attempt.
+    Raises:
+        OSError: it could not be copied; what was copied is left, and the daemon removes it.
+        FileNotFoundError: the daemon has removed the attempt's folder, because it no longer names this attempt.
     """
     here = os.path.join(attempt, b"result")
     there = os.path.join(_attempt_on(share, shared), b"result")

@@ -8,7 +8,7 @@ from distributed import Scheduler
 from distributed.security import Security
 from loguru import logger
 
-from daemon.cluster.security import configure, forget_keys, pages_address, security
+from daemon.cluster.security import configure, forget_keys, security, server_options
 from daemon.settings import Settings
 from daemon.settings.scheduler_address import host_of, is_loopback
 
@@ -39,10 +39,8 @@ async def _serve(address: str, protection: Security) -> None:
         host=f"{scheme}://{local}",
         port=int(address.rpartition(":")[2]),
         protocol=scheme,
-        security=protection,
         contact_address=address,
-        dashboard=False,
-        dashboard_address=pages_address(),
+        **server_options(protection),
     ):
         logger.info("the scheduler is at {}", address)
         while not stop.is_set():

@@ -110,7 +110,8 @@ def trouble_of(files: Credentials) -> str | None:
 def configure(lost_seconds: float) -> None:
     """Set what Dask reads from its own configuration, in this process. Files of other Dask users on this machine do not count.
 
-    No work stealing and no reruns, because only the daemon decides whether an attempt is repeated.
+    No work stealing and no reruns, because only the daemon decides whether an attempt is repeated. Of the messages and tasks that
+    Dask would keep for its own developers, only the last ones are kept: they would grow for the first thousands of jobs.
     """
     dask.config.refresh(paths=[], env={})
     values: dict[str, Any] = {
@@ -124,8 +125,10 @@ def configure(lost_seconds: float) -> None:
         "distributed.comm.retry.count": 0,
         "distributed.comm.timeouts.connect": "10s",
         "distributed.comm.timeouts.tcp": f"{max(lost_seconds, _LEAST_TCP_SECONDS):g}s",
-        "distributed.admin.log-length": 100,
-        "distributed.admin.low-level-log-length": 100,
+        "distributed.admin.log-length": 1,
+        "distributed.admin.low-level-log-length": 1,
+        "distributed.diagnostics.computations.max-history": 1,
+        "distributed.diagnostics.erred-tasks.max-history": 1,
         "distributed.admin.event-loop": "asyncio",
         "distributed.admin.tick.interval": "500ms",
         "distributed.admin.system-monitor.interval": "10s",
@@ -158,6 +161,10 @@ class _ToOwnLog(logging.Handler):
         logger.opt(exception=record.exc_info).debug("{}: {}", record.name, record.getMessage())
 
 
-def pages_address() -> str:
-    """Where the scheduler and the workers serve their own pages: a free port of the loopback interface."""
-    return _PAGES
+def server_options(protection: Security) -> dict[str, Any]:
+    """What a scheduler and a worker of ours have in common, as arguments of Dask's classes.
+
+    Their own pages are on a free port of the loopback interface. All parts of Dask that can be left out are left out: no job uses
+    them, and one of them, `spans`, would keep some kilobytes of each job that came alone, without end.
+    """
+    return {"security": protection, "dashboard": False, "dashboard_address": _PAGES, "extensions": {}}

@@ -13,7 +13,7 @@ from daemon.contract.records import AnyRecord, Job
 from daemon.errors import WorkerCrashed
 from daemon.health.system_health import UNDECIDED, SystemHealth
 from daemon.jobs import decide
-from daemon.jobs.fault import MAX_EXCUSES, Cause, Failure
+from daemon.jobs.fault import MAX_EXCUSES, Cause, Failure, no_start
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
 from daemon.running.late_writes import LateWrites
@@ -76,10 +76,14 @@ class FailureHandler:
             self._settle(job, failed, verdict)
 
     def _another_machine_failed(self, job: Job, failed: Failed) -> None:
-        """Record a failure for which another machine is to blame: the attempt does not count, unless that happened too often.
+        """Record a failure for which another machine is to blame.
 
         The queue goes on, because the next attempt may run on a machine that works.
         """
+        self._excuse(job, failed)
+
+    def _excuse(self, job: Job, failed: Failed) -> None:
+        """Record an attempt that does not count, unless that happened too often. The job pauses, so that others go first."""
         excused = self._excused.get(job.job_id, 0)
         if excused >= MAX_EXCUSES:
             self.charge(job, failed)
@@ -87,6 +91,21 @@ class FailureHandler:
         self._excused[job.job_id] = excused + 1
         logger.info("{} is not to blame: {}", job.job_id, failed.error.message)
         self.end(job, decide.excused_attempt(job, failed.error, retry_at=self.wall_clock() + min(2.0**excused, _LONGEST_PAUSE)))
+
+    def not_started(self, job_id: str, why: str, *, here: bool) -> None:
+        """Record that an attempt could not be started: nothing of it runs, and it does not count. `why`: the system's error.
+
+        If jobs run on this machine (`here`), no job has a part in that: the queue pauses until a worker starts again. Otherwise
+        the job's own files may be the cause: it pauses, so that others go first, and is charged if it happens too often.
+        """
+        job = self.ledger.jobs.live[job_id]
+        if not here:
+            self.doubt_disk()
+            self._excuse(job, Failed(WorkerCrashed(f"The job cannot be sent to a machine: {why}.").info(), True, 0.0))
+            return
+        cause = no_start(why)
+        self.system_health.pause_for(cause)
+        self.end(job, decide.excused_attempt(job, WorkerCrashed(cause.problem).info()))
 
     def judge(self) -> None:
         """Record the failures whose cause is known now that a canary has answered."""

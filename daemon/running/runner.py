@@ -15,11 +15,10 @@ from itertools import islice
 from loguru import logger
 
 from daemon.contract.records import AnyRecord, Ended, Job, Started
-from daemon.errors import SourceMissing, WorkerCrashed
+from daemon.errors import SourceMissing
 from daemon.fs import FileSystem
 from daemon.health.system_health import SystemHealth
 from daemon.jobs import decide
-from daemon.jobs.fault import no_start
 from daemon.jobs.follow_ups import owed_after
 from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
@@ -194,10 +193,7 @@ class JobRunner:
         try:
             process = self.executor.start(job, place, seen)
         except OSError as error:
-            # The job itself had no part in this.
-            cause = no_start(error.strerror or str(error))
-            self.system_health.pause_for(cause)
-            self.end(self.ledger.jobs.live[job.job_id], decide.excused_attempt(job, WorkerCrashed(cause.problem).info()))
+            self.failure_handler.not_started(job.job_id, error.strerror or str(error), here=self.executor.is_here)
             return False
         if process is not None:
             self.ledger.record(Started(job=job.job_id, attempt=place.attempt, process=process, machine=place.machine))

@@ -185,6 +185,8 @@ def test_a_picture_that_is_not_all_there_is_refused_before_it_is_dropped(folder:
     for verb, status in (("submit", 2), ("check", 1)):
         done = folder.verb(verb, str(part))
         assert (done.returncode, said in done.stdout + done.stderr) == (status, True), done
+    depth = part.rename(part.with_suffix(".depth.png"))
+    assert "depth_unreadable" in folder.verb("check", str(depth)).stdout
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is always full")

@@ -3,7 +3,7 @@
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,8 +97,13 @@ def wait_for(
             asked_at = tick
             _look_at_the_daemon(queries, watched, settings, tick, patience)
         given_up = expired and watched.idle_since is not None
-        for one in left:
-            _look_at(one, queries, watched, settings, thoroughly=asks, as_json=as_json, output=output)
+        ended = [(one, status) for one in left if (status := _look_at(one, queries, watched, thoroughly=asks)) is not None]
+        for one, status in _delivered(ended, queries, settings, thoroughly=asks):
+            if output is not None and status.state == "completed":
+                status = copied(status, settings, output, one.image)
+            watched.ended[one.job_id] = status
+            if not as_json:
+                _print_end(status, settings)
         if given_up:
             break
         sleep(_POLL_SECONDS)
@@ -148,16 +153,8 @@ def _kind(sentence: str) -> str:
     return re.sub(r"\d+ s\b", "", sentence)
 
 
-def _look_at(
-    one: Dropped,
-    queries: JobQueries,
-    watched: _Watched,
-    settings: Settings,
-    *,
-    thoroughly: bool,
-    as_json: bool,
-    output: Path | None,
-) -> None:
+def _look_at(one: Dropped, queries: JobQueries, watched: _Watched, *, thoroughly: bool) -> Status | None:
+    """The status of a job that has ended; None if it has not."""
     status = queries.status(one.job_id)
     if status is None and thoroughly and not os.path.lexists(one.sidecar):
         # The picture was claimed, withdrawn or removed; the journal knows which. Read the journal only now: it then includes a
@@ -169,20 +166,29 @@ def _look_at(
         if job is None:
             watched.gone.add(one.job_id)
             print_error(f"{one.job_id}: the picture was taken back, or the job was removed", f"See: {command('jobs')}.")
-            return
+            return None
         status = status_of(job)
-    if status and status.state in ENDED:
-        if status.state == "completed" and status.delivered is None and settings.deliver.folder:
-            # Its status is about to say where the result was delivered. A delivery that has failed is tried again for days.
-            if not thoroughly or queries.history.now().follow_ups.owed.get((one.job_id, "delivery")) == 0:
-                return
-            job = queries.job(one.job_id)
-            status = status if job is None else status_of(job)
-        if output is not None and status.state == "completed":
-            status = copied(status, settings, output, one.image)
-        watched.ended[one.job_id] = status
-        if not as_json:
-            _print_end(status, settings)
+    return status if status and status.state in ENDED else None
+
+
+def _delivered(
+    ended: Iterable[tuple[Dropped, Status]], queries: JobQueries, settings: Settings, *, thoroughly: bool
+) -> Iterator[tuple[Dropped, Status]]:
+    """Those of the ended jobs whose delivery is not about to be made, with statuses that say where they were delivered.
+
+    A delivery that has failed is not waited for: it is tried again for days.
+    """
+    journal = None
+    for one, status in ended:
+        if status.state != "completed" or status.delivered is not None or not settings.deliver.folder:
+            yield one, status
+        elif thoroughly:
+            # Read once for all jobs, and after their statuses: so it says of each of them what is owed.
+            if journal is None:
+                journal = queries.history.now()
+            if journal.follow_ups.owed.get((one.job_id, "delivery")) != 0:
+                job = queries.job(one.job_id)
+                yield one, status if job is None else status_of(job)
 
 
 def _print_end(status: Status, settings: Settings) -> None:

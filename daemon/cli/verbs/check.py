@@ -9,12 +9,12 @@ import typer
 from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_of
 from daemon.cli.submitting.missing_parts import missing_depth, missing_weights
 from daemon.cli.submitting.plain_faults import plain_fault
+from daemon.cli.submitting.unwritable_formats import format_fault
 from daemon.contract.names import to_text
-from daemon.errors import FormatUnavailable, JobError, SpecInvalid
+from daemon.errors import JobError, Refusal, SpecInvalid
 from daemon.intake.kinds.unread import reason
 from daemon.intake.lookalikes import settings_under_another_name
 from daemon.intake.names import BATCH_NAME, PRESET_NAME, classify, key_of
-from daemon.platform.packages import how_to_install, unwritable
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, JobKind, read, render, resolve
 
@@ -79,15 +79,15 @@ def _check_yaml(path: Path, data: bytes, settings: Settings) -> tuple[bool, str]
         mistakes = error.detail if isinstance(error, SpecInvalid) and error.detail else error.message
         correct = "Correct them, and check it again." if "\n" in mistakes else "Correct it, and check it again."
         return False, f"{error.code}: {mistakes}\n{correct}"
-    for each in unwritable(spec.formats):
-        cannot = FormatUnavailable(
-            f"This machine cannot write the format {each.word}, because the package {each.package} is not installed.",
-            hint=f"Install it: {how_to_install(each.package)}",
-        )
-        return False, f"{cannot.code}: {cannot.message}\n{cannot.info().hint}"
-    depth = missing_depth(spec, path, kind)
-    fault = missing_weights(spec, settings) or (depth if isinstance(depth, JobError) else None)
+    depth, remarks = missing_depth(spec, path, kind), []
+    fault: JobError | None = None
+    try:
+        fault = format_fault(spec.formats, settings)
+    except Refusal as refusal:
+        remarks.append(f"# Whether a machine of the cluster can write all formats is not known: {refusal.message.rstrip('.')}.")
+    fault = fault or missing_weights(spec, settings) or (depth if isinstance(depth, JobError) else None)
     if fault is not None:
         return False, f"{fault.code}: {fault.message}\n{fault.info().hint}"
-    remarks = [depth] if isinstance(depth, str) else []
+    if isinstance(depth, str):
+        remarks.append(depth)
     return True, "\n".join((render(spec).decode().rstrip(), *remarks))

@@ -19,7 +19,7 @@ from daemon.cluster.machine.about import devices, formats, lists_mark
 from daemon.cluster.machine.attempts import MachineSide
 from daemon.cluster.messages import About, program_mark
 from daemon.cluster.placement import offered
-from daemon.cluster.security import configure, forget_keys, pages_address, security
+from daemon.cluster.security import configure, forget_keys, security, server_options
 from daemon.fs import FileSystem, make_folders
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
@@ -137,15 +137,13 @@ class Serving:
             nthreads=self._slots,
             resources=offered(self._about),
             name=self._name,
-            security=self._security,
             host="127.0.0.1" if is_loopback(host) else get_ip(host),
             protocol=self._address.partition(":")[0],
-            dashboard_address=pages_address(),
-            dashboard=False,
             memory_limit=0,
             local_directory=os.fsdecode(os.path.join(self._root, b"dask")),
             metrics={**DEFAULT_METRICS, "multiplane": lambda _worker: self._told()},
             heartbeat_interval="1s",
+            **server_options(self._security),
         )
         self._worker = worker
         joined = False

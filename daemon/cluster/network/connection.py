@@ -136,9 +136,11 @@ class Connection(threading.Thread):
                 self._say(Connected())
                 why = await self._stay_connected(client)
             finally:
-                await self._disconnect(client)
+                await self._give_up_all()
             if why is not None:
                 self._say(Disconnected(why))
+            await _close(client)
+            if why is not None:
                 await self._pause(_PAUSES[0])
 
     async def _stay_connected(self, client: Client) -> str | None:
@@ -169,15 +171,12 @@ class Connection(threading.Thread):
             await self._pause(_TICK)
         return None
 
-    async def _disconnect(self, client: Client) -> None:
-        """Give up everything. Machines end their attempts when they see that nobody names them any more."""
+    async def _give_up_all(self) -> None:
+        """Give up all attempts. Machines end their attempts when they see that nobody names them any more."""
         if self._stopping.is_set():
             await self._attempts.tell_the_end(_FAREWELL_SECONDS)
         await self._asking.disconnected()
         await self._attempts.disconnected()
-        with contextlib.suppress(TimeoutError, OSError):
-            async with asyncio.timeout(5.0):
-                await client.close(timeout=2)
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -191,6 +190,13 @@ class Connection(threading.Thread):
 
     def _call(self, do: Callable[..., None], *given: object) -> None:
         self._loop.call_soon_threadsafe(do, *given)
+
+
+async def _close(client: Client) -> None:
+    """Close the connection. Dask takes up to two seconds if the scheduler is gone."""
+    with contextlib.suppress(TimeoutError, OSError):
+        async with asyncio.timeout(5.0):
+            await client.close(timeout=2)
 
 
 def home_mark(home: bytes, boot_id: str) -> str:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from daemon.cluster.files import Changed, Received, pieces_of_source, wanted
+from daemon.cluster.files import Changed, Received, make_way, pieces_of_source, wanted
 from daemon.cluster.messages import FIRST, PIECE, TOGETHER, Order, SentFile
 from daemon.contract.messages import Result
 from daemon.errors import BY_CODE, DiskFull, Internal, JobError, SourceChanged, WorkerLost
@@ -82,6 +82,7 @@ class Transfer:
         try:
             left = self._max_bytes
             files = wanted(result, self._max_bytes)
+            await asyncio.to_thread(_on_own_disk, make_way, self._fs, folder)
             for start in range(0, len(files), TOGETHER):
                 group = files[start : start + TOGETHER]
                 async with asyncio.timeout(_PIECE_SECONDS):

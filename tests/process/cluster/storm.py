@@ -21,9 +21,9 @@ import psutil
 from tests.acceptance.home import ENDED, HotFolder, picture, until
 from tests.process.cluster.clustered import Cluster
 
-#: Pictures on their way at any time: more than there are slots.
-_UNDER_WAY = 16
-#: The fewest jobs of a storm; on a slow machine it lasts longer.
+#: Pictures on their way after each fault: enough for the longest fault, so that no slot is idle for want of work.
+_UNDER_WAY = 40
+#: The fewest jobs that end in a whole storm; on a slow machine it lasts longer.
 _LEAST = 300
 #: Seconds from which a storm is a whole one.
 _WHOLE = 600.0
@@ -43,6 +43,8 @@ class ClusterStorm:
         self.sent: dict[str, str] = {}
         self.cancelled: set[str] = set()
         self.done: Counter[str] = Counter()
+        #: How many jobs had ended when the faults did, and how many attempts there were.
+        self.ended_in_time = self.attempts = 0
 
     def run(self, seconds: float) -> None:
         """Storm for so long, then let everything come to rest, and check it."""
@@ -53,10 +55,11 @@ class ClusterStorm:
             self.home.start()
             end = time.monotonic() + seconds
             least = _LEAST if seconds >= _WHOLE else 0
-            while time.monotonic() < end or len(self.sent) < least:
+            while time.monotonic() < end or len(self._ended()) < least:
                 self._drop()
                 time.sleep(self.random.uniform(0.5, 8.0))
                 self._fault(self.random.choice(FAULTS))
+            self.ended_in_time = len(self._ended())
             until(lambda: len(ended := self._ended()) == len(self.sent) and ended, 300)
             until(lambda: not list((self.home.outbox / ".work").iterdir()))
         finally:
@@ -115,6 +118,7 @@ class ClusterStorm:
         published = Counter[str]()
         for path in (self.home.home / ".state" / "journal").glob("*.jsonl"):
             for line in path.read_text().splitlines():
+                self.attempts += '"event":"started"' in line
                 if '"event":"publishing"' in line:
                     published[json.loads(line)["job"]] += 1
         for status in statuses:
@@ -151,7 +155,8 @@ def main() -> None:
     storm.run(60 * minutes)
     shutil.rmtree(folder)
     print(
-        f"{len(storm.sent)} jobs, each published once; {', '.join(f'{count} × {fault}' for fault, count in storm.done.items())}"
+        f"{len(storm.sent)} jobs in {storm.attempts} attempts, each published once or cancelled; {storm.ended_in_time} had ended "
+        f"when the faults did: {', '.join(f'{count} × {fault}' for fault, count in storm.done.items())}"
     )
 
 

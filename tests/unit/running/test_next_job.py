@@ -1,12 +1,15 @@
 """The next job starts before the previous result is on the disk."""
 
+import errno
 import os
+from datetime import datetime
 
 import pytest
-from service_scene import Scene
+from service_scene import NOW, Scene
 
 from daemon.contract.messages import Result
 from daemon.contract.status import Source
+from daemon.jobs.fault import MAX_EXCUSES
 from daemon.supervisor import Completed
 
 
@@ -46,3 +49,35 @@ def test_no_more_jobs_begin_than_may_run_at_once(scene):
     scene.runs.check_and_publish()
     scene.runs.start_next()
     assert [command.job_id for command in scene.workers.commands] == ["first", "second"]
+
+
+def test_a_job_that_cannot_be_sent_lets_others_go_first_and_is_charged_in_the_end(scene):
+    scene.runs.executor.is_here = False  # jobs run on other machines
+    scene.pending("first", "second", "third")
+    start, now = scene.workers.start, [datetime.fromisoformat(NOW).timestamp()]
+    scene.clock = scene.wall_clock = lambda: now[0]
+
+    def refuse_the_first(command, **more):
+        if command.job_id == "first":
+            raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        return start(command, **more)
+
+    scene.workers.start = refuse_the_first
+    scene.runs.start_next()
+    first = scene.jobs.live["first"]
+    assert (first.state, first.attempts, scene.workers.commands) == ("pending", 0, [])
+    assert first.last_error.message == "The job cannot be sent to a machine: Not a directory."
+    scene.runs.start_next()
+    assert [command.job_id for command in scene.workers.commands] == ["second"], "it pauses"
+    scene.runs.on_end("second", made())
+    scene.runs.check_and_publish()
+    tried = 1
+    while scene.jobs.live["first"].attempts == 0:
+        now[0] = max(scene.jobs.live["first"].retry_at, now[0]) + 0.1
+        scene.runs.start_next()
+        for job_id in scene.jobs.processing:
+            scene.runs.on_end(job_id, made())
+        scene.runs.check_and_publish()
+        tried += 1
+        assert tried < 100
+    assert tried == MAX_EXCUSES + 1
