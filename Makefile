@@ -66,8 +66,8 @@ soak: $(READY) ## Storms of kills, seeded mutations, the suite on other machines
 	@SOAK_TESTS=1 $(BIN)/python -m pytest -q tests/process/test_painting_programs.py tests/acceptance/test_paintings.py \
 	  tests/acceptance/intake/test_written_in_parts.py tests/security/test_exchanged_folders.py \
 	  tests/security/test_exchanged_job_folders.py tests/security/test_outbox_paths.py \
-	  tests/acceptance/scenes/test_scenes_rendered.py tests/acceptance/moving/test_moving_in_browser.py \
-	  tests/unit/export/test_moving_frames.py
+	  tests/acceptance/scenes/test_scenes_rendered.py tests/acceptance/scenes/test_usd_rules.py \
+	  tests/acceptance/moving/test_moving_in_browser.py tests/unit/export/test_moving_frames.py
 	@$(BIN)/python -m tests.process.supervisor.random_kills
 	@$(BIN)/python -m tests.process.supervisor.cancels
 	@$(BIN)/python -m tests.process.supervisor.templates.many_jobs

@@ -73,7 +73,12 @@ class JobSpec(BaseModel):
         1.0, gt=0.0, le=1.0, description="formats that move, and stereo: how far the camera goes; 1 is as far as it may"
     )
     size: int = Field(
-        1920, ge=160, le=3840, strict=True, description="formats that move: longer side of the frames in pixels, at most"
+        1920,
+        ge=160,
+        le=3840,
+        strict=True,
+        description="formats that move: longer side of the frames in pixels, at most; a video of a small photo is up to twice as "
+        "large as the photo, webp never larger",
     )
     mesh: MeshKind = Field(
         "flat", description="glb and usdz: what layers are drawn on: flat (planes) or relief (gently shaped by their depth)"

@@ -32,12 +32,12 @@ _MARGIN = 2
 """Transparent samples kept around a layer, so that its own border is never sampled."""
 
 
-def frame_size(width: int, height: int, longer: int) -> tuple[int, int]:
-    """Width and height of the frames of a picture: even, as video needs them, and not above `longer` or the picture's own.
+def frame_size(width: int, height: int, longer: int, enlarged: int = 1) -> tuple[int, int]:
+    """Width and height of a picture's frames: even, as video needs them, not above `longer`, nor `enlarged` times the picture.
 
     The sides of very small pictures and of strips are at least 16 pixels.
     """
-    scale = min(1.0, longer / max(width, height))
+    scale = min(float(enlarged), longer / max(width, height))
     across, down = (max(_LEAST_SIDE, 2 * round(side * scale / 2)) for side in (width, height))
     return across, down
 
@@ -48,15 +48,16 @@ class Frames:
     Args:
         pictures: the picture and its layers.
         longer: the longer side of the frames in pixels, at most.
+        enlarged: how many times as large as the picture frames may be.
 
     Attributes:
         size: width and height of the frames.
         camera: the picture's.
     """
 
-    def __init__(self, pictures: Pictures, longer: int) -> None:
+    def __init__(self, pictures: Pictures, longer: int, enlarged: int = 1) -> None:
         self.camera: Camera = pictures.camera
-        self.size = frame_size(self.camera.width, self.camera.height, longer)
+        self.size = frame_size(self.camera.width, self.camera.height, longer, enlarged)
         layers = pictures.layers
         width, height = self.size
         filled = [k for k, box in enumerate(layers.bboxes) if box is not None]

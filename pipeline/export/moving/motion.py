@@ -29,7 +29,7 @@ class Motion:
         seconds: length of the loop.
         fps: frames per second.
         amount: how far the camera goes, as a fraction of how far it may go, above 0 to 1.
-        size: the longer side of the frames in pixels, at most; frames are never larger than the photo.
+        size: the longer side of the frames in pixels, at most; each format says how much larger than the photo they may be.
     """
 
     name: MotionName = "sway"

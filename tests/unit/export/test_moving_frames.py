@@ -98,6 +98,9 @@ def test_at_rest_the_frame_is_the_photo(leaves):
     assert psnr(whole.at(REST), leaves.photo.rgb) > 46
     small = Frames(leaves, 160)
     assert psnr(small.at(REST), cv2.resize(leaves.photo.rgb, (160, 120), interpolation=cv2.INTER_AREA)) > 48
+    large = Frames(leaves, 1920, 2)
+    assert large.size == (800, 600)
+    assert psnr(cv2.resize(large.at(REST), (400, 300), interpolation=cv2.INTER_AREA), leaves.photo.rgb) > 40
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -159,17 +162,20 @@ def test_colours_of_another_profile_become_srgb():
 
 
 @pytest.mark.parametrize(
-    ("picture", "longer", "size"),
+    ("picture", "longer", "enlarged", "size"),
     [
-        ((4000, 3000), 1920, (1920, 1440)),
-        ((641, 479), 1920, (640, 480)),
-        ((1, 65_000), 1920, (16, 1920)),
-        ((1, 1), 1920, (16, 16)),
-        ((3000, 4001), 1000, (750, 1000)),
+        ((4000, 3000), 1920, 1, (1920, 1440)),
+        ((4000, 3000), 1920, 2, (1920, 1440)),
+        ((641, 479), 1920, 1, (640, 480)),
+        ((641, 479), 1920, 2, (1282, 958)),
+        ((1600, 1200), 1920, 2, (1920, 1440)),
+        ((1, 65_000), 1920, 1, (16, 1920)),
+        ((1, 1), 1920, 2, (16, 16)),
+        ((3000, 4001), 1000, 1, (750, 1000)),
     ],
 )
-def test_frames_are_even_and_no_larger_than_asked_for(picture, longer, size):
-    assert frame_size(*picture, longer) == size
+def test_frames_are_even_and_no_larger_than_asked_for(picture, longer, enlarged, size):
+    assert frame_size(*picture, longer, enlarged) == size
 
 
 @pytest.mark.skipif(not SOAK or not SAMPLES.is_dir(), reason="only in make soak, with the sample pictures beside the project")
