@@ -1,4 +1,4 @@
-"""Prints on a terminal whose locale has no UTF-8: what it cannot show is spelled in ASCII, so that no command ends in the middle."""
+"""Prints where the locale has no UTF-8: what cannot be shown is spelled in ASCII, so that no command ends in the middle."""
 
 import codecs
 import io
@@ -6,7 +6,8 @@ import sys
 
 #: What we print besides letters, and how it is spelled in ASCII.
 _SPELLED = {
-    "✓": "ok", "✗": "!!", "●": "*", "•": "*", "○": "o", "·": "-", "…": "...", "–": "-", "—": "-", "−": "-", "’": "'", "“": '"', "”": '"',
+    "✓": "ok", "✗": "!!", "●": "*", "•": "*", "○": "o", "·": "-", "…": "...", "–": "-", "—": "-",
+    "−": "-", "’": "'", "“": '"', "”": '"',
     "×": "x", "→": "->", "≤": "<=", "≥": ">=", "█": "#", "▏": "|",
 }  # fmt: skip
 _HANDLER = "multiplane.spelled"
