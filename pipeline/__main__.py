@@ -24,7 +24,10 @@ def main(arguments: Sequence[str]) -> int:
     if chosen.command == "models":
         from pipeline.weights import command
 
-        return command.main(chosen.rest)
+        try:
+            return command.main(chosen.rest)
+        except KeyboardInterrupt:  # again, while it was ending
+            return 130
     if chosen.command == "devices":
         from pipeline import devices
 

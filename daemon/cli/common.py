@@ -15,8 +15,7 @@ from daemon.cli.options import Asked
 from daemon.cli.options import Home as Home
 from daemon.cli.options import Json as Json
 from daemon.contract.commands import Commands, command, has_marks
-from daemon.contract.plain_terminals import shows_all
-from daemon.contract.printable import replace_unprintable
+from daemon.contract.printable import replace_unprintable, shows_all
 from daemon.contract.status import Status
 from daemon.errors import Refusal
 from daemon.fs import LocalFiles

@@ -1,6 +1,20 @@
-"""Makes text from outside (file names, YAML keys, sentences of other programs) safe to show to people."""
+"""Makes text from outside (file names, YAML keys, sentences of other programs) safe to show to people, in any locale.
 
+Where the locale has no UTF-8, what cannot be shown is spelled in ASCII, so that no command ends in the middle.
+"""
+
+import codecs
+import io
+import sys
 from collections.abc import Callable
+
+#: What we print besides letters, and how it is spelled in ASCII.
+_SPELLED = {
+    "✓": "ok", "✗": "!!", "●": "*", "•": "*", "○": "o", "·": "-", "…": "...", "–": "-", "—": "-",
+    "−": "-", "’": "'", "“": '"', "”": '"',
+    "×": "x", "→": "->", "≤": "<=", "≥": ">=", "█": "#", "▏": "|",
+}  # fmt: skip
+_HANDLER = "multiplane.spelled"
 
 
 def _dot(_character: str) -> str:
@@ -16,3 +30,29 @@ def replace_unprintable(text: str, *, instead: Callable[[str], str] = _dot, keep
         keep: unprintable characters that are not replaced.
     """
     return "".join(c if c.isprintable() or c in keep else instead(c) for c in text)
+
+
+def _spelled(error: UnicodeError) -> tuple[bytes, int]:
+    """An error handler for `codecs`: spells, or else escapes. A byte of a file name that is not text stays that byte."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return b"".join(map(_ascii, error.object[error.start : error.end])), error.end
+
+
+def _ascii(character: str) -> bytes:
+    if "\udc80" <= character <= "\udcff":
+        return character.encode("ascii", "surrogateescape")
+    return _SPELLED.get(character, character).encode("ascii", "backslashreplace")
+
+
+def spell_what_cannot_be_shown() -> None:
+    """Make standard output and error spell the characters that their encoding lacks, instead of failing."""
+    codecs.register_error(_HANDLER, _spelled)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not shows_all(stream):
+            stream.reconfigure(errors=_HANDLER)
+
+
+def shows_all(stream: object) -> bool:
+    """Whether the stream's encoding has every character."""
+    return codecs.lookup(getattr(stream, "encoding", None) or "utf-8").name.startswith("utf-")

@@ -6,7 +6,7 @@ This is the functional core of the hot folder. It opens no file and reads no clo
 from daemon.intake.judge import Taken
 from daemon.intake.memory import Memory
 from daemon.intake.model import INBOX, Control, Entry, Finished, Folder, Hint, Late, Ready, Scan, Waiting
-from daemon.intake.round_robin import round_robin
+from daemon.intake.order import round_robin
 from daemon.intake.rules import Rules
 from daemon.intake.step import Decision, awaits_rest, batch_under_way, grew, lacks_end, names_due, put_back, recall, step, taken
 

@@ -1,6 +1,7 @@
-"""The order in which pictures that are ready at the same time are taken: the order in which a person would list them."""
+"""The order in which pictures that are ready at the same time are taken: as a person would list them, or folders in turn."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 from daemon.intake.model import Ready
@@ -38,3 +39,14 @@ def in_order(ready: Iterable[Ready]) -> tuple[Ready, ...]:
 
 def _in_batch(one: Ready) -> bool:
     return one.control is not None and one.control.kind == "batch"
+
+
+def round_robin(ready: Iterable[Ready]) -> list[Ready]:
+    """Reorder pairs so that the folders take turns: a full folder does not hold up the others. Each folder keeps its order."""
+    before = Counter[bytes]()
+    numbered = list[tuple[int, Ready]]()
+    for pair in ready:
+        numbered.append((before[pair.folder], pair))
+        before[pair.folder] += 1
+    numbered.sort(key=lambda one: one[0])
+    return [pair for _, pair in numbered]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.contract.filled_layers import layers_in_words
+from daemon.contract.ended.filled_layers import layers_in_words
 from daemon.contract.manifest import Depth
 from daemon.contract.registry import FORMATS
 from daemon.contract.spec import MeshKind

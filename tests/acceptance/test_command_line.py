@@ -396,7 +396,7 @@ def test_every_verb_explains_itself(running: HotFolder) -> None:
 
 def test_a_wrong_setting_is_one_sentence(folder: HotFolder) -> None:
     folder.settings["MULTIPLANE_QUEUE__MAX_PENDNG"] = "3"
-    done = folder.run("jobs")
+    done = folder.run("rm", "x")
     assert done.returncode == 78
     assert "MAX_PENDING" in done.stderr.upper()
     assert "Traceback" not in done.stderr

@@ -16,9 +16,9 @@ from daemon.cli.live_snapshot import Standstill, standstill
 from daemon.cli.options import job_ids
 from daemon.clock import hour, written
 from daemon.contract.commands import SHORT, command, unmarked
+from daemon.contract.ended.filled_layers import layers_of
 from daemon.contract.ended.follow_ups import FollowUpFailed, FollowUpOver, FollowUpOwed
 from daemon.contract.ended.pruning import Pruned
-from daemon.contract.filled_layers import layers_of
 from daemon.contract.records import AnyRecord, AttemptEnded, Ended, Job, LiveJob, Publishing, Removed, Requeued, Started
 from daemon.contract.requests import is_job_id
 from daemon.contract.segment_records import SegmentStart

@@ -1,1 +1,1 @@
-"""The journal's records about jobs that have ended."""
+"""What is recorded and said about jobs that have ended."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from daemon.contract.commands import shortened
-from daemon.contract.filled_layers import layers_of
+from daemon.contract.ended.filled_layers import layers_of
 from daemon.contract.names import to_bytes
 from daemon.contract.registry import ESTIMATES, FORMATS
 from daemon.contract.status import ENDED, Output, Status

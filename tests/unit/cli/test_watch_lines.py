@@ -55,7 +55,7 @@ def test_each_change_is_one_line_and_a_dumb_terminal_gets_no_control_characters(
     text = io.StringIO()
     monkeypatch.setattr(watch, "out", Console(file=text, force_terminal=True, soft_wrap=True, _environ={"TERM": "dumb"}))
     monkeypatch.setattr(watch, "Scenes", Played)
-    monkeypatch.setattr(watch, "settings_in_use", lambda _home: None)
+    monkeypatch.setattr(watch, "home_to_look", lambda _home: None)
     monkeypatch.setattr(watch, "_LOOK_SECONDS", 0.0)
     watch.watch()
     assert [line[10:] for line in text.getvalue().splitlines()] == [

@@ -1,6 +1,6 @@
 """Layers that hold nothing are said wherever layers are counted."""
 
-from daemon.contract.filled_layers import layers_in_words, layers_of
+from daemon.contract.ended.filled_layers import layers_in_words, layers_of
 from daemon.contract.spec import JobSpec
 from daemon.contract.status import Output, Status
 

@@ -102,7 +102,7 @@ def test_every_kind_of_cause_says_why_and_what_to_do() -> None:
     ]  # fmt: skip
     assert {cause.kind for cause in causes} == {"program", "writing", "memory", "start"}
     assert all(cause.problem and unmarked(cause.hint).endswith((".", "doctor`")) for cause in causes)
-    assert "71 MiB" in fault.no_memory(71 << 20).problem
+    assert "71 MB" in fault.no_memory(71_000_000).problem
 
 
 def test_what_says_nothing_about_the_machine_is_the_jobs_fault() -> None:

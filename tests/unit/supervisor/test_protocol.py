@@ -199,7 +199,7 @@ def test_a_worker_that_held_half_of_the_memory_and_finds_no_more_has_only_itself
     ("reason", "code", "words"),
     [
         ("timeout", "timeout", "9 seconds"),
-        ("memory", "out_of_memory", "3,072 MiB of memory; the limit is 2,048 MiB"),
+        ("memory", "out_of_memory", "3,222 MB of memory; the limit is 2,147 MB"),
         ("guardian", "worker_crashed", "guardian"),
         ("start", "worker_crashed", "load everything it needs in time"),
     ],
@@ -228,7 +228,7 @@ def test_every_reason_of_an_end_is_judged_by_its_own_sentence():
 @pytest.mark.parametrize("limit", [2048 << 20, (2048 << 20) + 1000])
 def test_one_byte_over_the_limit_of_memory_does_not_read_as_the_limit(limit):
     outcome = judge(ended(reason="memory", status=-9, max_memory_bytes=limit, peak_bytes=limit + 1))
-    assert "2,049 MiB of memory; the limit is 2,048 MiB" in outcome.error.message
+    assert "2,148 MB of memory; the limit is 2,147 MB" in outcome.error.message
 
 
 def test_a_cancel_is_a_cancel_whatever_the_worker_made_of_it():
