@@ -35,7 +35,8 @@ Kind = Literal["avfoundation", "ffmpeg", "ffmpeg-vp9", "vp9"]
 
 _X264 = ("libx264", "-preset", "faster", "-crf", "16", "-x264-params", "zones=0,0,q=4")
 """With crf 16, the brightness of a frame differs from the drawn one by more than 40 dB; with quantizer 4 that of the first one by
-56 to 57 dB, and its RGB is above 40 dB where 4:2:0 allows it. That adds 64 to 158 KB for photos of 0.14 to 0.31 megapixels.
+56 to 57 dB, and its RGB by less than 1 dB more than 4:2:0 costs where that is most (41 to 50 dB for photos of 0.14 to 0.31
+megapixels, whose frames are twice as large). That adds 64 to 158 KB to a frame of the size of such a photo.
 """
 _LIBVPX = (
     "libvpx-vp9", "-b:v", "0", "-crf", "10", "-deadline", "realtime", "-cpu-used", "6", "-row-mt", "1", "-tile-columns", "2",
