@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -87,7 +88,10 @@ def test_a_result_that_was_half_copied_to_the_share_comes_through_the_connection
         manifest="result/manifest.json",
         timings={},
     )
-    assert asyncio.run(Transfer(LocalFiles(), outbox, 1000).fetch(Machine(), attempt, result)) is None
+    # In a thread of its own: Playwright leaves a running loop in the thread of the tests.
+    with ThreadPoolExecutor(1) as pool:
+        fetched = pool.submit(lambda: asyncio.run(Transfer(LocalFiles(), outbox, 1000).fetch(Machine(), attempt, result)))
+    assert fetched.result() is None
     there = tmp_path / "share/studio/outbox/.work" / attempt
     found = {str(path.relative_to(there)): path.read_bytes() for path in (there / "result").rglob("*") if path.is_file()}
     assert found == files
