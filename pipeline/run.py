@@ -154,7 +154,7 @@ def run(command: JobCommand, report: Report) -> Result:
         outputs=outputs,
         manifest=manifest,
         depth_source=depth_map.provenance.source,
-        filled_layers=sum(bbox is not None for bbox in layers.bboxes),
+        filled_layers=len(layers.filled),
         warnings=photo.warnings
         + remarks
         + (painted.warnings if painted else ())

@@ -110,7 +110,7 @@ def gather(settings: Settings, fs: FileSystem) -> Facts:
             devices=devices.result(),
             cluster=cluster_facts(settings),
             deliveries=_missing_folder(settings),
-            hooks=tuple(name for name in _hook_programs(settings) if shutil.which(name) is None),
+            hooks=hooks_that_cannot_start(settings),
         )
 
 
@@ -296,6 +296,8 @@ def _missing_folder(settings: Settings) -> str | None:
     return None if folder is None or os.path.isdir(folder) else str(folder)
 
 
-def _hook_programs(settings: Settings) -> list[str]:
+def hooks_that_cannot_start(settings: Settings) -> tuple[str, ...]:
+    """The programs of hooks that are missing or not executable, as the settings name them."""
     commands = (settings.hooks.on_completed, settings.hooks.on_failed)
-    return sorted({os.path.expanduser(command[0]) for command in commands if command is not None})
+    names = sorted({command[0] for command in commands if command is not None})
+    return tuple(name for name in names if shutil.which(os.path.expanduser(name)) is None)

@@ -61,8 +61,9 @@ class Pictures:
     def layers_in_words(self) -> str:
         """How many layers there are, and how many of them hold something, if not all do."""
         layers = self.layers
-        filled = sum(box is not None for box in layers.bboxes)
-        return layers_in_words(len(layers.rgba), filled, source=self.depth.source, thresholds_given=layers.method == "given")
+        return layers_in_words(
+            len(layers.rgba), len(layers.filled), source=self.depth.source, thresholds_given=layers.method == "given"
+        )
 
     @property
     def camera(self) -> Camera:

@@ -61,6 +61,11 @@ class Layers:
     raised_alpha: int
     mean_colour_distance: float
 
+    @property
+    def filled(self) -> list[int]:
+        """The numbers of the layers that are not empty, back to front."""
+        return [k for k, box in enumerate(self.bboxes) if box is not None]
+
 
 def layer_picture(
     rgb: NDArray[np.uint8],
@@ -154,7 +159,7 @@ def shifts(layers: Layers) -> tuple[float, ...]:
     Returns:
         One number per layer, back to front, rising from 0 to at most `MAX_PARALLAX`.
     """
-    filled = [k for k, box in enumerate(layers.bboxes) if box is not None]
+    filled = layers.filled
     if not filled:
         return (0.0,) * len(layers.bboxes)
     middle = [(far + near) / 2 for far, near in layers.depth_ranges]

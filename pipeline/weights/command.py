@@ -61,8 +61,8 @@ class _Context:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one verb and return the exit status."""
-    # Only `fetch` may open a connection, whatever a library tries.
     spell_what_cannot_be_shown()
+    # Only `fetch` may open a connection, whatever a library tries.
     asked = _parser().parse_args(arguments)
     if asked.verb not in ("fetch", "fetch-default"):
         os.environ["HF_HUB_OFFLINE"] = "1"

@@ -268,6 +268,10 @@ def test_the_home_may_stand_before_the_verb(folder: HotFolder, tmp_path) -> None
     assert f"the home {typo} does not exist" in folder.verb("--home", str(typo), "jobs").stderr
     assert f"the home {typo} does not exist" in folder.verb(f"--home={typo}", "waiting", "--json").stderr
     assert folder.verb("--home", str(folder.home), "jobs").returncode == 0
+    for unset in (["jobs", "--home", ""], ["--home", "", "jobs"]):
+        done = folder.verb(*unset)
+        assert done.returncode == 2
+        assert "it is empty" in done.stderr
 
 
 def test_submit_tells_that_nobody_looks_at_the_inbox(folder: HotFolder, photo) -> None:

@@ -84,7 +84,9 @@ def _check_yaml(path: Path, data: bytes, settings: Settings) -> tuple[bool, str]
     try:
         fault = format_fault(spec.formats, settings)
     except Refusal as refusal:
-        remarks.append(f"# Whether a machine of the cluster can write all formats is not known: {refusal.message.rstrip('.')}.")
+        remarks.append(
+            f"Not checked: whether a machine of the cluster can write all formats, because {refusal.message.rstrip('.')}."
+        )
     fault = fault or missing_weights(spec, settings) or (depth if isinstance(depth, JobError) else None)
     if fault is not None:
         return False, f"{fault.code}: {fault.message}\n{fault.info().hint}"

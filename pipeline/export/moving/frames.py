@@ -60,7 +60,7 @@ class Frames:
         self.size = frame_size(self.camera.width, self.camera.height, longer, enlarged)
         layers = pictures.layers
         width, height = self.size
-        filled = [k for k, box in enumerate(layers.bboxes) if box is not None]
+        filled = layers.filled
         areas = [_area(layers.bboxes[k]) for k in filled]
         share = sum(areas) / (self.camera.width * self.camera.height)
         self._scale = _OVERSAMPLED if share * width * height * 4 * _OVERSAMPLED**2 <= _MEMORY else 1

@@ -41,7 +41,7 @@ def standing(pictures: Pictures) -> tuple[Standing, ...]:
     """The layers that have pixels, back to front; the farthest layer alone if none has any."""
     layers, planes = pictures.layers, pictures.camera.planes
     count = len(layers.rgba)
-    there = [k for k, box in enumerate(layers.bboxes) if box is not None] or [0]
+    there = layers.filled or [0]
     names, files = layer_names(count), layer_files(count, pictures.prefix)
     found = [Standing(k, names[k], files[k], planes[k].distance, planes[k].size, layers.rgba[k]) for k in there]
     return _apart(found)

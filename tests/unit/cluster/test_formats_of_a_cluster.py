@@ -51,4 +51,4 @@ def test_what_no_cluster_can_tell_is_no_fault_and_what_all_write_is_not_asked(tm
         sidecar.write_text(f"formats: {written}\n")
         ok, says = _check(sidecar, settings)
         assert ok
-        assert ("can write all formats is not known: the scheduler does not answer." in unmarked(says)) != known
+        assert ("can write all formats, because the scheduler does not answer." in unmarked(says)) != known

@@ -17,7 +17,7 @@ from rich.console import Console
 from daemon.cli.verbs.doctor import listing, verdict
 from daemon.contract.commands import unmarked
 from daemon.contract.records import Claimed
-from daemon.doctor.facts import examine, journal_facts
+from daemon.doctor.facts import examine, hooks_that_cannot_start, journal_facts
 from daemon.doctor.judging import judge
 from daemon.doctor.judging_machine import after_jobs, videos
 from daemon.doctor.model import (
@@ -326,6 +326,14 @@ def test_wrong_settings_are_the_one_finding_there_can_be() -> None:
     report = examine(refuse, LocalFiles())
     assert (report.healthy, report.home) == (False, None)
     assert [(each.area, each.grade, each.hint) for each in report.findings] == [("settings", "problem", "Correct it.")]
+
+
+def test_a_hook_below_the_home_of_the_user_is_found_as_the_daemon_finds_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    program = tmp_path / "tell"
+    program.touch(mode=0o755)
+    hooks = {"MULTIPLANE_HOOKS__ON_COMPLETED": "[~/tell]", "MULTIPLANE_HOOKS__ON_FAILED": "[~/gone]", "MULTIPLANE_CONFIG": ""}
+    assert hooks_that_cannot_start(load(tmp_path, hooks)) == ("~/gone",)
 
 
 def test_a_missing_delivery_folder_and_a_hook_that_cannot_start_are_problems():
