@@ -216,7 +216,7 @@ def _explained(error: Exception) -> "Refusal | None":
     """The refusal that tells a person about an error; None if the error is a mistake of the program."""
     from daemon.errors import Refusal
 
-    if isinstance(error, OSError) and error.filename is not None:
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in exit_status.NO_SPACE):
         from daemon.cli.startup_refusal import explained
 
         return explained(error)

@@ -3,7 +3,13 @@
 A job's own error has a status too (`daemon.errors`); only worker processes exit with those.
 """
 
+import errno
 from enum import IntEnum
+
+#: What the system says if a person may not read or write something. Trying again does not help.
+NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
+#: What it says if a disk, or a person's share of it, is full.
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ExitStatus(IntEnum):
@@ -49,6 +55,11 @@ MEANINGS: dict[ExitStatus, str] = {
     ExitStatus.RESTART: "run, as a service: the program was changed, and is to be started again",
     ExitStatus.INTERRUPTED: "a person interrupted it with Ctrl-C",
 }
+
+
+def after(error: BaseException | None) -> ExitStatus:
+    """The status of a verb that ends because a file or folder could not be read or written."""
+    return ExitStatus.DENIED if isinstance(error, OSError) and error.errno in NO_PERMISSION else ExitStatus.DISK
 
 
 def table() -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from daemon.cli.common import err, fs, print_error, print_json, printable, settings_in_use
-from daemon.cli.exit_status import ExitStatus
+from daemon.cli.exit_status import ExitStatus, after
 from daemon.cli.job_names import no_such_job
 from daemon.cli.job_queries import JobQueries
 from daemon.contract.commands import command
@@ -104,7 +104,7 @@ def send(settings: Settings, request: Request, *, runs: bool) -> RequestAnswer:
             f"the request cannot reach the daemon: {settings.paths.requests} cannot be written ({error.strerror})",
             "Run this as the user that the daemon runs as, and make sure that the disk has free space.",
         )
-        raise typer.Exit(1) from error
+        raise typer.Exit(after(error)) from error
     if not runs:
         return RequestAnswer(problem=_NOT_RUNNING)
     return _await(name + b".answer.json") or RequestAnswer(problem=_NO_ANSWER)

@@ -10,6 +10,7 @@ from loguru import logger
 
 from daemon import __version__, clock
 from daemon.cli.common import fs, print_error
+from daemon.cli.exit_status import NO_PERMISSION, NO_SPACE
 from daemon.cli.job_queries import JobQueries
 from daemon.errors import Refusal
 from daemon.journal import JournalError
@@ -25,7 +26,6 @@ from daemon.settings.typed_command import commands_anywhere
 #: the second may pass, so a service manager starts the daemon again.
 EXIT_PERMISSION, EXIT_DISK = 77, 74
 _NO_FOLDER = (errno.ENOTDIR, errno.ELOOP)
-_NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def explained(error: OSError | JournalError) -> Refusal:
@@ -35,16 +35,21 @@ def explained(error: OSError | JournalError) -> Refusal:
     if isinstance(error, JournalError):
         message = str(error)
     else:
-        name = os.fsdecode(error.filename) if isinstance(error.filename, (bytes, str)) else "the home folder"
-        message = f"{name} cannot be read or written: {error.strerror}"
+        message = f"{_named(error)} cannot be read or written: {error.strerror}"
     if number in _NO_FOLDER:
         hint = "A file or a link is where a folder belongs. Move it away, or choose another home with --home or MULTIPLANE_HOME."
         return Refusal(message, hint=hint)
     if isinstance(cause, OSError) and _is_unmounted(cause.filename):
         return Refusal(message, hint="Connect the disk or the share. A service then starts automatically.", exit_status=EXIT_DISK)
-    if number in _NO_PERMISSION:
+    if number in NO_PERMISSION:
         return Refusal(message, hint=f"{_sentence(permission_hint())}.", exit_status=EXIT_PERMISSION)
     return Refusal(message, hint="Make sure that the disk works and has free space, then start again.", exit_status=EXIT_DISK)
+
+
+def _named(error: OSError) -> str:
+    if isinstance(error.filename, (bytes, str)):
+        return os.fsdecode(error.filename)
+    return "a file" if error.errno in NO_SPACE else "the home folder"  # the system names no file while one is being written
 
 
 def _is_unmounted(path: object) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 import typer
 import yaml
 
+from daemon.cli import exit_status
 from daemon.cli.common import fs, print_error, print_note
 from daemon.cli.submitting.waiting_for_jobs import Dropped
 from daemon.fs import make_folders, write_new
@@ -76,13 +77,19 @@ def drop(image: Path, options: dict[str, object], settings: Settings, folder: Pa
         )
         raise typer.Exit(1) from None
     except OSError as error:
-        print_error(f"{image.name} cannot be put into the inbox: {error.strerror}", f"Check the folder {settings.paths.inbox}.")
-        raise typer.Exit(1) from error
+        print_error(f"{image.name} cannot be put into the inbox: {error.strerror}", _remedy(error, settings.paths.inbox))
+        raise typer.Exit(exit_status.after(error)) from error
     try:
         fs.sync_dir(inbox)
     except OSError as error:
         print_note(f"{image.name} is in the inbox, but a power cut might lose it: {error.strerror}")
     return Dropped(str(options["id"]), targets[-1], image)
+
+
+def _remedy(error: OSError, inbox: Path) -> str:
+    if error.errno in exit_status.NO_SPACE:
+        return f"Nothing of it was left there. Make room on the disk of {inbox}, then submit it again."
+    return f"Check the folder {inbox}."
 
 
 def depth_of(image: Path) -> Path | None:

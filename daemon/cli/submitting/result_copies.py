@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from daemon.cli.common import fs, print_error, print_note
-from daemon.cli.exit_status import ExitStatus
+from daemon.cli.exit_status import ExitStatus, after
 from daemon.contract.names import to_text
 from daemon.contract.status import Status
 from daemon.following.copying import Result, deliver
@@ -67,5 +67,5 @@ def copied(status: Status, settings: Settings, output: Path, image: Path) -> Sta
     except OSError as error:
         where = settings.paths.outbox / status.job_id / "result"
         print_error(f"the result of {status.job_id} cannot be copied to {output}: {error.strerror}", f"It is in {where}.")
-        raise typer.Exit(ExitStatus.FAILED) from error
+        raise typer.Exit(after(error)) from error
     return status.model_copy(update={"delivered": to_text(place)})

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from daemon.cli.common import Home, Json, err, fs, give_up, out, print_error, print_json, printable, settings_at
 from daemon.cli.display.render import cell, wrapped
+from daemon.cli.exit_status import after
 from daemon.doctor.model import Grade, Report
 from daemon.errors import Refusal
 from daemon.journal import JournalError
@@ -66,7 +67,7 @@ def _repair(home: Path | None) -> None:
         give_up(refusal)
     except (OSError, JournalError) as error:
         print_error(f"the repair was interrupted: {error}", "Nothing is lost. Check the disk, then repeat it.")
-        raise typer.Exit(1) from error
+        raise typer.Exit(after(error if isinstance(error, OSError) else error.__cause__)) from error
 
 
 def _take_over(home: Path | None) -> None:
@@ -80,7 +81,7 @@ def _take_over(home: Path | None) -> None:
         give_up(refusal)
     except OSError as error:
         print_error(f"the folders could not be taken over: {error}", "Nothing is lost. Check the disk, then repeat it.")
-        raise typer.Exit(1) from error
+        raise typer.Exit(after(error)) from error
 
 
 def listing(report: Report, width: int) -> Iterator[Text]:

@@ -8,8 +8,12 @@ import typer
 import yaml
 from service_scene import SETTINGS
 
+from daemon.cli import sending_requests
+from daemon.cli.app import _explained
+from daemon.cli.exit_status import ExitStatus
 from daemon.cli.submitting import dropping
 from daemon.cli.verbs import submit
+from daemon.contract.requests import Request
 from daemon.fs import LocalFiles
 from daemon.settings import load
 
@@ -49,9 +53,37 @@ def test_what_cannot_be_dropped_whole_leaves_nothing_in_the_inbox(monkeypatch, s
     monkeypatch.setattr(dropping, "fs", Failing(renames))
     with pytest.raises(typer.Exit) as ended:
         dropping.drop(photo, {"id": "mine"}, settings)
-    assert ended.value.exit_code == 1
-    assert "photo.png cannot be put into the inbox: No space left on device" in " ".join(capsys.readouterr().err.split())
+    assert ended.value.exit_code == ExitStatus.DISK
+    told = " ".join(capsys.readouterr().err.split())
+    assert "photo.png cannot be put into the inbox: No space left on device" in told
+    assert f"Make room on the disk of {settings.paths.inbox}" in told
     assert list(settings.paths.inbox.iterdir()) == []
+
+
+def test_a_folder_that_may_not_be_written_is_a_missing_permission(monkeypatch, settings, photo, capsys):
+    monkeypatch.setattr(dropping, "fs", Failing(0, error=OSError(errno.EROFS, os.strerror(errno.EROFS))))
+    with pytest.raises(typer.Exit) as ended:
+        dropping.drop(photo, {"id": "mine"}, settings)
+    assert ended.value.exit_code == ExitStatus.DENIED
+    assert "Read-only file system" in capsys.readouterr().err
+
+
+def test_a_request_that_finds_no_room_says_so_with_the_status_of_a_disk(monkeypatch, settings, capsys):
+    monkeypatch.setattr(sending_requests, "fs", Failing(0))
+    with pytest.raises(typer.Exit) as ended:
+        sending_requests.send(settings, Request(verb="cancel", jobs=("j",)), runs=False)
+    assert ended.value.exit_code == ExitStatus.DISK
+    assert "cannot be written (No space left on device)" in " ".join(capsys.readouterr().err.split())
+    assert list(settings.paths.requests.iterdir()) == []
+
+
+def test_a_disk_that_is_full_while_a_file_is_written_ends_every_verb_with_one_sentence():
+    refusal = _explained(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))  # the system names no file then
+    assert refusal is not None
+    assert (refusal.message, refusal.exit_status) == (
+        "a file cannot be read or written: No space left on device",
+        ExitStatus.DISK,
+    )
 
 
 def test_ctrl_c_leaves_nothing_in_the_inbox_either(monkeypatch, settings, photo):
