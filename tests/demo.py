@@ -8,6 +8,7 @@ shipped preset. Its depth comes from the default depth model, which is fetched f
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -20,12 +21,15 @@ from skimage import data
 
 from daemon.cli.common import settings_of
 from daemon.cli.verbs.models import fetch_default_model
+from daemon.shipped import PRESETS
 
 HOME = Path(__file__).resolve().parents[1]
 INBOX, OUTBOX = HOME / "inbox", HOME / "outbox"
 PRESET = INBOX / "photo in 4 layers"
 MULTIPLANE = Path(sys.executable).parent / "multiplane"
 
+#: Until everything is done.
+RUN = [MULTIPLANE, "run", "--once", "--no-model", "--home", HOME]
 #: The exit status of `multiplane run` if another daemon is running in the folder (sysexits.h, EX_TEMPFAIL).
 ALREADY_RUNNING = 75
 
@@ -66,16 +70,15 @@ def main() -> int:
             return ended.exit_code
     start = time.monotonic()
     before = set(OUTBOX.glob("*/status.json"))
-    if not PRESET.is_dir():
-        print(f"The folder {PRESET} is missing. Get it back: git checkout -- inbox", file=sys.stderr)
-        return 1
+    if not PRESET.is_dir() and (status := first_start()):
+        return status
     left, _, disparity = data.stereo_motorcycle()
     drop(INBOX, "motorcycle.png", encoded(left))
     drop(INBOX, "motorcycle.depth.png", encoded(depth_picture(disparity)))
     drop(INBOX, "motorcycle.png.yaml", SIDECAR.encode())
     drop(PRESET, "coffee.png", encoded(data.coffee()))
     print(f"Dropped motorcycle.png with its depth into {INBOX}\nand coffee.png, bare, into {PRESET}\n")
-    status = subprocess.run([MULTIPLANE, "run", "--once", "--no-model", "--home", HOME], check=False).returncode
+    status = subprocess.run(RUN, check=False).returncode
     if status == ALREADY_RUNNING:
         print("A daemon is already running here; it does the work.")
         status = await_daemon(before)
@@ -89,6 +92,21 @@ def main() -> int:
         print(f"  {source_name(job):<15} {job / 'result' / 'preview.html'}")
         print(f"  {'':<15} depth: {depth_of(job)}")
     print(f"\nNow try your own: start the hot folder with `make run` and drop a picture into\n  {PRESET}")
+    return 0
+
+
+def first_start() -> int:
+    """Let the hot folder make its folders; says what is wrong if it cannot. Returns the exit status."""
+    started = subprocess.run(RUN, capture_output=True, text=True, check=False)
+    if started.returncode not in (0, ALREADY_RUNNING):
+        print(
+            f"{started.stdout}{started.stderr}\nThe hot folder did not start (exit status {started.returncode}).", file=sys.stderr
+        )
+        return started.returncode
+    if not PRESET.is_dir():
+        get_back = shlex.join(["cp", "-R", str(PRESETS / PRESET.name), str(INBOX)])
+        print(f"The folder {PRESET} is missing. Get it back: {get_back}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-#: The packages, and what `daemon/shipped` links to beside the presets.
+#: The packages, and what `daemon/shipped` links to.
 _PARTS = ("daemon", "pipeline", "config", "launchd")
 
 
 def copy_program(target: Path, *more: str) -> Path:
-    """Copy the program as a checkout has it, without compiled Python files and without pictures in the inbox.
+    """Copy the program as a checkout has it, without compiled Python files and without the inbox.
 
     Links stay links, so that the copy reads its own `config`.
 
@@ -28,10 +28,6 @@ def copy_program(target: Path, *more: str) -> Path:
             shutil.copytree(ROOT / part, target / part, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / part, target / part)
-    for preset in (ROOT / "inbox").glob("*/_preset.yaml"):
-        folder = target / "inbox" / preset.parent.name
-        folder.mkdir(parents=True)
-        shutil.copy(preset, folder)
     return target
 
 

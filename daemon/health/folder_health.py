@@ -11,17 +11,14 @@ from daemon.contract.records import Job
 from daemon.fs import FileSystem, make_folders, write_atomic
 from daemon.health.folder_identities import FolderIdentities
 from daemon.health.inbox_replacement import InboxReplacement
-from daemon.intake.names import PRESET_NAME
+from daemon.health.shipped_presets import ShippedPresets
 from daemon.outbox import Outbox
 from daemon.outbox.ownership import Ownership, remedy_for_stranger, said_of_stranger
 from daemon.settings import Settings
-from daemon.shipped import PRESETS
-from daemon.sidecar import MAX_BYTES
 from daemon.troubles import Troubles
 from daemon.watch import HEALTH_SECONDS, MARKER, Health, Polled, Watch, reason, remedy
 from daemon.watch.folder_watch import FolderWatch
 
-_PRESET = PRESET_NAME.encode()
 #: How many of the last jobs are tried. If the picture of one of them is there, this is the outbox.
 _MAX_JOBS = 50
 OFFLINE_HINT = (
@@ -48,6 +45,7 @@ class FolderHealth:
         self._inbox = settings.paths.inbox_bytes
         self._outbox = outbox
         self._inbox_replacement = InboxReplacement(self._inbox)
+        self._presets = ShippedPresets(fs, settings.paths)
         self._identities = FolderIdentities(fs, os.path.join(settings.paths.state_bytes, b"folders.json"))
         self._known = known
         self._ownership = ownership
@@ -66,7 +64,7 @@ class FolderHealth:
         """
         if self._is_new():
             make_folders(self._fs, self._inbox)
-            self._put_presets()
+            self._presets.put()
         self._mark_inbox()
         self._outbox.prepare()
 
@@ -77,28 +75,6 @@ class FolderHealth:
             return True
         return False
 
-    def _put_presets(self) -> None:
-        """Copy the shipped presets into a new inbox, so that people can drop single pictures from the first day."""
-        shipped = os.fsencode(PRESETS)
-        try:
-            with self._fs.hold(self._inbox) as inbox:
-                for entry in self._fs.scan(shipped):
-                    source = os.path.realpath(os.path.join(shipped, entry.name, _PRESET))
-                    if entry.kind == "directory" and (data := self._preset(source)) is not None:
-                        inbox.mkdir(entry.name)
-                        with inbox.enter(entry.name) as folder:
-                            write_atomic(folder, _PRESET, data, durable=False)
-                inbox.sync_dir()
-        except OSError as error:
-            # The presets are optional: the inbox works without them.
-            logger.warning("cannot put the shipped presets into the new inbox: {}", error)
-
-    def _preset(self, path: bytes) -> bytes | None:
-        try:
-            return self._fs.read(path, MAX_BYTES)
-        except FileNotFoundError:
-            return None
-
     def _mark_inbox(self) -> None:
         self._ownership.take(self._inbox, durable=True)
 
@@ -106,7 +82,7 @@ class FolderHealth:
         """A sentence that says which folder, inbox or outbox, is missing; None if neither is. `now` is monotonic seconds.
 
         A folder that belongs to another home counts as missing. This also rebuilds the watches, puts removed markers back where
-        that is safe, marks both folders as this home's, and updates `degraded`, `hint` and `absence_hint`.
+        that is safe, marks both folders as this home's, gives a checkout's inbox its presets, and updates `degraded`, `hint` and `absence_hint`.
         """
         self.absence_hint = OFFLINE_HINT
         error = request_watch.ensure_watching()
@@ -123,6 +99,7 @@ class FolderHealth:
             return taken
         self._inbox_replacement.seen_complete()
         self._identities.remember("inbox", self._inbox)
+        self._presets.put_into_checkout()
         self._report(health, error)
         self._report_shares(watch)
         root = self._outbox.root

@@ -1,7 +1,8 @@
 """The files that are shipped with the code: configuration, presets, and templates of the service.
 
-In a checkout, the files are at its top, and this folder contains links to them. In a wheel, the files themselves are here. So
-the same path works in both. Links are resolved at the import, because some readers refuse to follow links.
+The presets are here. In a checkout, configuration and templates are at its top, and this folder contains links to them. In a
+wheel, all files are here. So the same path works in both. Links are resolved at the import, because some readers refuse to
+follow links.
 """
 
 from importlib.resources import files

@@ -23,8 +23,7 @@ class Clone:
         (home.home / "tests").mkdir()
         for name in ("Makefile", "tests/demo.py"):
             shutil.copy2(PROGRAM / name, home.home / name)
-        for preset in ("photo in 4 layers", "oil painting"):
-            shutil.copytree(PROGRAM / "inbox" / preset, home.inbox / preset)
+        home.inbox.rmdir()  # the first start makes it, with its presets
         (home.home / ".venv").symlink_to(sys.prefix)
         (home.home / "ready").touch()
 
@@ -79,11 +78,24 @@ def test_make_demo_without_a_hub_estimates_and_ends_well(clone: Clone) -> None:
 
 
 def test_make_demo_without_its_preset_says_how_to_get_it_back(clone: Clone) -> None:
-    shutil.rmtree(clone.home.inbox / "photo in 4 layers")
+    clone.home.inbox.mkdir()
+    preset = clone.home.inbox / "photo in 4 layers"
     done = clone.make("demo", "MODEL=none")
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
-    assert f"The folder {clone.home.inbox / 'photo in 4 layers'} is missing. Get it back: git checkout -- inbox" in done.stderr
+    said, _, command = done.stderr.partition(" Get it back: ")
+    assert said.endswith(f"The folder {preset} is missing.")
+    subprocess.run(["sh", "-c", command.splitlines()[0]], check=True)
+    assert (preset / "_preset.yaml").is_file()
+
+
+def test_make_demo_in_a_folder_that_cannot_start_drops_nothing_and_says_why(clone: Clone) -> None:
+    (clone.home.home / "outbox").touch()
+    done = clone.make("demo", "MODEL=none")
+    assert done.returncode != 0
+    assert "The hot folder did not start" in done.stderr
+    assert str(clone.home.home / "outbox") in done.stderr
+    assert "Dropped" not in done.stdout
 
 
 def test_make_leaves_the_model_out_where_it_is_told_to_and_nowhere_by_a_misspelling(clone: Clone) -> None:

@@ -1,6 +1,7 @@
 """A new home gets the shipped presets, an existing one is left alone; folders are recognised without their marker."""
 
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,7 +17,6 @@ from daemon.outbox import Outbox
 from daemon.outbox.ownership import Ownership, who
 from daemon.platform.mounts import Mount
 from daemon.settings import load
-from daemon.settings.layout import PROGRAM
 from daemon.shipped import PRESETS
 from daemon.watch import Watch
 from daemon.watch.folder_watch import FolderWatch
@@ -25,10 +25,7 @@ SHIPPED = {path.parent.name for path in PRESETS.glob("*/_preset.yaml")}
 
 
 def prepared(home: Path) -> set[str]:
-    fs, settings = LocalFiles(), load(home, SETTINGS)
-    make_folders(fs, settings.paths.state_bytes)
-    ownership = Ownership(fs, who(fs, settings.paths, new_id=True))
-    FolderHealth(fs, settings, Outbox(fs, settings.paths.outbox_bytes), lambda: (), ownership).prepare()
+    Start(home).health.prepare()
     return {name for name in os.listdir(home / "inbox") if name != ".multiplane"}
 
 
@@ -37,7 +34,7 @@ def test_a_new_inbox_has_the_shipped_presets(tmp_path) -> None:
     assert prepared(tmp_path) == SHIPPED
     for name in SHIPPED:
         parts = (name, "_preset.yaml")
-        assert (tmp_path / "inbox").joinpath(*parts).read_bytes() == (PROGRAM / "inbox").joinpath(*parts).read_bytes()
+        assert (tmp_path / "inbox").joinpath(*parts).read_bytes() == PRESETS.joinpath(*parts).read_bytes()
 
 
 @pytest.mark.parametrize("content", [[], ["mine.jpg"]])
@@ -46,6 +43,43 @@ def test_an_inbox_that_was_there_before_gets_nothing_but_its_marker(tmp_path, co
     for name in content:
         (tmp_path / "inbox" / name).touch()
     assert prepared(tmp_path) == set(content)
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch) -> Path:
+    """A home that is the program's checkout, as git makes it."""
+    monkeypatch.setattr("daemon.health.shipped_presets.PROGRAM", tmp_path.resolve())
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "inbox" / ".gitkeep").touch()
+    return tmp_path
+
+
+def test_the_inbox_of_a_fresh_clone_has_the_shipped_presets_after_the_first_start(checkout) -> None:
+    (checkout / "inbox" / "photo.jpg").touch()
+    assert prepared(checkout) == {".gitkeep", "photo.jpg"}
+    assert Start(checkout).absence() is None
+    assert set(os.listdir(checkout / "inbox")) == SHIPPED | {".gitkeep", ".multiplane", "photo.jpg"}
+
+
+def test_a_preset_that_a_person_edits_stays_and_one_that_a_pull_removes_is_put_back(checkout) -> None:
+    prepared(checkout)
+    edited = checkout / "inbox" / "oil painting" / "_preset.yaml"
+    edited.parent.mkdir()
+    edited.write_text("style: wash-strokes\n")
+    waits = checkout / "inbox" / "photo in 4 layers" / "waits.jpg"
+    waits.parent.mkdir()
+    waits.touch()
+    assert Start(checkout).absence() is None
+    assert edited.read_text() == "style: wash-strokes\n"
+    assert waits.with_name("_preset.yaml").read_bytes() == (PRESETS / waits.parent.name / "_preset.yaml").read_bytes()
+
+
+def test_a_preset_that_a_person_removes_from_a_checkout_does_not_come_back(checkout) -> None:
+    prepared(checkout)
+    assert Start(checkout).absence() is None
+    shutil.rmtree(checkout / "inbox" / "oil painting")
+    assert Start(checkout).absence() is None
+    assert not (checkout / "inbox" / "oil painting").exists()
 
 
 # -- a marker that somebody removed -------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import codecs
 import fnmatch
-from pathlib import Path
 
 import pytest
 
@@ -11,6 +10,7 @@ from daemon.contract import registry
 from daemon.contract.commands import unmarked
 from daemon.contract.spec import JobSpec
 from daemon.errors import SpecInvalid, SpecUnreadable
+from daemon.shipped import PRESETS
 from daemon.sidecar import fields
 from daemon.sidecar.problems import choice
 
@@ -375,13 +375,9 @@ def test_the_schema_names_every_field_with_its_description_and_default():
     assert sidecar.schema() == printed
 
 
-INBOX = Path(__file__).parents[3] / "inbox"
-SHIPPED = [name for name in ("photo in 4 layers", "oil painting") if (INBOX / name).is_dir()]
-
-
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", ["photo in 4 layers", "oil painting"])
 def test_the_shipped_presets_are_good_ones(name):
-    data = (INBOX / name / "_preset.yaml").read_bytes()
+    data = (PRESETS / name / "_preset.yaml").read_bytes()
     spec = sidecar.resolve(defaults=DEFAULTS, preset=parse(data), own=None, ceiling_seconds=3600, kind="preset")
     assert spec.num_layers == 4
     assert spec.mode == ("painterly" if "painting" in name else "photo-realistic")
