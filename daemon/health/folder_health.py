@@ -8,7 +8,7 @@ from loguru import logger
 
 from daemon.contract.names import to_bytes
 from daemon.contract.records import Job
-from daemon.fs import FileSystem, make_folders, write_atomic
+from daemon.fs import FileSystem, make_folders
 from daemon.health.folder_identities import FolderIdentities
 from daemon.health.inbox_replacement import InboxReplacement
 from daemon.health.shipped_presets import ShippedPresets
@@ -82,7 +82,8 @@ class FolderHealth:
         """A sentence that says which folder, inbox or outbox, is missing; None if neither is. `now` is monotonic seconds.
 
         A folder that belongs to another home counts as missing. This also rebuilds the watches, puts removed markers back where
-        that is safe, marks both folders as this home's, gives a checkout's inbox its presets, and updates `degraded`, `hint` and `absence_hint`.
+        that is safe, marks both folders as this home's, gives a checkout's inbox its presets, and updates `degraded`, `hint` and
+        `absence_hint`.
         """
         self.absence_hint = OFFLINE_HINT
         error = request_watch.ensure_watching()
