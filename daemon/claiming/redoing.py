@@ -45,7 +45,7 @@ class Wish:
     Attributes:
         request: its name, which no other request has.
         changes: the fields that should differ from the old job's.
-        batch_name: the name of the batch that the new jobs form; None: they form none.
+        batch_name: the name of the batch that the new jobs form; None: each belongs to the batch of the job that it redoes.
         once: whether to leave out jobs that another job redoes already.
     """
 
@@ -89,7 +89,7 @@ class Redoing:
             if isinstance(record, decide.Answer):
                 answers.append(JobAnswer(job_id=job.job_id, accepted=False, sentence=record.sentence))
                 continue
-            if batch is not None:
+            if wish.batch_name is not None:
                 record = replace(record, batch=batch, batch_name=wish.batch_name)
             records.append(record)
             answers.append(_made(job.job_id, record.job))
@@ -134,6 +134,9 @@ class Redoing:
             warnings=warnings,
             redo_of=job.job_id,
             request=wish.request,
+            batch=job.accepted.batch,
+            batch_name=job.accepted.name_of_batch,
+            preset_name=job.preset,
         )
 
     def _files(self, job: Job) -> tuple[ClaimedFile, ...] | str:

@@ -78,6 +78,7 @@ class Accepted:
         redo_of: the job whose files in source/ this job gets copies of; None if its files come from the inbox.
         request: the name of the request that asked for it; None if nobody asked the daemon.
         batch_name: the name of its batch for people; None: the last name in `folder`.
+        preset_name: the name of the preset folder of the job that it redoes; None: `folder` says it.
     """
 
     event: Literal["accepted"] = "accepted"
@@ -98,6 +99,17 @@ class Accepted:
     redo_of: str | None = None
     request: str | None = None
     batch_name: str | None = None
+    preset_name: str | None = None
+
+    @property
+    def name_of_preset(self) -> str | None:
+        """The name of the preset folder that it was dropped into, alone, in a folder of pictures or in a job's folder."""
+        if self.preset_name is not None:
+            return self.preset_name
+        parts = self.folder.split("/")
+        # A batch's folder may be in the preset's; a job's source/ is two below it. Other pictures are in the preset's folder itself.
+        below = 1 if self.batch is not None else 2 if len(parts) > 1 else 0
+        return "/".join(parts[: len(parts) - below]) or None
 
     @property
     def name_of_batch(self) -> str | None:
@@ -325,8 +337,8 @@ class Job:
 
     @property
     def preset(self) -> str | None:
-        """The name of the preset folder that it was dropped into; None for a single drop or a batch."""
-        return self.accepted.folder or None if self.accepted.batch is None else None
+        """The name of the preset folder that it was dropped into; None if it was dropped elsewhere."""
+        return self.accepted.name_of_preset
 
     @property
     def priority(self) -> int:

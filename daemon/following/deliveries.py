@@ -205,9 +205,8 @@ class Deliveries:
 
 def _values(job: Job) -> dict[str, str]:
     """What the placeholders of the layout stand for."""
-    folder = job.accepted.folder
     return {
-        "batch": folder if job.accepted.batch else "",
+        "batch": job.accepted.name_of_batch or "",
         "name": job.image.to.rpartition(".")[0] or job.image.to,
         "id": job.job_id,
         "preset": job.preset or "",

@@ -123,6 +123,9 @@ class Requests:
             jobs = self._of_batch(request.batch)
             if not jobs:
                 return RequestAnswer(problem=f"there is no batch {request.batch}")
+            if request.verb == "redo":  # of a picture that was redone already, the newest job alone
+                older = {job.accepted.redo_of for job in jobs}
+                jobs = [job for job in jobs if job.job_id not in older]
             ids += [job.job_id for job in jobs if _fits(request.verb, job)]
             if not ids:
                 what = {"cancel": "none of its jobs is pending or running", "retry": "none of its jobs failed or was cancelled"}

@@ -94,6 +94,25 @@ def test_redo_of_a_batch_makes_a_batch_of_the_same_name(scene):
     assert [one.job_id for one in ask(scene, "cancel", batch="holiday", name="2").answers] == [job.job_id for job in new]
 
 
+def test_a_redo_of_one_picture_of_a_batch_stays_in_its_batch_and_keeps_its_preset(scene):
+    completed(scene, "a", "b", batch="20260131T110000-holiday-01234567", folder="oil painting/holiday")
+    completed(scene, "c", folder="oil painting")
+    new = [scene.jobs.live[one.new_job] for one in ask(scene, "redo", "a", "c").answers]
+    assert [(job.accepted.batch, job.accepted.name_of_batch, job.preset) for job in new] == [
+        ("20260131T110000-holiday-01234567", "holiday", "oil painting"),
+        (None, None, "oil painting"),
+    ]
+    copy_all(scene)
+    status = scene.status(new[0].job_id)
+    assert '"batch_name": "holiday"' in status
+    assert '"preset": "oil painting"' in status
+    # The batch now has three jobs, and still two pictures.
+    scene.ledger.record(decide.cancelled(new[0]))
+    again = ask(scene, "redo", batch="holiday", name="2").answers
+    assert [one.job_id for one in again] == ["b", new[0].job_id]
+    assert {scene.jobs.live[one.new_job].preset for one in again} == {"oil painting"}
+
+
 @pytest.mark.parametrize(
     ("settings", "damage", "said"),
     [

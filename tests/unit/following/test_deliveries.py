@@ -105,9 +105,20 @@ def test_a_batch_has_a_folder_of_its_own_and_other_layouts_work(tmp_path):
     scene = DeliveryScene(tmp_path / "home", layout="{date}/{preset}/{batch}/{id} {name}")
     scene.end("one", batch="20260131T120000-trip", folder="trip")
     scene.end("two", folder="oil painting")
-    scene.pass_time()
-    scene.pass_time()
-    assert scene.contents() == copy_named("2026-01-31/trip/one one") | copy_named("2026-01-31/oil painting/two two")
+    scene.end("three", batch="20260131T120000-trip", folder="oil painting/trip")
+    scene.end("four", folder="oil painting/20260131T110000-four/source")
+    scene.end("five", folder="20260131T110000-five/source")
+    for _ in range(5):
+        scene.pass_time()
+    assert {
+        path.relative_to(scene.target).as_posix() for path in scene.target.glob("**/* *") if (path / "layers.psd").exists()
+    } == {
+        "2026-01-31/trip/one one",
+        "2026-01-31/oil painting/two two",
+        "2026-01-31/oil painting/trip/three three",
+        "2026-01-31/oil painting/four four",
+        "2026-01-31/five five",
+    }
 
 
 def test_a_folder_of_somebody_else_is_left_alone_and_the_copy_gets_a_number(scene):
