@@ -102,6 +102,6 @@ def _end_of_batch(memory: FolderMemory) -> Waiting:
         return Waiting(b"", folder_above(memory.name) or b"", "its picture was taken; what is left follows it in a moment", True)
     if left := leftovers(memory):
         first = to_text(min(left))
-        what = first if len(left) == 1 else f"{first} and {len(left) - 1} more"
+        what = first if len(left) == 1 else f"{first} and {len(left) - 1} more {'file' if len(left) == 2 else 'files'}"
         return Waiting(b"", memory.name, f"all its pictures were taken; the folder stays because of {what}", False)
     return Waiting(b"", memory.name, "all its pictures were taken; the folder goes in a minute", True)

@@ -50,7 +50,7 @@ class WrongKeysError(Refusal):
     """A source has keys that are wrong. `source`: what it sets besides."""
 
     def __init__(self, problems: list[Problem], source: Source) -> None:
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        more = f" (and {len(problems) - 1} more {'mistakes' if problems[2:] else 'mistake'})" if problems[1:] else ""
         hint = f"Correct it and start again; {SHIPPED} explains every key."
         if len(problems) > 1:
             hint = f"{hint} Also: {'; '.join(str(problem) for problem in problems[1:11])}"

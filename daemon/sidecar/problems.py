@@ -48,11 +48,15 @@ def refuse(problems: Sequence[Problem]) -> NoReturn:
         for before, each in zip((None, *told), told, strict=False)
     )
     if len(problems) > MAX_TOLD:
-        message += f" (and {len(problems) - MAX_TOLD} more)"
+        message += f" (and {_more(len(problems) - MAX_TOLD)})"
     listed = [str(problem) for problem in problems[:MAX_LISTED]]
     if len(problems) > MAX_LISTED:
-        listed.append(f"… and {len(problems) - MAX_LISTED} more")
+        listed.append(f"… and {_more(len(problems) - MAX_LISTED)}")
     raise SpecInvalid(message, detail="\n".join(listed))
+
+
+def _more(mistakes: int) -> str:
+    return f"{mistakes} more {'mistake' if mistakes == 1 else 'mistakes'}"
 
 
 def shown(text: str, *, limit: int = MAX_SHOWN) -> str:

@@ -48,7 +48,7 @@ def waiting(home: Home = None, json: Json = False) -> None:
         table.add_row(printable(item.path).replace("[", r"\["), printable(item.reason).replace("[", r"\["))
     out.print(table)
     if snapshot.waiting_total > len(items):
-        err.print(f"… and {snapshot.waiting_total - len(items):,} more")
+        err.print(f"… and {snapshot.waiting_total - len(items):,} more in the inbox")
     if any(is_bare(item) for item in items):
         err.print(_BARE_HINT, markup=False, soft_wrap=False)
 

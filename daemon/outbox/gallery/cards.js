@@ -45,11 +45,12 @@ function endedCard(job) {
   const title = make("h3", "", held(nameOf(job)));
   title.title = `${nameOf(job)}\n${job.id}`;
   const words = make("div", "words", title, make("p", "meta", about(job)), linksOf(job));
+  if (job.error) title.after(make("p", "hint", said(job.error[1])));
   if (job.warnings) words.append(notes(job.warnings));
   if (state.live?.redo) words.append(again(job));
   const card = make("li", `card ${job.state}`, well(job), words);
   card.id = `card-${job.id}`;
-  const code = card.querySelector(".told code");
+  const code = words.querySelector(".hint code");
   if (code) words.querySelector(".links").append(copier(code));
   if (estimate(job)) card.append(Object.assign(make("p", "badge", "Estimated depth"), { title: ESTIMATED }));
   return card;
@@ -65,13 +66,21 @@ function markRedone(all) {
   for (const job of all) job.redone = better.get(job.id);
 }
 
-/** How to make another result of the picture: the command, to copy. */
+/** How to make another result of the picture: by hand, or by a command to copy. */
 function again(job) {
-  const code = make("code", "", state.live.redo.join(job.id));
-  const box = make("details", "notes again", make("summary", "", "Make another result"), make("p", "typed", code, copier(code)));
+  const byHand = make("p", "", "In Finder or another file manager: drag this job's folder into a preset's folder in the inbox, such as ",
+    make("code", "", "oil painting"), ". Drag a copy to keep the job where it is.");
+  const byCommand = make("p", "", "In a terminal, for six layers:");
+  const box = make("details", "notes again", make("summary", "", "Make another result"), byHand, byCommand, typed(state.live.redo.join(job.id)));
   if (job.redone) box.append(make("p", "", "Redone: ", link("the newer job", `${job.redone}/`, "Redone")));
   if (job.redoOf) box.append(make("p", "", "Made again from ", link("an earlier job", `${job.redoOf}/`, "Earlier")));
   return box;
+}
+
+/** A command, with a button that copies it. */
+function typed(command) {
+  const code = make("code", "", command);
+  return make("p", "typed", code, copier(code));
 }
 
 /** A button that copies the text of an element. */
@@ -127,12 +136,23 @@ function notes(warnings) {
 
 function well(job) {
   if (job.state === "completed" && job.thumb) return shot(job);
-  if (job.error && job.state !== "cancelled") {
-    const box = make("div", "well told", ...job.error.map((sentence) => make("p", "", said(sentence))));
-    box.tabIndex = 0; // a long text scrolls
-    return box;
-  }
+  if (job.error && job.state === "failed") return told(job.error[0]);
   return make("div", "well", job.state === "completed" ? stack() : job.state === "failed" ? "Failed" : "Cancelled");
+}
+
+/** A sentence in a frame of the usual height. If it is longer, a button shows all of it. */
+function told(sentence) {
+  const text = make("p", "", said(sentence));
+  const button = Object.assign(make("button", "ghost", "Show all"), { type: "button", hidden: true });
+  const box = make("div", "well told", text, button);
+  button.addEventListener("click", () => {
+    set(button, box.classList.toggle("whole") ? "Show less" : "Show all");
+    button.setAttribute("aria-expanded", String(box.classList.contains("whole")));
+  });
+  new ResizeObserver(() => {
+    if (!box.classList.contains("whole")) button.hidden = text.scrollHeight <= text.clientHeight + 1;
+  }).observe(text);
+  return box;
 }
 
 function shot(job) {
@@ -143,11 +163,14 @@ function shot(job) {
     frame.tabIndex = -1; // the text link below leads to the same page
     frame.setAttribute("aria-hidden", "true");
   }
-  const picture = Object.assign(make("img"), { loading: "lazy", decoding: "async", alt: "", draggable: false });
-  picture.addEventListener("load", () => frame.classList.add("seen")); // no checkerboard until then, since it stands for transparency
-  picture.addEventListener("error", () => frame.replaceChildren(stack()), { once: true });
-  picture.src = job.thumb;
-  frame.append(picture);
+  // The small picture of a painting is the photo that it was made from; its layers over each other are the painting.
+  for (const src of job.mode === "painterly" && job.planes ? job.planes : [job.thumb]) {
+    const picture = Object.assign(make("img"), { loading: "lazy", decoding: "async", alt: "", draggable: false });
+    picture.addEventListener("load", () => frame.classList.add("seen")); // no checkerboard until then, since it stands for transparency
+    picture.addEventListener("error", () => frame.replaceChildren(stack()), { once: true });
+    picture.src = src;
+    frame.append(picture);
+  }
   if (job.planes) frame.addEventListener("pointerenter", () => part(frame, job.planes), { once: true });
   return frame;
 }

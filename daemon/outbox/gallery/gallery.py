@@ -47,7 +47,7 @@ class Gallery:
         self._start = start
         #: The commands that redo one job, around its id, and all whose depth was estimated.
         self._redo: Card = {
-            "redo": outbox.commands.typed("redo", _ANY).split(_ANY),
+            "redo": outbox.commands.typed("redo", _ANY, "--num-layers", "6").split(_ANY),
             "guessed": outbox.commands.typed("redo", "--guessed"),
         }
         self._chunks: Chunks | None = None
@@ -204,6 +204,6 @@ def _feed(health: Health, live: list[Card], history: Card) -> dict[str, object]:
         "jobs": live,
         "waiting": [[item.path, item.reason] for item in health.waiting],
         "waiting_total": health.waiting_total,
-        "batches": [[one.name, one.ended, one.total, one.failed, one.eta_seconds] for one in health.batches],
+        "batches": [[one.batch, one.name, one.ended, one.total, one.failed, one.eta_seconds] for one in health.batches],
         "history": history,
     }

@@ -54,7 +54,7 @@ function render() {
   renderBatches();
   renderQueue(shown.filter((job) => job.state === "pending"));
   renderWaiting();
-  const groups = grouped(ended);
+  const groups = grouped(ended, all);
   state.order = groups.flatMap((group) => group.jobs);
   renderHistory(groups);
   $("older").hidden = state.next < 0 || state.stamps.size < state.allowed || ended.length > state.limit;
@@ -97,7 +97,8 @@ function renderHealth(all) {
   banner.classList.toggle("bad", live?.state === "refused");
   if (text !== null && banner.dataset.text !== text) {
     banner.dataset.text = text;
-    banner.replaceChildren(...(problem ? [said(text)] : [`${text} Start it with `, make("code", "", START), "."]));
+    const sentence = make("p", "", problem ? said(text) : `${text} To start it, run this in a terminal:`);
+    banner.replaceChildren(sentence, ...(problem ? [...sentence.querySelectorAll("code")].map(copier) : [typed(START)]));
   }
   const foot = live ? [`Multiplane ${live.version}`, `started ${moment(Date.parse(live.started_at))}`] : [];
   const taken = all.reduce((sum, job) => sum + (job.bytes ?? 0), 0);
@@ -174,9 +175,9 @@ function renderNow(running) {
 /** The batches that are not done: how many of how many, and how long the rest takes. */
 function renderBatches() {
   const told = state.filter === "all" || state.filter === "work" ? state.live?.batches ?? [] : [];
-  const rows = told.filter(([name]) => state.words.every((word) => plain(name).includes(word)));
+  const rows = told.filter(([, name]) => state.words.every((word) => plain(name).includes(word)));
   $("batches").hidden = rows.length === 0;
-  arrange($("batches").querySelector(".rows"), rows.map(([name, ended, total, failed, left], place) => {
+  arrange($("batches").querySelector(".rows"), rows.map(([, name, ended, total, failed, left], place) => {
     const parts = [`${ended.toLocaleString()} of ${total.toLocaleString()}`];
     if (failed) parts.push(`${failed.toLocaleString()} failed`);
     if (left !== null && works()) parts.push(`about ${duration(Math.max(1, Math.round(left)))} left`);
@@ -187,7 +188,7 @@ function renderBatches() {
 }
 
 /** A list that shows its first rows, and all known ones when it is expanded. */
-function renderRows(section, items, total, said = "") {
+function renderRows(section, items, total, what, said = "") {
   const unfolded = state.unfolded.has(section.id), folded = state.folded.has(section.id);
   section.hidden = items.length === 0;
   section.classList.toggle("folded", folded);
@@ -200,13 +201,13 @@ function renderRows(section, items, total, said = "") {
   set(button, unfolded ? "Show fewer" : items.length < total ? `Show the first ${items.length}` : `Show all ${items.length}`);
   const more = section.querySelector(".more");
   more.hidden = total <= items.length || (!unfolded && items.length > ROWS);
-  set(more, `… and ${(total - items.length).toLocaleString()} more`);
+  set(more, `… and ${(total - items.length).toLocaleString()} more ${what}`);
 }
 
 function renderQueue(pending) {
   const total = state.words.length ? pending.length : Math.max(pending.length, state.live?.pending ?? 0);
   const daemon = works() ? state.live.state : "away"; // every row shows it, so it is part of what decides whether a row is drawn again
-  renderRows($("queue"), pending.map((job) => ({ key: job.id, says: `${daemon} ${JSON.stringify(job)}`, make: () => queued(job) })), total);
+  renderRows($("queue"), pending.map((job) => ({ key: job.id, says: `${daemon} ${JSON.stringify(job)}`, make: () => queued(job) })), total, total - pending.length === 1 ? "job" : "jobs");
 }
 
 function renderWaiting() {
@@ -214,18 +215,22 @@ function renderWaiting() {
   const rows = told.filter(([path]) => state.words.every((word) => plain(path).includes(word)));
   renderRows($("waiting"), rows.map(([path, reason], place) => ({
     key: place, says: `${path}\n${reason}`, make: () => make("li", "", make("b", "", held(path)), make("p", "", said(reason))),
-  })), state.words.length ? rows.length : state.live?.waiting_total ?? 0, works() ? "" : ` · ${LAST_HEARD}`);
+  })), state.words.length ? rows.length : state.live?.waiting_total ?? 0, "in the inbox", works() ? "" : ` · ${LAST_HEARD}`);
   // A frequent first mistake: a picture directly in the inbox, where it waits for its YAML file.
   $("bare").hidden = !rows.some(([path, reason]) => !path.includes("/") && reason === `waiting for ${path.replace(/\.[^.]*$/, "")}.yaml`);
 }
 
-/** The ended jobs: a batch under its name, single drops under the day on which they ended. */
-function grouped(ended) {
-  const groups = new Map();
+/** The ended jobs that are shown: a batch under its name, single drops under the day on which they ended. */
+function grouped(ended, all) {
+  const groups = new Map(), whole = new Map();
+  for (const { batch } of all) if (batch !== undefined) whole.set(batch, (whole.get(batch) ?? 0) + 1);
+  // While there are older jobs to load, some of them may belong to a batch that the oldest loaded ones belong to.
+  const oldest = state.next >= 0 ? state.chunks.get(Math.min(...state.chunks.keys())) ?? [] : [];
+  const torn = new Set(oldest.map((job) => job.batch));
   for (const job of ended) {
     const day = dayOf(Date.parse(job.ended ?? job.created));
     const key = job.batch === undefined ? `day ${day}` : `batch ${job.batch}`;
-    if (!groups.has(key)) groups.set(key, { key, day, batch: job.batch, jobs: [] });
+    if (!groups.has(key)) groups.set(key, { key, day, batch: job.batch, whole: whole.get(job.batch), torn: torn.has(job.batch), jobs: [] });
     groups.get(key).jobs.push(job);
   }
   return [...groups.values()];
@@ -258,12 +263,19 @@ function renderHistory(groups) {
   $("tail").hidden = room > 0;
 }
 
-function tally({ batch, day, jobs: list }) {
+function tally({ batch, day, whole, torn, jobs: list }) {
   const taken = list.reduce((sum, job) => sum + (job.bytes ?? 0), 0);
   const size = taken ? bytes(taken) : null;
   if (batch === undefined) return [count(list.length, "job"), size].filter(Boolean).join(" · ");
+  // What the daemon counts includes jobs that this page has not loaded, and pictures that are still in the inbox.
+  const known = state.live?.batches.find(([id]) => id === batch);
+  const [, , ended = 0, total = 0] = known ?? [];
+  const shown = state.filter === "all" && !state.words.length ? Math.max(list.length, ended) : list.length;
+  const pictures = Math.max(whole, total);
+  const inAll = `${torn && !known ? "at least " : ""}${count(pictures, "picture")}`;
+  const told = shown < pictures ? `${shown.toLocaleString()} of ${inAll}` : `Batch of ${inAll}`;
   const failed = list.filter((job) => job.state === "failed").length;
-  return [`Batch of ${count(list.length, "picture")}`, failed ? `${failed} failed` : null, size, dayName(day).toLowerCase()].filter(Boolean).join(" · ");
+  return [told, failed ? `${failed} failed` : null, size, dayName(day).toLowerCase()].filter(Boolean).join(" · ");
 }
 
 function renderEmpty(all, shown) {

@@ -1,5 +1,6 @@
 """The page of all jobs in a real browser, opened from disk while the daemon's code writes its data."""
 
+import io
 import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,8 +13,9 @@ from daemon import clock
 from daemon.contract.commands import RETRY, Commands, command
 from daemon.contract.spec import JobSpec
 from daemon.contract.status import ErrorInfo, Output, Progress, Source, Status
+from daemon.errors import Cancelled
 from daemon.fs import LocalFiles
-from daemon.outbox import Health, Outbox, Waiting
+from daemon.outbox import BatchProgress, Health, Outbox, Waiting
 from daemon.outbox.gallery import Gallery
 from daemon.outbox.gallery.cards import card_of, inert
 from daemon.outbox.gallery.chunks import Chunks
@@ -76,14 +78,14 @@ class Home:
         given = {"source": Source(image=f"{job_id}.jpg", bytes=1), "outputs": outputs, "completed_at": when} | more
         self.gallery.ended(Status(job_id=job_id, state=state, created_at=when, **given))
 
-    def many(self, count: int) -> None:
+    def many(self, count: int, **more: object) -> None:
         """Add jobs `job-00000`, `job-00001` and so on, one in fifty of them failed, as an earlier process wrote them."""
         folder = self.root / ".gallery"
         folder.mkdir()
         chunks = Chunks(self.outbox.fs, os.fsencode(folder))
         when = clock.rfc3339(NOON)
         lines = {
-            state: inert(card_of(Status(job_id="NAME", state=state, created_at=when, completed_at=when, source=NAMED)))
+            state: inert(card_of(Status(job_id="NAME", state=state, created_at=when, completed_at=when, source=NAMED, **more)))
             for state in ("completed", "failed")
         }
         for number in range(count):
@@ -173,7 +175,7 @@ def test_every_state_says_what_a_person_wants_to_know(home: Home, open_page: Ope
     # The first thing that everybody drops; what to do about it is said, and only then.
     assert "photo in 4 layers" in page.locator("#bare:visible").text_content()
     assert page.locator(".completed .meta").text_content() == "2 layers · 2.6 s · 9\xa0bytes · 11:59"
-    assert page.locator(".failed .well p").all_text_contents() == ["It took longer than 600 s.", "Ask for less."]
+    assert page.locator(".failed .well p, .failed .hint").all_text_contents() == ["It took longer than 600 s.", "Ask for less."]
     assert not page.get_by_text(warning).is_visible()
     page.get_by_text("1 note").click()
     assert page.get_by_text(warning).is_visible()
@@ -228,11 +230,12 @@ def test_focus_and_what_was_unfolded_stay_while_it_refreshes(home: Home, open_pa
 
 
 def test_of_thousands_of_jobs_only_the_first_are_drawn_and_all_are_found(home: Home, open_page: Open) -> None:
-    home.many(5400)
+    home.many(5400, batch="20260131T120000-feast-0a1b2c3d")
     page = open_page()
     page.wait_for_function("() => window.firstCard")
     counts = "() => document.querySelector('[data-filter=all] span').textContent"
     page.wait_for_function(f"() => ({counts})() === '5,000+'")
+    assert "feastBatch of at least 5,000 pictures" in page.locator("#history h2").text_content()
     assert page.locator(".card").count() <= 240
     page.locator("[data-filter=failed]").click()
     page.wait_for_function("() => !document.querySelector('.completed') && document.querySelector('.failed')")
@@ -260,7 +263,7 @@ def test_a_daemon_that_fell_silent_is_noticed_and_so_is_its_return(home: Home, o
     page.locator("#banner").wait_for()
     banner = page.locator("#banner").text_content()
     assert banner.startswith("Multiplane hasn't responded since ")
-    assert banner.endswith(f"12:00. Start it with {START}.")
+    assert banner.endswith(f"12:00. To start it, run this in a terminal:{START}Copy")
     assert page.locator("#banner code").text_content() == START
     assert page.locator("#health").text_content() == "Silent"
     home.tell(alive=NOON + timedelta(seconds=66))
@@ -351,7 +354,11 @@ def test_a_stop_and_a_problem_are_said_in_words(home: Home, open_page: Open) -> 
     assert page.locator("#banner").text_content() == "The disk is full. Make room."
     home.tell(state="stopped")
     page.wait_for_function("() => document.getElementById('health').textContent === 'Stopped'")
-    assert page.locator("#banner").text_content().endswith(f". Start it with {START}.")
+    assert page.locator("#banner").text_content().endswith(f". To start it, run this in a terminal:{START}Copy")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.click("#banner button")
+    page.wait_for_function("() => document.querySelector('#banner button').textContent === 'Copied'")
+    assert page.evaluate("navigator.clipboard.readText()") == START
 
 
 def test_hostile_names_stay_text_everywhere(home: Home, open_page: Open) -> None:
@@ -397,6 +404,7 @@ def test_batches_stand_under_their_name_and_single_drops_under_their_day(home: H
     home.tell(alive=NOON)
     page = open_page(at=NOON)
     filled(page, 5)
+    assert page.locator("#batches").is_hidden()
     headings = page.locator("#history h2").all_text_contents()
     assert headings == [
         "Today1 job · 9 bytes",
@@ -404,6 +412,51 @@ def test_batches_stand_under_their_name_and_single_drops_under_their_day(home: H
         "Yesterday1 job · 9 bytes",
     ]
     assert page.locator("#history section").nth(1).locator(".card").count() == 3
+
+
+def test_the_heading_of_a_batch_counts_what_runs_and_waits_and_what_is_not_loaded_as_well(home: Home, open_page: Open) -> None:
+    trip = "20260131T120000-trip-0a1b2c3d"
+    home.ended("t", "failed", minutes=1, batch=trip)
+    under_way = BatchProgress(batch=trip, name="trip", total=30, ended=12, failed=2, eta_seconds=None)
+    home.tell(running("r", batch=trip), pending("p", 1, batch=trip), batches=(under_way,), alive=NOON)
+    page = open_page(at=NOON)
+    page.locator("#card-t").wait_for()
+    assert page.locator("#history h2").all_text_contents() == ["trip12 of 30 pictures · 1 failed · today"]
+    assert page.locator("#batches li").all_text_contents() == ["trip12 of 30 · 2 failed"]
+    # Without the daemon's count, as after a retry: all that is on the page counts.
+    home.tell(running("r", batch=trip), pending("p", 1, batch=trip), alive=NOON)
+    page.wait_for_function("() => document.querySelector('#history h2').textContent.startsWith('trip1 of 3 pictures')")
+    page.click("[data-filter=failed]")
+    assert page.locator("#history h2").all_text_contents() == ["trip1 of 3 pictures · 1 failed · today"]
+
+
+def test_the_card_of_a_painting_shows_the_painting(home: Home, open_page: Open) -> None:
+    """The small picture of a painting is the photo before it was painted; the layers are the painting."""
+    home.ended("painted", mode="painterly")
+    home.ended("photo", minutes=1, mode="photo-realistic")
+    for name, colour in (("photo", (255, 0, 0, 255)), ("layer_1", (0, 0, 255, 255)), ("layer_2", (0, 0, 0, 0))):
+        Image.new("RGBA", (60, 40), colour).save(home.root / "painted" / "result" / "preview" / f"{name}.webp")
+    home.tell()
+    page = open_page()
+    for job, colour in (("painted", (0, 0, 255)), ("photo", (255, 0, 0))):
+        page.locator(f"#card-{job} .shot.seen").wait_for()
+        page.wait_for_function(
+            "id => [...document.querySelectorAll(`#${id} img`)].every((each) => each.complete)", arg=f"card-{job}"
+        )
+        shown = Image.open(io.BytesIO(page.locator(f"#card-{job} .shot").screenshot())).convert("RGB")
+        assert max(abs(a - b) for a, b in zip(shown.getpixel((shown.width // 2, 60)), colour, strict=True)) < 24
+
+
+def test_another_result_is_made_by_hand_or_by_a_command_with_six_layers(home: Home, open_page: Open) -> None:
+    home.ended("good")
+    home.tell()
+    page = open_page()
+    page.click("#card-good .again summary")
+    told = page.locator("#card-good .again").text_content()
+    assert "drag this job's folder into a preset's folder in the inbox" in told
+    assert page.locator("#card-good .again .typed code").text_content() == home.outbox.commands.typed(
+        "redo", "good", "--num-layers", "6"
+    )
 
 
 def test_it_is_used_by_keyboard_alone(home: Home, open_page: Open) -> None:
@@ -439,9 +492,9 @@ def test_long_lists_are_folded_and_say_how_much_more_there_is(home: Home, open_p
     assert page.locator("#waiting .rows li").count() == 4
     page.get_by_role("button", name="Show the first 9").click()
     assert page.locator("#waiting .rows li").count() == 9
-    assert page.locator("#waiting .more").text_content() == "… and 3 more"
+    assert page.locator("#waiting .more").text_content() == "… and 3 more in the inbox"
     assert page.locator("#bare").is_hidden()
-    assert page.locator("#queue .more").text_content() == "… and 37 more"
+    assert page.locator("#queue .more").text_content() == "… and 37 more jobs"
 
 
 def test_an_empty_outbox_says_what_to_do(home: Home, open_page: Open) -> None:
@@ -497,7 +550,7 @@ def test_text_is_easy_to_read_in_both_themes(home: Home, open_page: Open, scheme
       const light = (rgb) => rgb.map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
         .reduce((sum, v, k) => sum + v * [0.2126, 0.7152, 0.0722][k], 0);
       return ["h1", "h2", "#health", "#banner", "#filters button", "#filters span", ".meta", ".links a", ".failed .well p",
-        ".failed .well p + p", ".cancelled .well p, .cancelled .well", ".notes li", "#queue p", "#foot"].map((name) => {
+        ".failed .hint", ".cancelled .well p, .cancelled .well", ".notes li", "#queue p", "#foot"].map((name) => {
         const node = document.querySelector(name), grounds = [];
         for (let at = node; at; at = at.parentElement) grounds.unshift(getComputedStyle(at).backgroundColor);
         const paper = light(over(grounds)), ink = light(over([...grounds, getComputedStyle(node).color]));
@@ -535,7 +588,7 @@ def test_a_picture_cut_by_an_estimate_says_so_and_the_page_says_how_to_get_real_
     page.wait_for_function("() => document.querySelector('#model').hidden")
     assert page.locator(".badge").count() == 0
     assert page.get_by_label("PSD of measured.jpg").get_attribute("download") == "measured.psd"
-    assert page.locator("#card-measured .again code").text_content() == home.outbox.commands.typed("redo", "measured")
+    assert "redo measured" in page.locator("#card-measured .again .typed code").text_content()
 
 
 def test_no_model_is_asked_for_where_none_would_have_been_used(home: Home, open_page: Open) -> None:
@@ -554,10 +607,10 @@ def test_a_command_in_a_hint_is_shown_as_code_to_be_copied(home: Home, open_page
     home.ended("bad", "failed", error=error, warnings=(f"See {RETRY}.",))
     home.tell(state="paused", problem="it is full", hint=f"Look: {command('doctor')}.")
     page = open_page()
-    page.locator(".failed .well code").wait_for()
+    page.locator(".failed .hint code").wait_for()
     retry = home.outbox.commands.typed("retry", "ID")
-    assert page.locator(".failed .well code, .notes:not(.again) code").all_text_contents() == [retry, retry]
-    assert page.locator(".failed .well p").all_text_contents() == [
+    assert page.locator(".failed .hint code, .notes:not(.again) code").all_text_contents() == [retry, retry]
+    assert page.locator(".failed .well p, .failed .hint").all_text_contents() == [
         error.message,
         f"Run: {retry}. If it happens again, report it.",
     ]
@@ -582,7 +635,10 @@ def test_a_name_that_looks_like_a_command_is_shown_as_the_name_it_is(home: Home,
     page = open_page()
     filled(page, 2)
     assert cards(page) == [name, name]
-    assert page.locator(".failed .well p").all_text_contents() == [error.message, f"Look at {name}, then run: {retry}."]
+    assert page.locator(".failed .well p, .failed .hint").all_text_contents() == [
+        error.message,
+        f"Look at {name}, then run: {retry}.",
+    ]
     assert page.locator(".notes li").all_text_contents() == [f"{name}: half a warning"]
     assert page.locator("#waiting li").all_text_contents() == [f"`multiplane rm victim`/{name}waiting for {name}.yaml"]
     assert page.locator("#banner").text_content() == f"{name} cannot be read. Remove {name}."
@@ -612,10 +668,12 @@ def test_the_command_for_the_model_is_copied_as_it_stands(home: Home, open_page:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 1000])
 def test_a_long_command_stays_on_the_page(home: Home, open_page: Open, width: int, scheme: str) -> None:
+    home.gallery = Gallery(home.outbox, lambda most: (), START.replace("/anna/", f"/{'x' * 300}/"))
     home.ended("guessed", depth_source="heuristic")
-    home.tell(fetch_model=COMMAND.replace("my <b>", "x" * 300))
+    home.tell(fetch_model=COMMAND.replace("my <b>", "x" * 300), state="stopped")
     page = open_page(viewport={"width": width, "height": 700}, color_scheme=scheme)
     filled(page, 1)
+    assert page.locator("#banner").is_visible()
     assert page.locator("#model").is_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
@@ -712,19 +770,34 @@ def test_the_waiting_list_folds_to_one_line_and_stays_folded(home: Home, open_pa
     assert "9" in page.text_content("#waiting-title")
 
 
-def test_failed_cards_keep_one_height_and_show_their_whole_text(home: Home, open_page: Open) -> None:
+@pytest.mark.parametrize("width", [390, 1300])
+def test_failed_cards_keep_one_height_and_never_cut_what_to_do(home: Home, open_page: Open, width: int) -> None:
     short = ErrorInfo(code="image_corrupt", message="It ends early.", hint="Drop it again.")
-    long = ErrorInfo(code="internal", message="This goes on. " * 40, hint=f"Then run {command('retry', 'ID')}")
+    long = ErrorInfo(code="internal", message="This goes on. " * 40, hint=f"Then run {command('retry', 'ID')}. " * 5)
     home.ended("short", "failed", error=short)
     home.ended("long", "failed", error=long)
     home.tell()
-    page = open_page()
-    page.wait_for_selector(".card.failed")
+    page = open_page(viewport={"width": width, "height": 900})
+    page.wait_for_selector("#card-long .told button:visible")
     heights = page.eval_on_selector_all(".card.failed .well", "nodes => nodes.map(node => node.getBoundingClientRect().height)")
     assert len(heights) == 2
     assert max(heights) - min(heights) < 1
-    page.locator("#card-long .well code").scroll_into_view_if_needed()
-    assert page.locator("#card-long .well code").is_visible()
+    cut = "nodes => nodes.filter(node => node.scrollHeight > node.clientHeight + 1).map(node => node.textContent)"
+    assert page.eval_on_selector_all(".card .hint, .card .told", cut) == []
+    assert page.locator("#card-short .told button").is_hidden()
+    page.click("#card-long .told button")
+    assert page.eval_on_selector_all(".card .hint, .card .told, .card .told p", cut) == []
+    page.click("#card-long .told button")
+    assert page.locator("#card-long .well").bounding_box()["height"] == pytest.approx(heights[0], abs=1)
+
+
+def test_the_card_of_a_cancelled_job_says_how_to_run_it_after_all(home: Home, open_page: Open) -> None:
+    home.ended("gone", "cancelled", error=Cancelled("the job was cancelled").info())
+    home.tell()
+    page = open_page()
+    retry = home.outbox.commands.typed("retry", "ID")
+    assert page.locator("#card-gone .hint").text_content() == f"Run: {retry}, if it should be done after all."
+    assert page.locator("#card-gone .links button").is_visible()
 
 
 def test_next_follows_the_cards_and_closing_is_one_step_back_at_the_card(home: Home, open_page: Open) -> None:

@@ -167,7 +167,7 @@ def test_a_wrong_key_in_the_file_is_refused_with_its_line(tmp_path, text, messag
 def test_several_faults_of_a_file_are_told_at_once(tmp_path):
     with pytest.raises(Refusal) as caught:
         load(tmp_path, "queu: 1\nlog:\n  levle: INFO\n")
-    assert caught.value.message.endswith('did you mean "queue"? (and 1 more)')
+    assert caught.value.message.endswith('did you mean "queue"? (and 1 more mistake)')
     assert 'line 3: unknown key "log.levle"; did you mean "log.level"?' in caught.value.hint
 
 
