@@ -107,7 +107,7 @@ class Accepted:
         if self.preset_name is not None:
             return self.preset_name
         parts = self.folder.split("/")
-        # A batch's folder may be in the preset's; a job's source/ is two below it. Other pictures are in the preset's folder itself.
+        # A batch's folder may be in the preset's; a job's source/ is two below it. Others are in the preset's folder itself.
         below = 1 if self.batch is not None else 2 if len(parts) > 1 else 0
         return "/".join(parts[: len(parts) - below]) or None
 
