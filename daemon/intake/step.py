@@ -14,8 +14,9 @@ from daemon.intake.names import folder_above, key_of
 from daemon.intake.order import in_order
 from daemon.intake.settle import END_MISSING
 
-#: How many names of taken pictures are remembered, to recognise late sidecars: the last five thousand pictures.
-_MAX_RECENT = 10_000
+#: How many names of taken pictures are remembered, two for each picture, to recognise late sidecars. A sidecar that comes still
+#: later waits like any other one without a picture.
+_MAX_RECENT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,19 +145,14 @@ def _without(memory: FolderMemory, group: list[Ready], now: float) -> FolderMemo
             due[family] = now
         else:
             due.pop(family, None)
-    recent = dict(memory.recent)
-    for one in group[-_MAX_RECENT:]:
-        if not one.problem:
-            recent.update(_as_recent(Taken(one.image.name, now, one.sidecar.name if one.sidecar else None)))
-    if len(recent) > 2 * _MAX_RECENT:
-        recent = dict(islice(recent.items(), len(recent) - _MAX_RECENT, None))
+    pictures = (Taken(r.image.name, now, r.sidecar.name if r.sidecar else None) for r in group if not r.problem)
     return replace(
         index.closed(),
         ready=ready,
         due=due,
         next_due=min(due.values(), default=memory.next_due),
         gone={**memory.gone, **entries},
-        recent=recent,
+        recent=_with_recent(memory.recent, pictures),
         closed_once=memory.closed_once + once,
         batch_taken=memory.batch_taken or any(r.control is not None and r.control.kind == "batch" for r in group),
     )
@@ -167,10 +163,17 @@ def _was_closed_once(memory: FolderMemory, name: bytes) -> bool:
     return history is not None and history.reported == "closed" and history.closes == 1
 
 
-def _as_recent(one: Taken) -> dict[str, Taken]:
-    """A taken picture under the names by which a sidecar may refer to it."""
-    key = key_of(one.name)
-    return {key: one, key.rpartition(".")[0]: one}
+def _with_recent(recent: Mapping[str, Taken], pictures: Iterable[Taken]) -> dict[str, Taken]:
+    """The pictures taken recently, each under the names by which a sidecar may refer to it, the last ones last."""
+    names = dict(recent)
+    for one in pictures:
+        key = key_of(one.name)
+        for name in (key, key.rpartition(".")[0]):
+            names.pop(name, None)
+            names[name] = one
+        if len(names) > 2 * _MAX_RECENT:
+            names = dict(islice(names.items(), _MAX_RECENT, None))
+    return names
 
 
 def put_back(memory: Memory, ready: Ready, now: float, reason: str, *, grew: bool = False) -> Memory:
@@ -245,7 +248,5 @@ def awaits_rest(memory: Memory, folder: bytes, image: bytes, until: float, now: 
 def recall(memory: Memory, folder: bytes, pictures: Iterable[Taken], now: float) -> Memory:
     """The memory after a restart, with the pictures recently taken from a folder, so that late sidecars are recognised."""
     known = memory.folders.get(folder) or FolderMemory(folder, full_scan=now, quiet_since=now)
-    recent = dict(known.recent)
-    for one in pictures:
-        recent.update(_as_recent(one))
-    return replace(memory, folders={**memory.folders, folder: replace(known, recent=recent)})
+    known = replace(known, recent=_with_recent(known.recent, pictures))
+    return replace(memory, folders={**memory.folders, folder: known})

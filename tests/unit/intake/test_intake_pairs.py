@@ -352,6 +352,17 @@ def test_what_an_earlier_process_took_is_compared_by_its_own_time():
     assert told == [1, 0]
 
 
+def test_of_very_many_pictures_the_last_hundreds_are_remembered_and_one_that_came_again_among_them():
+    scene = Scene()
+    names = ["scan.jpg", *(f"{number}.jpg" for number in range(30_000)), "scan.jpg"]
+    scene.memory = recall(scene.memory, b"", [Taken(name.encode(), scene.now) for name in names], scene.now)
+    assert len(scene.memory.folders[b""].recent) < 3_000
+    for name in ("scan.yaml", "29900.yaml"):
+        scene.put(name)
+    scene.look()
+    assert {late.image for late in late_while(scene, 100)} == {b"scan.jpg", b"29900.jpg"}
+
+
 def test_something_else_altogether_is_shown():
     scene = Scene()
     scene.put("notes.pdf")
