@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, TypeAdapter
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 
 from daemon.contract.bounds import Bytes, Count, JobId, Path, Pid, Seconds, Share, Timings, Warnings, Word
 from daemon.contract.commands import well_marked
@@ -150,4 +150,6 @@ class Error(Frozen):
 
 
 Event = Annotated[Hello | Ready | Started | ProgressEvent | Heartbeat | Result | Error, Field(discriminator="type")]
-EVENT: TypeAdapter[Hello | Ready | Started | ProgressEvent | Heartbeat | Result | Error] = TypeAdapter(Event)
+EVENT: TypeAdapter[Hello | Ready | Started | ProgressEvent | Heartbeat | Result | Error] = TypeAdapter(
+    Event, config=ConfigDict(cache_strings="keys")
+)

@@ -382,5 +382,5 @@ AnyRecord = (
     | LiveJob
 )
 RECORD: TypeAdapter[AnyRecord] = TypeAdapter(
-    Annotated[AnyRecord, Field(discriminator="event")], config=ConfigDict(defer_build=True)
+    Annotated[AnyRecord, Field(discriminator="event")], config=ConfigDict(defer_build=True, cache_strings="keys")
 )
