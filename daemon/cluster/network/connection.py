@@ -153,9 +153,11 @@ class Connection(threading.Thread):
                 return "the connection is lost"
             if looking is not None and looking.done():
                 try:
-                    self._asking.see(looking.result())
+                    # Kept until the next answer is there, which then shares the texts of its keys with it.
+                    seen = looking.result()
                 except OSError as error:
                     return clause(error)
+                self._asking.see(seen)
                 looking, heard = None, now
             if looking is None and now - looked >= _LOOK_SECONDS:
                 looked = now
