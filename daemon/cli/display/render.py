@@ -57,7 +57,7 @@ def remark(status: Status, halt: Standstill | None = None) -> str:
         case "processing":
             said = (progress_text(status, halt), attempt(status))
         case "completed":
-            seconds = f"{status.processing_seconds:.1f} s" if status.processing_seconds else ""
+            seconds = whole(status.processing_seconds) if status.processing_seconds else ""
             said = (seconds, on_machine(status), "result removed" if status.pruned_at else "")
     return " · ".join(filter(None, said))
 
@@ -81,7 +81,7 @@ def progress_text(status: Status, halt: Standstill | None = None) -> str:
 def batch_text(batch: BatchProgress, *, stale: bool = False) -> str:
     """How far a batch is. `stale`: nothing is working on it, so there is no remaining time."""
     failed = f"{batch.failed:,} failed" if batch.failed else ""
-    left = "" if batch.eta_seconds is None or stale else f"about {duration(max(1.0, round(batch.eta_seconds)))} left"
+    left = "" if batch.eta_seconds is None or stale else f"about {whole(batch.eta_seconds)} left"
     return " · ".join(filter(None, (f"{batch.ended:,} of {batch.total:,}", failed, left)))
 
 
@@ -125,6 +125,11 @@ def duration(seconds: float) -> str:
     if seconds < _DAY:
         return f"{int(seconds) // _HOUR} h {int(seconds) % _HOUR // _MINUTE} min"
     return f"{int(seconds) // _DAY} d {int(seconds) % _DAY // _HOUR} h"
+
+
+def whole(seconds: float) -> str:
+    """A duration in whole seconds, at least one, and in at most two units."""
+    return duration(max(1, round(seconds))).replace(".0 s", " s")
 
 
 def size(count: int) -> str:

@@ -83,7 +83,7 @@ def listing(shown: list[Status], width: int, halt: Standstill | None = None) -> 
         return _table(shown, room - _GAP, halt)
     lines: list[RenderableType] = []
     for status in shown:
-        line, said = state_cell(status.state), cell(remark(status, halt))
+        line, said = state_cell(status.state), cell(_with_picture(status, remark(status, halt)))
         line.pad_right(len("processing") + 1 - len(line))
         line.append(" " + status.job_id, style="default")
         if said and len(line) + 2 + said.cell_len <= width:
@@ -95,8 +95,12 @@ def listing(shown: list[Status], width: int, halt: Standstill | None = None) -> 
     return Group(*lines)
 
 
+def _with_picture(status: Status, said: str) -> str:
+    return " · ".join(filter(None, (status.source.image if status.source else "", said)))
+
+
 def _table(shown: list[Status], room: int, halt: Standstill | None) -> Table:
-    """One line per row if possible. The id already contains the picture's name, so the picture is shown only if there is room."""
+    """One line per row if possible. The picture has a column of its own if there is room for it."""
     wide = room >= _PICTURE_COLUMNS
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
     table.add_column("state", no_wrap=True)
@@ -106,5 +110,6 @@ def _table(shown: list[Status], room: int, halt: Standstill | None) -> Table:
     table.add_column("", overflow="fold")
     for status in shown:
         picture = [cell(status.source.image if status.source else "")] if wide else []
-        table.add_row(state_cell(status.state), cell(status.job_id), *picture, cell(remark(status, halt)))
+        said = remark(status, halt) if wide else _with_picture(status, remark(status, halt))
+        table.add_row(state_cell(status.state), cell(status.job_id), *picture, cell(said))
     return table

@@ -19,13 +19,13 @@ from daemon.cli.display.render import (
     bar,
     batch_text,
     cell,
-    duration,
     now,
     on_machine,
     percent,
     remark,
     retry_remark,
     state_cell,
+    whole,
     wrapped,
 )
 from daemon.cli.job_queries import JobQueries
@@ -119,7 +119,7 @@ def in_lines(scene: Scene) -> dict[str, str]:
     lines = {"": ": ".join(filter(None, ("the daemon is silent" if scene.problem else f"the daemon is {state}", problem)))}
     for status in (*reversed(scene.ended), *scene.running, *scene.queue, *scene.returned):
         told = {"pending": retry_remark, "processing": attempt}.get(status.state, remark)(status)
-        lines[status.job_id] = "  ".join(filter(None, (f"{status.state:<10}", _name(status), told)))
+        lines[status.job_id] = "  ".join(filter(None, (f"{status.state:<10}", _name(status), status.job_id, told)))
     for item in scene.waiting:
         lines[f"waiting {item.path}"] = f"{'waiting':<10}  {item.path}  {item.reason}"
     return {key: cell(line).plain for key, line in lines.items()}
@@ -255,7 +255,7 @@ def _health(scene: Scene, at: datetime, width: int, room: int) -> list[Text]:
     else:
         good = health.state == "running"
         line.append(f"● {health.state}", style="green" if good else "yellow")
-        line.append(f"   for {duration((at - datetime.fromisoformat(health.started_at)).total_seconds())}", style="dim")
+        line.append(f"   for {whole((at - datetime.fromisoformat(health.started_at)).total_seconds())}", style="dim")
     clock = at.astimezone().strftime("%H:%M:%S")
     line.truncate(max(0, width - len(clock) - 1), pad=True)
     said = [(problem, "yellow"), (hint, "dim")] if problem else []
@@ -279,7 +279,9 @@ def _running(scene: Scene, at: datetime, width: int, most: int, halt: Standstill
         stage = " · ".join(
             filter(None, (stage_name(progress.stage) if progress else "Starting", on_machine(status), stale, attempt(status)))
         )
-        line = cell(_name(status), "bold").append(f"  {stage}", style="not bold")
+        line = (
+            cell(_name(status), "bold").append(f"  {stage}", style="not bold").append(f"  {status.job_id}", style="not bold dim")
+        )
         line.truncate(max(0, width - len(left) - 2), overflow="ellipsis", pad=True)
         done = Text(bar(share, width - 6, ground=True), style=STYLES["processing"], no_wrap=True).append(f" {percent(share):>5}")
         lines += [line.append(f"  {left}", style="not bold dim"), done]
@@ -296,12 +298,17 @@ def _batches(scene: Scene, width: int, most: int, *, stale: bool) -> list[Text]:
 
 def _time_left(status: Status, at: datetime) -> str:
     if status.progress and status.progress.eta_seconds is not None:
-        return f"{duration(status.progress.eta_seconds)} left"
-    return duration((at - datetime.fromisoformat(status.started_at)).total_seconds()) if status.started_at else ""
+        return f"{whole(status.progress.eta_seconds)} left"
+    return whole((at - datetime.fromisoformat(status.started_at)).total_seconds()) if status.started_at else ""
 
 
 def _name(status: Status) -> str:
     return status.source.image if status.source else status.job_id
+
+
+def _id(status: Status) -> Text:
+    """The id, which other verbs need."""
+    return cell(status.job_id, "dim")
 
 
 def _line(width: int, *parts: Text) -> Text:
@@ -315,7 +322,7 @@ def _queued(status: Status, width: int) -> Text:
     priority = status.spec.priority if status.spec else 0
     said = [cell(f"priority {priority}", "dim")] if priority else []
     before = [cell(tried, "yellow")] if (tried := retry_remark(status)) else []
-    return _line(width, place, cell(_name(status)), *said, *before)
+    return _line(width, place, cell(_name(status)), _id(status), *said, *before)
 
 
 def _waiting(item: Waiting, width: int) -> Text:
@@ -326,4 +333,4 @@ def _ended(status: Status, at: datetime, width: int) -> Text:
     state = state_cell(status.state)
     state.pad_right(len("completed") - len(state))
     when = cell(f"{ago(status.completed_at, at):>10}", "dim") if status.completed_at else Text()
-    return _line(width, state, when, cell(_name(status)), cell(remark(status), "dim"))
+    return _line(width, state, when, cell(_name(status)), _id(status), cell(remark(status), "dim"))

@@ -34,7 +34,7 @@ function progress(node, job) {
   else bar.value = job.fraction ?? 0;
   const parts = [job.stage ?? "Starting"];
   if (job.fraction !== undefined) parts.push(percent(job.fraction));
-  if (job.left !== undefined && alive) parts.push(`about ${duration(Math.max(1, Math.round(job.left)))} left`);
+  if (job.left !== undefined && alive) parts.push(left(job.left));
   if (job.machine) parts.push(`on ${job.machine}`);
   if (job.attempts) parts.push(unbroken(`attempt ${job.attempts} of ${job.of}`));
   if (!alive) parts.push(unbroken(LAST_HEARD));

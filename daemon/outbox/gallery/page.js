@@ -177,10 +177,10 @@ function renderBatches() {
   const told = state.filter === "all" || state.filter === "work" ? state.live?.batches ?? [] : [];
   const rows = told.filter(([, name]) => state.words.every((word) => plain(name).includes(word)));
   $("batches").hidden = rows.length === 0;
-  arrange($("batches").querySelector(".rows"), rows.map(([, name, ended, total, failed, left], place) => {
+  arrange($("batches").querySelector(".rows"), rows.map(([, name, ended, total, failed, rest], place) => {
     const parts = [`${ended.toLocaleString()} of ${total.toLocaleString()}`];
     if (failed) parts.push(`${failed.toLocaleString()} failed`);
-    if (left !== null && works()) parts.push(`about ${duration(Math.max(1, Math.round(left)))} left`);
+    if (rest !== null && works()) parts.push(left(rest));
     if (!works()) parts.push(LAST_HEARD);
     const bar = () => Object.assign(document.createElement("progress"), { max: total, value: ended, ariaLabel: `Progress of ${name}` });
     return { key: place, says: `${name}\n${parts.join(" · ")}`, make: () => make("li", "", make("b", "", held(name)), make("p", "", parts.join(" · ")), bar()) };

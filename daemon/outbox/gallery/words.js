@@ -40,8 +40,9 @@ function dayName(day) {
   return (new Date(day).getFullYear() === new Date().getFullYear() ? thisYear : otherYear).format(day);
 }
 const moment = (time) => (dayOf(time) === dayOf(Date.now()) ? clock.format(time) : `${thisYear.format(time)}, ${clock.format(time)}`);
-function duration(seconds) {
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+const left = (seconds) => `about ${duration(Math.max(1, Math.round(seconds)), 0)} left`;
+function duration(seconds, digits = 1) {
+  if (seconds < 10) return `${seconds.toFixed(digits)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;

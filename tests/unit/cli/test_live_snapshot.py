@@ -243,7 +243,9 @@ def test_watch_says_beside_the_queue_and_the_progress_that_the_daemon_does_nothi
     assert joined("next in the queue", word) in lines
     [running] = [line for line in lines if line.startswith("photo.jpg ")]
     assert running == (
-        "photo.jpg Filling behind objects · as of the last report" if stale else "photo.jpg Filling behind objects 9.0 s left"
+        "photo.jpg Filling behind objects · as of the last report runs"
+        if stale
+        else "photo.jpg Filling behind objects runs 9 s left"
     )
     assert any(line.endswith(" 23 %") for line in lines)
 

@@ -60,9 +60,9 @@ def test_each_change_is_one_line_and_a_dumb_terminal_gets_no_control_characters(
     watch.watch()
     assert [line[10:] for line in text.getvalue().splitlines()] == [
         "the daemon is running",
-        "pending     a.jpg",
-        "processing  a.jpg",
-        "failed      a.jpg  image_type: it is text[2J",
+        "pending     a.jpg  a",
+        "processing  a.jpg  a",
+        "failed      a.jpg  a  image_type: it is text[2J",
         "waiting     b.jpg  waiting for b.yaml",
         "the daemon is paused",
     ]
