@@ -108,6 +108,7 @@ class ImageUnreadable(JobError):
 
     code, exit_status = "image_unreadable", 24
     hint = "Open the picture in another program and export it again; if it was still being copied, drop it again."
+    hint_if_empty: ClassVar[str] = "Drop it again: its file was probably still being written."
 
 
 class DepthMissing(JobError):
@@ -170,7 +171,7 @@ class Timeout(JobError):
     """The job exceeded its time limit. It is retried only if it hung: a job that progressed would run out of time again."""
 
     code, exit_status, retryable = "timeout", 40, True
-    hint = f"Raise timeout_seconds in the sidecar, or use a smaller picture or fewer layers, then: {RETRY}."
+    hint = f"Raise timeout_seconds in the YAML file, or use a smaller picture or fewer layers, then: {RETRY}."
 
 
 class OutOfMemory(JobError):

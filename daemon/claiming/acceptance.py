@@ -146,7 +146,7 @@ class Acceptance:
     def _refusal(self, pair: Ready) -> JobError | None:
         """Why the pictures of a pair cannot be used, judged without reading them; None if nothing is wrong so far."""
         if pair.problem:
-            return ImageUnreadable(pair.problem)
+            return ImageUnreadable(pair.problem, hint=ImageUnreadable.hint_if_empty)
         most = self._settings.limits.max_image_bytes
         for entry in (pair.image, pair.depth):
             if entry is not None and entry.size > most:

@@ -116,7 +116,9 @@ class Batches:
                     self._file(folder, batch.last_job)
                     above.rmdir(name.rpartition(b"/")[2])
                     above.sync_dir()
-                    logger.info("the batch {} is done, and its folder is gone from the inbox", batch.folder)
+                    logger.info(
+                        "all pictures of the batch {} were taken, so its empty folder was removed from the inbox", batch.folder
+                    )
         except OSError as error:
             # The folder is gone, or somebody has just put something in it or in its place. Then it is that person's folder.
             if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):

@@ -76,7 +76,7 @@ class Status(Frozen):
     job_id: str
     requested_id: str | None = None
     state: State
-    mode: Mode | None = Field(None, description="null if the sidecar could not be read")
+    mode: Mode | None = Field(None, description="null if the YAML file could not be read")
     batch: str | None = None
     batch_name: str | None = Field(None, description="the name of the batch, which --batch accepts as well")
     redo_of: str | None = Field(None, description="the job that was redone: this one works on copies of its files")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from daemon.contract.commands import as_code
 from daemon.contract.names import to_text
-from daemon.intake.lookalikes import as_depth_of, lone_video
+from daemon.intake.lookalikes import as_depth_of, lone_video, settings_with_two_endings
 from daemon.intake.model import Control, Entry, Late, Ready, Waiting
 from daemon.intake.names import key_of
 from daemon.intake.order import name_order
@@ -169,7 +169,7 @@ def _judge_picture(found: Match, family: Family, context: Context, verdict: Verd
             problem = problem or f"{name_text(track)} has been empty for {context.pace.rules.empty_hold / 60:.0f} minutes."
     if image.entry.size == 0:
         # Only the empty picture is taken and fails. Its other files stay: the real picture may still follow under this name.
-        reason = f"waiting for its picture: {name_text(image)} has been empty for too long"
+        reason = f"waiting for its picture: {name_text(image)} has been empty for too long: drop that again"
         verdict.waiting += [Waiting(context.name, t.entry.name, reason, False) for t in group if t is not image]
         found, twins = Match(image), family.twins.get(image.label.key, [])
     verdict.ready.append(_ready(found, family, [t.entry for t in twins], context, problem))
@@ -184,7 +184,9 @@ def _of(culprit: Track, shown: Track, state: SettleState) -> str:
 def _member_state(track: Track, family: Family, pace: Pace, *, complete_at: float | None) -> SettleState:
     """Whether one member of a pair has settled. An empty picture counts as settled only after it has been empty for too long."""
     if track.entry.size == 0 and track.label.role in ("image", "depth") and not is_empty_too_long(track, pace):
-        return SettleState("still empty", track.history.since + pace.rules.empty_hold)
+        return SettleState(
+            "still empty, so probably still being written; otherwise drop it again", track.history.since + pace.rules.empty_hold
+        )
     if track.label.role == "twin" and complete_at is not None:
         return SETTLED
     busy = track.label.role != "twin" and track.label.key in family.downloads
@@ -260,6 +262,8 @@ def _judge_alone(track: Track, unused: str | None, family: Family, context: Cont
         reason = "its picture is a camera raw file, which needs a YAML file of its own"
     if reason is None and track.label.role == "sidecar" and (taken := context.recent.get(base)) is not None:
         reason = _after_its_picture(track, taken, context, verdict)
+    if reason is None and track.label.role == "sidecar":
+        reason = settings_with_two_endings(track)
     if reason is None:
         reason = f"waiting for its picture, {_likely_picture(track)}"
     verdict.waiting.append(Waiting(context.name, track.entry.name, reason, False))

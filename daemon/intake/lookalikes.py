@@ -45,6 +45,16 @@ def settings_under_another_name(name: bytes) -> str | None:
     return _renamed(ending, to_text(name[: -len(ending)]))
 
 
+def settings_with_two_endings(track: Track) -> str | None:
+    """What to do about a YAML file called `photo.txt.yaml`, which no picture can be meant by; None for all other names."""
+    base = track.label.base
+    ending = next((each for each in (*_TEXT, *_DOCUMENTS, *SIDECAR_EXTENSIONS) if base.endswith(each)), None)
+    if ending is None:
+        return None
+    whole = track.label.key[len(base) - len(ending) :]
+    return f"its name ends in {whole}: rename it to {to_text(track.entry.name[: -len(whole)])}.yaml"
+
+
 def _ending(key: str) -> str | None:
     return next((ending for ending in _TEXT + _DOCUMENTS if key.endswith(ending)), None)
 

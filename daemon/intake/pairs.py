@@ -157,7 +157,7 @@ def _match_one(image: Track, family: Family) -> Match:
     sidecars = _ranked(image, family.sidecars, family.images, (".yaml", ".yml"))
     depths = _ranked(image, family.depths, family.images, ("",))
     clash, clashing = None, list[Track]()
-    for found, what in ((sidecars, "sidecar"), (depths, "depth picture")):
+    for found, what in ((sidecars, "YAML file"), (depths, "depth picture")):
         if not found:
             continue
         reason = _clash(image, found[0], family.images, what)

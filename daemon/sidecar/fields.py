@@ -74,8 +74,9 @@ def _range(name: str) -> str:
         elif isinstance(bound, Gt):
             low = f"above {bound.gt:g}"
         elif isinstance(bound, Le):
-            high = f" to {bound.le}" if isinstance(bound.le, int) else f" to {bound.le:g}"
-    return f"{low}{high}"
+            high = f"{bound.le}" if isinstance(bound.le, int) else f"{bound.le:g}"
+    between = (" and up to " if low.startswith("above") else " to ") if high else ""
+    return f"{low}{between}{high}"
 
 
 def _one_of(choices: object) -> Field:

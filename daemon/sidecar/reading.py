@@ -15,6 +15,7 @@ from daemon.sidecar.problems import MAX_LISTED, Problem, did_you_mean, quoted, r
 MAX_DEPTH = 3
 """Levels of nesting: the file, a list in it, and one more, so that an error message can name a field that contains fields."""
 
+_ALL_FIELDS = f"{', '.join(list(fields.FIELDS)[:-1])} and {list(fields.FIELDS)[-1]}"
 _ID = re.compile(JOB_ID_PATTERN)
 
 
@@ -96,12 +97,14 @@ def requested_id(data: bytes) -> str | None:
 def _read_field(entries: list[yaml_subset.Entry], into: Sidecar) -> Iterator[Problem]:
     """Fill `into` with the fields that can be read, and yield what is wrong with the others."""
     given: dict[str, int] = {}
-    unknown = 0
+    unknown, listed = 0, False
     for entry in entries:
         field = entry.key
         if field not in fields.FIELDS:
             unknown += 1
             suggestion = did_you_mean(field, fields.FIELDS) if unknown <= MAX_LISTED else ""
+            if not suggestion and not listed:
+                suggestion, listed = f"; the fields are {_ALL_FIELDS}", True
             yield Problem(into.name, entry.line, f"unknown field {quoted(field)}{suggestion}")
             continue
         if field in given:

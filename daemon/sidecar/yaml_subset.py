@@ -45,7 +45,9 @@ _PROBLEMS = {
 #: What keyboards and word processors put into a field, and how it is called. The eye takes it for what YAML needs.
 _LOOKS_RIGHT = {
     re.compile(r"^ *\w+:\xa0", re.MULTILINE): "a non-breaking space after the colon (Option-Space on a Mac); type a plain space",
-    re.compile(r"^ *\w+: *[“”„«‘’].*[“”‟»‘’]\s*$", re.MULTILINE): ("curly quotation marks; type straight ones, or none"),
+    re.compile(
+        r"^ *(?:-|\w+:) *\[? *[“”„«‘’][^\n]*?[“”‟»‘’]", re.MULTILINE
+    ): "curly quotation marks; type straight ones, or none",
 }
 _AS_TEXT = "not plain text: save it as plain text"
 _DOCUMENTS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"bplist")

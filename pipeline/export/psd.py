@@ -84,7 +84,7 @@ def write(
     if max(height, width) > PSB_SIDE:
         raise OutputTooLarge(
             f"The picture is {width} × {height} pixels; a layered Photoshop file holds at most {PSB_SIDE:,} a side.",
-            hint=f"Use a smaller picture, or set {as_code('formats: []')} in the sidecar to go without the Photoshop file.",
+            hint=f"Use a smaller picture, or set {as_code('formats: []')} in the YAML file to go without the Photoshop file.",
         )
     if max(height, width) <= PSD_SIDE:
         try:

@@ -153,7 +153,9 @@ def decode(path: bytes, *, limits: Limits, numbers: bool = False) -> Decoded:
         file.seek(0)
         kind = formats.sniff(head)
         if size == 0:
-            raise ImageUnreadable(f"{display_name(path)} is empty.", detail=f"{TRUNCATED}: 0 bytes")
+            raise ImageUnreadable(
+                f"{display_name(path)} is empty.", hint=ImageUnreadable.hint_if_empty, detail=f"{TRUNCATED}: 0 bytes"
+            )
         if kind not in formats.PICTURES:
             raise _not_read(path, kind)
         with python_warnings.catch_warnings(record=True) as caught:

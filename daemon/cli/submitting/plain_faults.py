@@ -32,7 +32,7 @@ def _fault(picture: Path, name: str, settings: Settings) -> JobError | None:
     except OSError:
         return None
     if size == 0:
-        return ImageUnreadable(f"{name} is empty.")
+        return ImageUnreadable(f"{name} is empty.", hint=ImageUnreadable.hint_if_empty)
     if size > most:
         return ImageTooLarge.in_bytes(name, size, most)
     return ImageUnreadable(f"{name} is incomplete: its end is missing.") if end_is_missing(head, tail, size) else None

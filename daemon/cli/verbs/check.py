@@ -20,11 +20,11 @@ from daemon.sidecar import MAX_BYTES, JobKind, read, render, resolve
 
 
 def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Sidecars or pictures.", show_default=False)],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="YAML files or pictures.", show_default=False)],
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Check sidecars, presets and pictures without dropping them; exit 1 if one would be refused."""
+    """Check YAML files, presets and pictures without dropping them; exit 1 if one would be refused."""
     settings = settings_of(home)
     results = [(path, *_check(path, settings)) for path in files]
     if json:

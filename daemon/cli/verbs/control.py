@@ -23,7 +23,7 @@ def cancel(ids: SomeIds = None, batch: Batch = None, home: Home = None, json: Js
 
 
 def retry(ids: SomeIds = None, batch: Batch = None, home: Home = None, json: Json = False) -> None:
-    """Run failed or cancelled jobs again with what is in source/ now. Correct a wrong sidecar there first."""
+    """Run failed or cancelled jobs again with what is in source/ now. Correct a wrong YAML file there first."""
     ask(home, "retry", _some(ids, batch), batch=batch, as_json=json)
 
 

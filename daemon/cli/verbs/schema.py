@@ -40,7 +40,7 @@ def schema(
     which: Annotated[Which, typer.Argument(help="Which file, or which command's --json output.")] = Which.SIDECAR,
     home: Home = None,
 ) -> None:
-    """Print the JSON Schema of the sidecar, of status.json, layer_manifest.json or daemon.json, or of a command's JSON."""
+    """Print the JSON Schema of the YAML file, status.json, layer_manifest.json, daemon.json or a command's JSON."""
     del home  # accepted like everywhere; schemas are the same in every home
     if which is Which.SIDECAR:
         print_json(sidecar.schema())

@@ -51,7 +51,7 @@ def submit(
     motion: Annotated[str | None, typer.Option(help=f"For formats that move: {choice(get_args(MotionName))}.")] = None,
     seconds: Annotated[float | None, typer.Option(help="For formats that move: length of the loop.")] = None,
     fps: Annotated[int | None, typer.Option(help="For formats that move: frames per second.")] = None,
-    amount: Annotated[float | None, typer.Option(help="For formats that move: how far, above 0 to 1.")] = None,
+    amount: Annotated[float | None, typer.Option(help="For formats that move: how far, above 0 and up to 1.")] = None,
     size: Annotated[int | None, typer.Option(help="For formats that move: longer side in pixels, at most.")] = None,
     mesh: Annotated[str | None, typer.Option(help="For glb and usdz: flat planes, or relief, shaped by their depth.")] = None,
     split: Annotated[

@@ -28,7 +28,7 @@ class Motion:
         name: the path.
         seconds: length of the loop.
         fps: frames per second.
-        amount: how far the camera goes, as a fraction of how far it may go, above 0 to 1.
+        amount: how far the camera goes, as a fraction of how far it may go, above 0 and up to 1.
         size: the longer side of the frames in pixels, at most; each format says how much larger than the photo they may be.
     """
 

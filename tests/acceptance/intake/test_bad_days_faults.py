@@ -27,6 +27,7 @@ from tests.acceptance.quick import WORKER, QuickFolder, quick_folder
 from tests.path_based_folder import ByPath
 
 STRACE = shutil.which("strace")
+EMPTY = "still empty, so probably still being written; otherwise drop it again"
 
 
 @pytest.fixture
@@ -92,10 +93,11 @@ def test_whoever_waits_for_the_end_is_told_once_what_is_waited_for(folder: Quick
     finally:
         logger.remove(sink)
     assert [line for line in said if line.startswith("waiting for")] == [
-        "waiting for zero.jpg: still empty",
-        "waiting for zero.jpg.yaml: waiting for zero.jpg: still empty",
+        f"waiting for zero.jpg: {EMPTY}",
+        f"waiting for zero.jpg.yaml: waiting for zero.jpg: {EMPTY}",
     ]
-    assert folder.of("zero.jpg")[0]["error"]["code"] == "image_unreadable"
+    error = folder.of("zero.jpg")[0]["error"]
+    assert (error["code"], error["hint"]) == ("image_unreadable", "Drop it again: its file was probably still being written.")
     assert folder.of("photo.jpg")[0]["state"] == "completed"
 
 

@@ -59,7 +59,7 @@ def test_the_short_form_is_ambiguous_when_two_images_have_the_stem():
         scene.put(name)
     assert scene.settle() == []
     for name in ("a.jpg", "a.png", "a.yaml"):
-        assert scene.reason(name) == "ambiguous: a.jpg and a.png share the sidecar a.yaml"
+        assert scene.reason(name) == "ambiguous: a.jpg and a.png share the YAML file a.yaml"
     assert not any(item.will_resolve for item in scene.decision.waiting)
 
 

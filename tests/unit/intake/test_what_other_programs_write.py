@@ -53,6 +53,21 @@ def test_a_text_without_a_picture_of_its_name_is_just_no_picture():
     assert scene.reason("photo.jpg") == "waiting for photo.yaml"
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("photo.txt.yaml", "its name ends in .txt.yaml: rename it to photo.yaml"),
+        ("Photo.TXT.yml", "its name ends in .txt.yml: rename it to Photo.yaml"),
+        ("photo.jpg.rtf.yaml", "its name ends in .rtf.yaml: rename it to photo.jpg.yaml"),
+        ("photo.yaml.yaml", "its name ends in .yaml.yaml: rename it to photo.yaml"),
+    ],
+)
+def test_a_yaml_file_with_two_endings_is_told_its_right_name(name, said):
+    scene = scene_of(name, "photo.jpg")
+    assert scene.reason(name) == said
+    assert scene.reason("photo.jpg") == "waiting for photo.yaml"
+
+
 @pytest.mark.parametrize("name", ["job.yaml.txt", "Job.txt", "job.rtf", "_preset.yaml.txt"])
 def test_a_folder_whose_yaml_file_has_another_name_says_so(name):
     scene = Scene()

@@ -14,6 +14,7 @@ from daemon.shipped import PRESETS
 from daemon.sidecar import fields
 from daemon.sidecar.problems import choice
 
+NAMES = " and ".join(", ".join(fields.FIELDS).rsplit(", ", 1))
 FORMATS = choice([each.word for each in registry.FORMATS])
 DEFAULTS = JobSpec().model_dump(exclude={"id", "images"})
 
@@ -120,8 +121,8 @@ def test_scalars_follow_the_core_rules_and_the_field(text, field, meaning):
     [
         ("# hi\n\nnum_layer: 3", 'line 3: unknown field "num_layer"; did you mean "num_layers"?'),
         ("Num-Layers: 3", 'line 1: unknown field "Num-Layers"; did you mean "num_layers"?'),
-        ("xyzzy: 3", 'line 1: unknown field "xyzzy"'),
-        ("a:\n  b:\n    c: 1", 'line 1: unknown field "a"'),
+        ("xyzzy: 3", f'line 1: unknown field "xyzzy"; the fields are {NAMES}'),
+        ("a:\n  b:\n    c: 1", f'line 1: unknown field "a"; the fields are {NAMES}'),
         ("num_layers: 13", "line 1: num_layers must be a whole number from 2 to 12, not 13"),
         ("num_layers: 4.0", "line 1: num_layers must be a whole number from 2 to 12, not 4.0"),
         (
@@ -152,7 +153,7 @@ def test_scalars_follow_the_core_rules_and_the_field(text, field, meaning):
         ("motion: push_in", 'line 1: motion must be sway, orbit, push-in, pan or tilt, not "push_in"; did you mean "push-in"?'),
         ("seconds: 61", "line 1: seconds must be a number of seconds from 1 to 60, not 61"),
         ("fps: 24.5", "line 1: fps must be a whole number from 5 to 60, not 24.5"),
-        ("amount: 0", "line 1: amount must be a number above 0 to 1, not 0"),
+        ("amount: 0", "line 1: amount must be a number above 0 and up to 1, not 0"),
         ("size: 4k", 'line 1: size must be a whole number of pixels from 160 to 3840, not "4k"'),
         (
             "split: eqal",
@@ -195,6 +196,9 @@ def test_a_wrong_field_is_named_with_its_line_and_what_is_allowed(text, message)
             ", line 2: a non-breaking space after the colon (Option-Space on a Mac); type a plain space",
         ),
         ("style: “oil-strokes”".encode(), ", line 1: curly quotation marks; type straight ones, or none"),
+        ("style: “oil-strokes”  # a note".encode(), ", line 1: curly quotation marks; type straight ones, or none"),
+        ("seed: 7  # “a note”\nformats: [„psd“]".encode(), ", line 2: curly quotation marks; type straight ones, or none"),
+        ("images:\n  - “*.jpg”".encode(), ", line 2: curly quotation marks; type straight ones, or none"),
         (
             b"mode: painterly\nseed:1\ndepth: auto",
             ", line 2: a line that isn't a field; write `name: value`, with a space",
