@@ -17,7 +17,7 @@ from skimage import data
 
 from tests.acceptance.home import HotFolder, composited
 
-SAMPLES = Path(os.environ.get("SAMPLE_PICTURES", Path(__file__).resolve().parents[3] / "shared" / "samples"))
+SAMPLES = Path(os.environ.get("SAMPLE_PICTURES", Path(__file__).resolve().parents[3] / "shared" / "samples")).resolve()
 ROOMS = ("b1", "b3", "b5")
 beside_the_project = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample pictures are not beside the project")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-SAMPLES = Path(os.environ.get("SAMPLE_PICTURES", Path(__file__).resolve().parents[3] / "shared" / "samples"))
+SAMPLES = Path(os.environ.get("SAMPLE_PICTURES", Path(__file__).resolve().parents[3] / "shared" / "samples")).resolve()
 
 
 def landscape(height=40, width=60):

@@ -20,7 +20,7 @@ from daemon.contract.messages import Limits
 from pipeline.image import decode
 
 HERE = Path(__file__).parent
-SAMPLES = Path(os.environ.get("SAMPLE_PICTURES", HERE.parents[3] / "shared" / "samples"))
+SAMPLES = Path(os.environ.get("SAMPLE_PICTURES", HERE.parents[3] / "shared" / "samples")).resolve()
 SIDE = 1024
 """Pixels on the longer side of every picture: enough to judge outlines, small enough for thirty of them."""
 

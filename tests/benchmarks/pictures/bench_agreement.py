@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.layers.layering import Layers, layer_picture
 from pipeline.layers.split import find_thresholds, label
 
-SAMPLES = Path(os.environ.get("SAMPLE_PICTURES", Path(__file__).resolve().parents[4] / "shared" / "samples"))
+SAMPLES = Path(os.environ.get("SAMPLE_PICTURES", Path(__file__).resolve().parents[4] / "shared" / "samples")).resolve()
 ROOMS = ("icl_livingroom_b1", "icl_livingroom_b3", "icl_livingroom_b5", "tum_desk")
 LAYERS = 4
 STEP = 0.03

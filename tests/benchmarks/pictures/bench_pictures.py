@@ -29,7 +29,7 @@ from pipeline.layers.layering import layer_picture
 from tests.benchmarks.pictures import baseline
 
 SAMPLE = (
-    Path(os.environ.get("SAMPLE_PICTURES", Path(__file__).resolve().parents[4] / "shared" / "samples"))
+    Path(os.environ.get("SAMPLE_PICTURES", Path(__file__).resolve().parents[4] / "shared" / "samples")).resolve()
     / "iphone_pug_original.heic"
 )
 LIMITS = Limits(max_bytes=500_000_000, max_pixels=100_000_000)

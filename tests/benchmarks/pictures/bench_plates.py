@@ -36,7 +36,7 @@ from pipeline.layers.layering import layer_picture
 from pipeline.layers.plates.fill import MAX_PARALLAX, Fill, Filler
 from tests import scenes
 
-SAMPLES = Path(os.environ.get("SAMPLE_PICTURES", Path(__file__).resolve().parents[4] / "shared" / "samples"))
+SAMPLES = Path(os.environ.get("SAMPLE_PICTURES", Path(__file__).resolve().parents[4] / "shared" / "samples")).resolve()
 SHARES = (0.05, 0.15, 0.30)
 """Of the picture that the figure covers."""
 LARGE = (3000, 4000)
