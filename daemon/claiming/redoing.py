@@ -119,7 +119,7 @@ class Redoing:
         except JobError as error:
             return decide.Answer(False, f"{job.job_id} cannot be redone: {_LINE.sub('', error.message)}")
         except (FileNotFoundError, NotADirectoryError):
-            return decide.Answer(False, f"the folder of {job.job_id} is no longer in the outbox: drop its picture again")
+            return decide.Answer(False, decide.no_folder(job))
         except OSError as error:
             return decide.Answer(False, f"{job.job_id}: the disk does not allow it now ({error.strerror}); try again")
         if isinstance(files, str):

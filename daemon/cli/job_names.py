@@ -1,10 +1,13 @@
-"""The error for an unknown job id, with suggestions of what the person probably meant."""
+"""The error for the id of a job that is unknown or was removed, with suggestions of what the person probably meant."""
 
 import difflib
 from itertools import chain, islice
 
+from daemon.cli.display.render import local
 from daemon.cli.job_queries import JobQueries
 from daemon.contract.commands import command
+from daemon.contract.records import Removed
+from daemon.contract.requests import is_job_id
 
 #: How many ended jobs are searched for a similar id; hardly anybody types an older one from memory.
 _MAX_LOOKED_AT = 2000
@@ -12,11 +15,17 @@ _MAX_NAMED = 3
 
 
 def no_such_job(queries: JobQueries, job_id: str) -> tuple[str, str]:
-    """The sentence and the hint for an unknown id.
+    """The sentence and the hint for an id that no job has, or no more.
 
     Raises:
-        Refusal: a segment of the journal is damaged.
+        Refusal: a segment of the journal is damaged, or a newer version wrote a record.
     """
+    records = queries.history.records_of(job_id) if is_job_id(job_id) else []
+    if records and isinstance(gone := records[-1].record, Removed):
+        sentence = f"{job_id} was removed {local(records[-1].ts)}"
+        if gone.pruned:
+            return f"{sentence}, because it had ended long before", "Its files are gone with it."
+        return sentence, "If its folder was moved out of the outbox, drop the picture in that folder's source/ again."
     meant = _alike(queries, job_id)
     hint = (
         f"Did you mean {' or '.join(meant)}?"

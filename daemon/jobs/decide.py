@@ -178,6 +178,11 @@ def cancelled(job: Job, *, seconds: float | None = None) -> Ended:
     return Ended(job=job.job_id, state="cancelled", error=error, warnings=job.accepted.warnings, processing_seconds=seconds)
 
 
+def no_folder(job: Job) -> str:
+    """Why a job whose folder was moved away cannot run, and what to do."""
+    return f"the folder of {job.job_id} is no longer in the outbox: put it back, or drop the picture in its source/ again"
+
+
 def taken_back(job: Job) -> Ended:
     """The end of a returned job: somebody removed the picture from the inbox while it waited there for its rest."""
     message = f"{job.image.name} was removed from the inbox while it waited there for the rest of the file"

@@ -271,7 +271,8 @@ class JobRunner:
             self.forecast.learn(after)
             self.failures += after.state == "failed"
             why = f": {after.ended.error.code}, {after.ended.error.message}" if after.ended.error else ""
-            logger.info("{} {}{}", job.job_id, after.state, why)
+            if not after.discarded:  # otherwise its folder was moved away, and that was said
+                logger.info("{} {}{}", job.job_id, after.state, why)
         elif after and after.place != "source":
             logger.info("{} waits in the inbox for the rest of its picture", job.job_id)
         elif after:

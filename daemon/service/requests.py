@@ -170,7 +170,7 @@ class Requests:
         if not answer.accepted:
             return answer
         if not self.outbox.has(job.job_id):
-            return decide.Answer(False, f"the folder of {job.job_id} is no longer in the outbox; drop the picture again")
+            return decide.Answer(False, decide.no_folder(job))
         if self.runs.settling.fingerprint(job) is None:
             return decide.Answer(
                 False,

@@ -130,10 +130,10 @@ class TrashActions:
         job = self._ledger.jobs.live.get(job_id)
         if job is None:
             self._ledger.record(Removed(job=job_id))
-            logger.info("{} was removed: its folder was taken out of the outbox", job_id)
+            logger.info("{} was removed, because its folder was moved out of the outbox", job_id)
         else:
             self._ledger.record(CancelRequested(job=job_id, discarded=True))
-            logger.info("{} is cancelled: its folder was taken out of the outbox", job_id)
+            logger.info("{} was cancelled, because its folder was moved out of the outbox", job_id)
             self._runs.cancel(self._ledger.jobs.live[job_id])
 
     def _announce_returned(self) -> None:

@@ -19,7 +19,7 @@ from daemon.contract.commands import SHORT, command, unmarked
 from daemon.contract.ended.filled_layers import layers_of
 from daemon.contract.ended.follow_ups import FollowUpFailed, FollowUpOver, FollowUpOwed
 from daemon.contract.ended.pruning import Pruned
-from daemon.contract.records import AnyRecord, AttemptEnded, Ended, Job, LiveJob, Publishing, Removed, Requeued, Started
+from daemon.contract.records import AnyRecord, AttemptEnded, Ended, Job, LiveJob, Publishing, Requeued, Started
 from daemon.contract.requests import is_job_id
 from daemon.contract.segment_records import SegmentStart
 from daemon.contract.status import ENDED, ErrorInfo, Status
@@ -55,11 +55,6 @@ def show(
     queries = JobQueries(fs, settings)
     records = queries.history.records_of(job_id) if is_job_id(job_id) else []
     job = job_of(job_id, records)
-    if job is None and records and isinstance(gone := records[-1].record, Removed) and gone.pruned:
-        print_error(
-            f"{job_id} was removed {local(records[-1].ts)}, because it had ended long before", "Its files are gone with it."
-        )
-        raise typer.Exit(ExitStatus.UNKNOWN)
     if job is None:
         print_error(*no_such_job(queries, job_id))
         raise typer.Exit(ExitStatus.UNKNOWN)

@@ -54,6 +54,10 @@ def test_a_running_job_in_the_trash_is_cancelled(folder: QuickFolder) -> None:
     until(lambda: listed(folder)[job["job_id"]] == "cancelled")
     folder.pair("next.jpg")
     folder.done("next.jpg")
+    said = [line for line in folder.log().splitlines() if job["job_id"] in line and "started" not in line]
+    assert [line.partition("INFO")[2].strip() for line in said] == [
+        f"{job['job_id']} was cancelled, because its folder was moved out of the outbox"
+    ]
 
 
 def test_a_pending_job_in_the_trash_is_cancelled(folder: QuickFolder) -> None:

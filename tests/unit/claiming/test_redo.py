@@ -119,7 +119,7 @@ def test_a_redo_of_one_picture_of_a_batch_stays_in_its_batch_and_keeps_its_prese
         ("num_layers: 60", None, "num_layers must be a whole number from 2 to 12, not 60"),
         ("split: [0.2]", None, "old cannot be redone: split: 4 layers need 3 thresholds, 1 given"),
         ("", "old.jpg", "old cannot be redone: old.jpg is not in its source folder; put it back, or drop the picture again"),
-        ("", ".", "the folder of old is no longer in the outbox: drop its picture again"),
+        ("", ".", "the folder of old is no longer in the outbox: put it back, or drop the picture in its source/ again"),
     ],
 )
 def test_what_cannot_be_redone_is_said_in_one_sentence_and_nothing_is_done(scene, settings, damage, said):

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from daemon.cli.app import command_line
 from daemon.clock import rfc3339
 from daemon.contract.ended.follow_ups import FollowUpOver
-from daemon.contract.records import Ended, Requeued, Started
+from daemon.contract.records import Ended, Removed, Requeued, Started
 from daemon.fs import LocalFiles
 from tests.unit.job_records import ERROR, publishing
 from tests.unit.service_scene import Scene
@@ -131,6 +131,14 @@ def test_the_journal_remembers_what_was_removed_because_of_its_age(scene):
     assert told.exit_code == 4
     assert "old was removed 20" in told.stderr
     assert "because it had ended long before" in told.stderr
+
+
+def test_show_says_that_a_job_was_removed_and_what_to_do_if_its_folder_was_moved_away(scene):
+    scene.ledger.record(Removed(job="old"))
+    told = CliRunner().invoke(command_line(), ["show", "old", "--home", str(scene.settings.paths.home)])
+    assert told.exit_code == 4
+    assert "old was removed 20" in told.stderr
+    assert "drop the picture in that folder's source/ again" in " ".join(told.stderr.split())
 
 
 def test_an_age_that_is_none_is_refused(scene):
