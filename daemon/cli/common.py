@@ -135,10 +135,11 @@ def print_error(message: str, hint: str | None = None) -> None:
         err.print(printable(hint), markup=False)
 
 
-def print_note(text: str) -> None:
-    """Print something worth knowing on standard error: for people, or with --json as one line of JSON."""
+def print_note(text: str, **more: object) -> None:
+    """Print something worth knowing on standard error: for people, or with --json as one line of JSON, with `more` fields."""
     if Asked.for_json:
-        sys.stderr.write(json.dumps({"note": commands().fill_all(text)}, ensure_ascii=not shows_all(sys.stderr)) + "\n")
+        note = commands().fill_all({"note": text, **more})
+        sys.stderr.write(json.dumps(note, ensure_ascii=not shows_all(sys.stderr)) + "\n")
     else:
         err.print(printable(text), markup=False)
 

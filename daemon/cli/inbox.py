@@ -1,13 +1,10 @@
 """Makes the waiting list when the daemon cannot: reads the inbox by the daemon's rules, and changes nothing."""
 
-import os
 from dataclasses import replace
 
 from daemon.claiming.control_files import read_control
-from daemon.contract.names import to_text
 from daemon.intake import Memory, Rules, step
-from daemon.outbox import Waiting
-from daemon.outbox.status_files import MAX_WAITING
+from daemon.outbox.waiting_list import WaitingList, grouped, shared
 from daemon.settings import Settings
 from daemon.watch import Scanner
 
@@ -15,8 +12,8 @@ from daemon.watch import Scanner
 _LONG = 7200.0
 
 
-def in_inbox(settings: Settings, *, alive: bool) -> tuple[tuple[Waiting, ...], int]:
-    """The first `MAX_WAITING` entries of the waiting list, and the number of all entries.
+def in_inbox(settings: Settings, *, alive: bool) -> WaitingList:
+    """The waiting list, as far as it is shown.
 
     The files are judged as if none had changed for hours. Pairs that are ready to be claimed are in the list, too.
 
@@ -29,6 +26,5 @@ def in_inbox(settings: Settings, *, alive: bool) -> tuple[tuple[Waiting, ...], i
     memory = step(Memory(rules=Rules()), scan).memory
     decided = step(memory, replace(scan, now=_LONG))
     ready = "ready, but the daemon hasn't taken it" if alive else "ready; the daemon takes it when it runs"
-    items = [Waiting(path=to_text(os.path.join(one.folder, one.name)), reason=one.reason) for one in decided.waiting]
-    items += [Waiting(path=to_text(os.path.join(one.folder, one.image.name)), reason=ready) for one in decided.ready]
-    return tuple(items[:MAX_WAITING]), len(items)
+    entries = [(one.folder, one.name, one.reason) for one in decided.waiting]
+    return shared(grouped(entries + [(one.folder, one.image.name, ready) for one in decided.ready]))

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from daemon.cli.common import fs
 from daemon.cli.job_queries import JobQueries
-from daemon.outbox import FRESH_SECONDS, Health, Outbox, Waiting
+from daemon.outbox import FRESH_SECONDS, Health, MoreWaiting, Outbox, Waiting
 from daemon.outbox.ownership import said_of_stranger
 from daemon.settings import Settings
 
@@ -30,8 +30,9 @@ class LiveSnapshot:
         alive: a daemon runs in this home.
         health: the content of daemon.json; None if it is missing or cannot be read.
         problem: a sentence that says why `health` is out of date; None if it is not, or if no daemon runs.
-        waiting: the first entries of the waiting list.
+        waiting: entries of the waiting list; of a long one, some for each folder and reason.
         waiting_total: the number of all its entries.
+        waiting_more: how many of them `waiting` leaves out, by reason.
     """
 
     alive: bool
@@ -39,6 +40,7 @@ class LiveSnapshot:
     problem: str | None
     waiting: tuple[Waiting, ...]
     waiting_total: int
+    waiting_more: tuple[MoreWaiting, ...] = ()
 
 
 class SnapshotReader:
@@ -54,7 +56,7 @@ class SnapshotReader:
         self._settings = settings
         self._queries = queries
         self._clock = clock
-        self._own: tuple[tuple[Waiting, ...], int] = ((), 0)
+        self._own: tuple[tuple[Waiting, ...], int, tuple[MoreWaiting, ...]] = ((), 0, ())
         self._looked_at = float("-inf")
 
     def look(self, at: datetime) -> LiveSnapshot:
@@ -62,12 +64,13 @@ class SnapshotReader:
         health, alive = self._queries.health(), self._queries.daemon_runs()
         problem = silence(self._settings, health, at) if alive else None
         if health and alive and problem is None:
-            return LiveSnapshot(alive, health, None, health.waiting, health.waiting_total)
+            return LiveSnapshot(alive, health, None, health.waiting, health.waiting_total, health.waiting_more)
         if self._clock() - self._looked_at >= _SPACING:
             # Importing this loads half of the daemon, so do it only if the daemon is silent.
             from daemon.cli.inbox import in_inbox
 
-            self._own = in_inbox(self._settings, alive=alive)
+            found = in_inbox(self._settings, alive=alive)
+            self._own = found.items, found.total, found.more
             self._looked_at = self._clock()
         return LiveSnapshot(alive, health, problem, *self._own)
 

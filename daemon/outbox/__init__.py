@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         SILENT_SECONDS,
         BatchProgress,
         Health,
+        MoreWaiting,
         PolledFolder,
         Waiting,
         attempt_of,
@@ -41,6 +42,7 @@ else:
                 "SILENT_SECONDS",
                 "BatchProgress",
                 "Health",
+                "MoreWaiting",
                 "PolledFolder",
                 "Waiting",
                 "attempt_of",
@@ -52,7 +54,7 @@ else:
 
 
 __all__ = [
-    "ALIVE_SECONDS", "FRESH_SECONDS", "SILENT_SECONDS", "BatchProgress", "DiskUse", "Health", "NotDurableError", "Outbox",
-    "PolledFolder", "Waiting", "attempt_of", "check_result", "checking_result", "in_line", "measure_outbox", "stage_name",
-    "status_of",
+    "ALIVE_SECONDS", "FRESH_SECONDS", "SILENT_SECONDS", "BatchProgress", "DiskUse", "Health", "MoreWaiting", "NotDurableError",
+    "Outbox", "PolledFolder", "Waiting", "attempt_of", "check_result", "checking_result", "in_line", "measure_outbox",
+    "stage_name", "status_of",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ from daemon.jobs.retry_pause import PauseLeft, pause_left
 
 #: Records of older versions contain the hints of the error tree without marks around the commands.
 _UNMARKED = {unmarked(error.hint): error.hint for error in BY_CODE.values()}
-#: The most entries of the waiting list in daemon.json, which also states how many there are in all.
+#: The most entries of the inbox in daemon.json, which also states how many there are in all.
 MAX_WAITING = 200
 #: How many decimals of seconds and of fractions are written. Nobody needs more.
 _SECONDS, _SHARE = 3, 4
@@ -32,6 +32,13 @@ class Waiting(Frozen):
     path: str
     reason: str
     file: str | None = Field(None, description="its absolute path; only in what commands print")
+
+
+class MoreWaiting(Frozen):
+    """How many entries of the waiting list are not shown for a reason. In it, NAME stands for a file's own name."""
+
+    reason: str
+    count: int
 
 
 class PolledFolder(Frozen):
@@ -83,6 +90,7 @@ class Health(Frozen):
     processing: tuple[str, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     waiting_total: int = 0
+    waiting_more: tuple[MoreWaiting, ...] = Field((), description="how many of them `waiting` leaves out, by reason, most first")
     last_refusal: str | None = Field(None, description="the last thing in the inbox that was refused, and why")
     fetch_model: str | None = Field(
         None, description="the command that fetches a depth model; null if one is installed. Without one, depth is estimated"

@@ -39,8 +39,8 @@ from daemon.intake.names import SOURCE_NAME, folder_above
 from daemon.jobs import decide
 from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
-from daemon.outbox import Waiting
 from daemon.outbox.status_files import MAX_WAITING
+from daemon.outbox.waiting_list import Group, Groups, WaitingList, grouped, shared
 from daemon.platform.memory import give_back_large_blocks
 from daemon.settings import Settings
 from daemon.watch import Watch
@@ -107,6 +107,9 @@ class HotFolder:
             )
         )
         self._unready: tuple[Unready, ...] | None = None
+        #: What waits, in groups, and the list that they were made of.
+        self._groups: Groups = {}
+        self._groups_of: tuple[Unready, ...] | None = None
         self._again_at = float("inf")
         self._backlog: deque[Ready] = deque()
         self._looked_at = float("-inf")
@@ -211,7 +214,8 @@ class HotFolder:
         self._looked_at = now
         decision = step(self._memory, seen.scan, seen.hints)
         self._memory = decision.memory
-        self._unready = decision.waiting
+        if self._unready != decision.waiting:
+            self._unready = decision.waiting
         self._again_at = float("inf") if decision.check_again_at is None else decision.check_again_at
         enough = len(decision.ready) <= min(GROUP, self._vacant())
         self._backlog = deque(decision.ready if enough else round_robin(decision.ready))
@@ -301,31 +305,34 @@ class HotFolder:
 
     # -- reporting --------------------------------------------------------------------------------------------------------
 
-    def waiting(self) -> tuple[tuple[Waiting, ...], int]:
-        """The first `MAX_WAITING` entries of the waiting list, and the number of all entries."""
+    def waiting(self) -> WaitingList:
+        """The waiting list, as far as it is shown."""
+        groups = dict(self._grouped())
+        if self._backlog and not self._can_take():
+            reason = self._closed or f"the queue is full: {self._limit - self._vacant():,} pending"
+            # Only the first ones are looked at: there may be tens of thousands, and each job that ends changes the list.
+            some = ((pair.folder, pair.image.name, reason) for pair in islice(self._backlog, MAX_WAITING))
+            first = [one for group in grouped(some).values() for one in group.first]
+            groups[b"", reason] = Group(first, len(self._backlog))
+        return shared(groups)
+
+    def _grouped(self) -> Groups:
+        """Everything that waits but the backlog. Without a change, nothing is sorted again."""
         unready, held = self._unready or (), self._put_back | self._held()
         known = self._stuck | held
-        items = [
-            Waiting(
-                path=_shown(item.folder, item.name),
-                reason=known.get((item.folder, item.name)) or self._kept.get(item.name, item.reason),
-            )
-            for item in unready[:MAX_WAITING]
-        ]
+        if not known and not self._kept and self._groups_of is unready:
+            return self._groups
         # A held file usually also waits for another reason, but counts only once.
         for item in unready if held else ():
             held.pop((item.folder, item.name), None)
-        items += [
-            Waiting(path=_shown(folder, name), reason=why)
-            for (folder, name), why in islice(held.items(), MAX_WAITING - len(items))
-        ]
-        backlog = len(held)
-        if not self._can_take():
-            reason = self._closed or f"the queue is full: {self._limit - self._vacant():,} pending"
-            backlog += len(self._backlog)
-            some = islice(self._backlog, MAX_WAITING - len(items))
-            items += [Waiting(path=_shown(pair.folder, pair.image.name), reason=reason) for pair in some]
-        return tuple(items), len(unready) + backlog
+        entries = (
+            (item.folder, item.name, known.get((item.folder, item.name)) or self._kept.get(item.name, item.reason))
+            for item in unready
+        )
+        groups = grouped(chain(entries, ((folder, name, why) for (folder, name), why in held.items())))
+        if not known and not self._kept:
+            self._groups, self._groups_of = groups, unready
+        return groups
 
     def pictures_in(self, folder: str) -> int:
         """How many pictures in a folder of the inbox will be taken, as far as it was scanned."""

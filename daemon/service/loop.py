@@ -161,7 +161,7 @@ class Service:
             if now >= self._folder.next_turn(now, woken=self._wakeup.is_set):
                 if self._folder.turn(now, woken=self._wakeup.is_set, clock=time.monotonic):
                     self._wakeup.answered()
-                self._views.show_waiting(*self._folder.waiting())
+                self._views.show_waiting(self._folder.waiting())
             self._runs.end_without_worker()
             if self._disk_space.problem is None and self._system_health.problem is None:
                 self._runs.start_next()
@@ -249,10 +249,11 @@ class Service:
 
     def _log_what_waits(self) -> None:
         """Log how many items stay in the inbox, if any: with `once`, people might think that all were processed."""
-        items, rest = self._folder.waiting()
+        waiting = self._folder.waiting()
+        rest = waiting.total
         if not rest:
             return
-        first = items[0]
+        first = waiting.items[0]
         what = "one item stays" if rest == 1 else f"{rest:,} items stay"
         more = "" if rest == 1 else f"; {command('waiting')} lists them all"
         logger.info("done; {} in the inbox: {} ({}){}", what, first.path, first.reason, more)

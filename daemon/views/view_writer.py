@@ -2,7 +2,9 @@
 
 import errno
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Literal
@@ -21,7 +23,8 @@ from daemon.jobs.retry_pause import PauseLeft
 from daemon.journal.ledger import Ledger
 from daemon.outbox import BatchProgress, Health, Outbox, PolledFolder, Waiting, in_line, status_of
 from daemon.outbox.gallery import Gallery
-from daemon.outbox.status_files import MAX_WAITING
+from daemon.outbox.status_files import MoreWaiting
+from daemon.outbox.waiting_list import WaitingList
 from daemon.troubles import Troubles
 from daemon.watch import Polled
 
@@ -36,6 +39,8 @@ _POSITIONS_SHARE = 20
 #: The most ended jobs and polled folders in it.
 _MAX_ENDED = 200
 _MAX_POLLED = 100
+#: How many pending jobs that wait for more than their turn daemon.json names.
+_MAX_LACKING = 100
 #: Only this many jobs at the head of the queue have their positions kept up to date. Those of the others are written once.
 _MAX_POSITIONS = 100
 #: The most status files written at once: the loop has other work, even during a flood of jobs.
@@ -113,8 +118,7 @@ class ViewWriter:
         self.hint: str | None = None
         self.last_refusal: str | None = None
         self.last_fault: str | None = None
-        self._waiting: tuple[Waiting, ...] = ()
-        self.waiting_total = 0
+        self._waiting = WaitingList()
         self._polled: tuple[Polled, ...] = ()
         self._lacking: Mapping[str, str] = {}
 
@@ -230,14 +234,18 @@ class ViewWriter:
         self.last_fault = f"{clock.now()}: {sentence}"
         self._stale = True
 
-    def show_waiting(self, waiting: tuple[Waiting, ...], total: int) -> None:
-        """Set the waiting list: its first `MAX_WAITING` entries, and the number of all entries."""
+    def show_waiting(self, waiting: WaitingList) -> None:
+        """Set what waits in the inbox."""
         # A picture that was accepted but cannot be moved yet may be in the list twice.
-        once = tuple({item.path: item for item in waiting}.values())
-        waiting, total = once, total - (len(waiting) - len(once))
-        if (waiting, total) != (self._waiting, self.waiting_total):
-            self._waiting, self.waiting_total = waiting, total
-            self._stale = True
+        once = tuple({item.path: item for item in waiting.items}.values())
+        waiting = replace(waiting, items=once, total=waiting.total - (len(waiting.items) - len(once)))
+        if waiting != self._waiting:
+            self._waiting, self._stale = waiting, True
+
+    @property
+    def waiting_total(self) -> int:
+        """How many entries wait in the inbox."""
+        return self._waiting.total
 
     def show_lacking(self, lacking: Mapping[str, str]) -> None:
         """Set what pending jobs wait for besides their turn, by job id."""
@@ -380,8 +388,9 @@ class ViewWriter:
             hint=self.hint,
             pending=jobs.pending,
             processing=tuple(jobs.processing),
-            waiting=(*self._waiting, *self._lacking_jobs())[:MAX_WAITING],
-            waiting_total=self.waiting_total + len(self._lacking),
+            waiting=(*self._waiting.items, *islice(self._lacking_jobs(), _MAX_LACKING)),
+            waiting_total=self._waiting.total + len(self._lacking),
+            waiting_more=(*self._waiting.more, *self._more_lacking()),
             last_refusal=self.last_refusal,
             last_fault=self.last_fault,
             fetch_model=self._fetch_model(),
@@ -398,6 +407,11 @@ class ViewWriter:
         for job_id, what in self._lacking.items():
             if (job := self._ledger.jobs.live.get(job_id)) is not None:
                 yield Waiting(path=job.image.name, reason=f"accepted as {job_id}; it waits for {what}")
+
+    def _more_lacking(self) -> Iterator[MoreWaiting]:
+        """How many pending jobs `_lacking_jobs` leaves out, by what they wait for."""
+        for what, count in Counter(islice(self._lacking.values(), _MAX_LACKING, None)).most_common():
+            yield MoreWaiting(reason=f"accepted; waits for {what}", count=count)
 
     def _live(self) -> list[Status]:
         """The jobs that the page shows as live: running, next in the queue, or waiting in the inbox for a missing end."""

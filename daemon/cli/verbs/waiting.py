@@ -5,7 +5,7 @@ import os
 from rich import box
 from rich.table import Table
 
-from daemon.cli.common import Home, Json, err, fs, home_to_look, out, print_error, print_json, printable
+from daemon.cli.common import Home, Json, err, fs, home_to_look, out, print_error, print_json, print_note, printable
 from daemon.cli.display.render import now
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import SnapshotReader
@@ -20,13 +20,20 @@ _BARE_HINT = (
 
 
 def waiting(home: Home = None, json: Json = False) -> None:
-    """List what is still in the inbox, and why."""
+    """List what is still in the inbox, and why.
+
+    A long list shows some entries of each folder and reason, and counts the rest. With --json, a line on standard error then has
+    the total and these counts: {"note": …, "total": 5000, "more": [{"reason": …, "count": …}]}.
+    """
     settings = home_to_look(home)
     snapshot = SnapshotReader(settings, JobQueries(fs, settings)).look(now())
     items = snapshot.waiting
     if json:
         inbox = settings.paths.inbox_bytes
         print_json([item.model_copy(update={"file": _absolute(inbox, item)}) for item in items])
+        if left_out := snapshot.waiting_total - len(items):
+            more = [one.model_dump() for one in snapshot.waiting_more]
+            print_note(f"{left_out:,} more wait.", total=snapshot.waiting_total, more=more)
         return
     if not snapshot.alive:
         err.print("The daemon isn't running. This is in the inbox now:" if items else "The daemon isn't running.")
@@ -48,7 +55,10 @@ def waiting(home: Home = None, json: Json = False) -> None:
         table.add_row(printable(item.path).replace("[", r"\["), printable(item.reason).replace("[", r"\["))
     out.print(table)
     if snapshot.waiting_total > len(items):
-        err.print(f"… and {snapshot.waiting_total - len(items):,} more in the inbox")
+        left_out = snapshot.waiting_total - len(items)
+        err.print(f"{snapshot.waiting_total:,} in all. … and {left_out:,} more in the inbox:")
+        for one in snapshot.waiting_more:
+            err.print(f"{one.count:>9,}  {printable(one.reason)}", markup=False)
     if any(is_bare(item) for item in items):
         err.print(_BARE_HINT, markup=False, soft_wrap=False)
 

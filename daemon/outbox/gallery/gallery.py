@@ -204,6 +204,7 @@ def _feed(health: Health, live: list[Card], history: Card) -> dict[str, object]:
         "jobs": live,
         "waiting": [[item.path, item.reason] for item in health.waiting],
         "waiting_total": health.waiting_total,
+        "waiting_more": [[one.reason, one.count] for one in health.waiting_more],
         "batches": [[one.batch, one.name, one.ended, one.total, one.failed, one.eta_seconds] for one in health.batches],
         "history": history,
     }

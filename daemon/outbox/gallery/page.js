@@ -188,7 +188,7 @@ function renderBatches() {
 }
 
 /** A list that shows its first rows, and all known ones when it is expanded. */
-function renderRows(section, items, total, what, said = "") {
+function renderRows(section, items, total, what, said = "", reasons = []) {
   const unfolded = state.unfolded.has(section.id), folded = state.folded.has(section.id);
   section.hidden = items.length === 0;
   section.classList.toggle("folded", folded);
@@ -201,7 +201,9 @@ function renderRows(section, items, total, what, said = "") {
   set(button, unfolded ? "Show fewer" : items.length < total ? `Show the first ${items.length}` : `Show all ${items.length}`);
   const more = section.querySelector(".more");
   more.hidden = total <= items.length || (!unfolded && items.length > ROWS);
-  set(more, `… and ${(total - items.length).toLocaleString()} more ${what}`);
+  const rest = make("p", "", `… and ${(total - items.length).toLocaleString()} more ${what}`);
+  reasons.forEach(([reason, count], place) => rest.append(place ? "; " : ": ", `${count.toLocaleString()} `, held(unmarked(reason))));
+  if (more.textContent !== rest.textContent) more.replaceChildren(...rest.childNodes);
 }
 
 function renderQueue(pending) {
@@ -215,7 +217,7 @@ function renderWaiting() {
   const rows = told.filter(([path]) => state.words.every((word) => plain(path).includes(word)));
   renderRows($("waiting"), rows.map(([path, reason], place) => ({
     key: place, says: `${path}\n${reason}`, make: () => make("li", "", make("b", "", held(path)), make("p", "", said(reason))),
-  })), state.words.length ? rows.length : state.live?.waiting_total ?? 0, "in the inbox", works() ? "" : ` · ${LAST_HEARD}`);
+  })), state.words.length ? rows.length : state.live?.waiting_total ?? 0, "in the inbox", works() ? "" : ` · ${LAST_HEARD}`, state.live?.waiting_more);
   // A frequent first mistake: a picture directly in the inbox, where it waits for its YAML file.
   $("bare").hidden = !rows.some(([path, reason]) => !path.includes("/") && reason === `waiting for ${path.replace(/\.[^.]*$/, "")}.yaml`);
 }

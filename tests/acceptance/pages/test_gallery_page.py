@@ -15,7 +15,7 @@ from daemon.contract.spec import JobSpec
 from daemon.contract.status import ErrorInfo, Output, Progress, Source, Status
 from daemon.errors import Cancelled
 from daemon.fs import LocalFiles
-from daemon.outbox import BatchProgress, Health, Outbox, Waiting
+from daemon.outbox import BatchProgress, Health, MoreWaiting, Outbox, Waiting
 from daemon.outbox.gallery import Gallery
 from daemon.outbox.gallery.cards import card_of, inert
 from daemon.outbox.gallery.chunks import Chunks
@@ -486,13 +486,16 @@ def test_it_is_used_by_keyboard_alone(home: Home, open_page: Open) -> None:
 
 def test_long_lists_are_folded_and_say_how_much_more_there_is(home: Home, open_page: Open) -> None:
     waiting = tuple(Waiting(path=f"{number}.jpg", reason="waits") for number in range(9))
-    home.tell(*(pending(f"p{number}", number + 1) for number in range(3)), pending=40, waiting=waiting, waiting_total=12)
+    more = (MoreWaiting(reason="waiting for NAME.yaml", count=2), MoreWaiting(reason="a video", count=1))
+    jobs = (pending(f"p{number}", number + 1) for number in range(3))
+    home.tell(*jobs, pending=40, waiting=waiting, waiting_total=12, waiting_more=more)
     page = open_page()
     page.locator("#waiting").wait_for()
     assert page.locator("#waiting .rows li").count() == 4
     page.get_by_role("button", name="Show the first 9").click()
     assert page.locator("#waiting .rows li").count() == 9
-    assert page.locator("#waiting .more").text_content() == "… and 3 more in the inbox"
+    more = "… and 3 more in the inbox: 2 waiting for NAME.yaml; 1 a video"
+    assert page.locator("#waiting .more").text_content() == more
     assert page.locator("#bare").is_hidden()
     assert page.locator("#queue .more").text_content() == "… and 37 more jobs"
 

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from daemon.contract.records import Accepted, CancelRequested, ClaimedFile
 from daemon.contract.spec import JobSpec
 from daemon.fs import LocalFiles
 from daemon.intake import Entry, Ready, round_robin
+from daemon.intake import Waiting as Unready
 from daemon.service.hotfolder import HotFolder
 from tests.unit.service_scene import Scene
 from tests.waiting import SLOWEST
@@ -205,11 +207,11 @@ def test_a_held_picture_waits_once(scene):
     hot._look(0.0)
     hot.watch.stop()
     assert [item.name for item in hot._unready] == [b"a.jpg", b"b.jpg"]
-    shown, total = hot.waiting()
-    assert {(one.path, one.reason) for one in shown} == {
+    found = hot.waiting()
+    assert {(one.path, one.reason) for one in found.items} == {
         (path, "it cannot be moved yet: Device or resource busy") for path in ("a.jpg", "b.jpg")
     }
-    assert (len(shown), total) == (2, 2)
+    assert (len(found.items), found.total) == (2, 2)
 
 
 def test_what_could_not_be_taken_is_listed_before_the_next_look_as_well(tmp_path):
@@ -228,17 +230,28 @@ def test_what_could_not_be_taken_is_listed_before_the_next_look_as_well(tmp_path
     (scene.inbox / "a.jpg").write_bytes(b"a picture that grows")
     hot._take(pairs, 0.0)
     assert [job.image.name for job in scene.jobs.live.values()] == ["b.jpg"]
-    shown, total = hot.waiting()
-    assert [(one.path, one.reason) for one in shown] == [("a.jpg", "a.jpg changed while it was being taken")]
-    assert total == 1
+    found = hot.waiting()
+    assert [(one.path, one.reason) for one in found.items] == [("a.jpg", "a.jpg changed while it was being taken")]
+    assert found.total == 1
     listed = dict[str, str]()
     limit = time.monotonic() + 10 * SLOWEST
     while "a.jpg" not in listed:  # the events arrive by another thread
         assert time.monotonic() < limit, "a.jpg is not listed"
         hot._look(1.0)
-        listed = {one.path: one.reason for one in hot.waiting()[0]}
+        listed = {one.path: one.reason for one in hot.waiting().items}
     hot.watch.stop()
     assert listed["a.jpg"] == "just arrived or still growing"
+
+
+def test_pictures_that_a_full_queue_keeps_back_hide_no_other_entry_and_are_counted(scene):
+    hot = hot_folder(scene)
+    hot.close("the disk of the outbox is full")
+    picture = Entry(b"p.jpg", "file", 1, 1, 1, 1)
+    hot._backlog.extend(Ready(b"", replace(picture, name=b"%d.jpg" % k), None, None, (), None, (), 0.0) for k in range(5000))
+    hot._unready = (Unready(b"trip", b"late.jpg", "just arrived or still growing", True),)
+    found = hot.waiting()
+    assert (found.items[0].path, found.items[1].path, found.total) == ("trip/late.jpg", "0.jpg", 5001)
+    assert [(one.reason, one.count) for one in found.more] == [("the disk of the outbox is full", 4801)]
 
 
 def test_jobs_lists_what_is_accepted_and_not_moved(scene):

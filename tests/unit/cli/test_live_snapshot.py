@@ -1,5 +1,6 @@
 """The current state, even if the daemon cannot report it."""
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -15,12 +16,13 @@ from daemon.cli.display.render import now, remark
 from daemon.cli.inbox import in_inbox
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import LiveSnapshot, SnapshotReader, Standstill, standstill
+from daemon.cli.options import Asked
 from daemon.cli.verbs.watch import Scenes
 from daemon.contract.records import Claimed, Started
 from daemon.contract.status import Progress, Status
 from daemon.fs import LocalFiles, make_folders
 from daemon.journal import Journal
-from daemon.outbox import FRESH_SECONDS, Health, Outbox, Waiting, status_of
+from daemon.outbox import FRESH_SECONDS, Health, MoreWaiting, Outbox, Waiting, status_of
 from daemon.settings import Settings, load
 from daemon.settings.typed_command import commands_here
 
@@ -127,10 +129,10 @@ def test_what_only_a_daemon_is_missing_for_is_called_ready(settings: Settings) -
     preset.mkdir()
     (preset / "_preset.yaml").write_bytes(b"num_layer: 3\n")
     (preset / "beach.jpg").write_bytes(b"x")
-    found = {item.path: item.reason for item in in_inbox(settings, alive=False)[0]}
+    found = {item.path: item.reason for item in in_inbox(settings, alive=False).items}
     assert found["alone.jpg"] == "ready; the daemon takes it when it runs"
     assert "beach.jpg" in "".join(found)
-    assert in_inbox(settings, alive=True)[0] != in_inbox(settings, alive=False)[0]
+    assert in_inbox(settings, alive=True).items != in_inbox(settings, alive=False).items
 
 
 def test_while_the_daemon_is_dead_silent_paused_or_offline_the_jobs_say_so(settings: Settings) -> None:
@@ -270,6 +272,19 @@ def test_waiting_says_that_the_daemon_takes_nothing(settings: Settings, halted: 
     text = " ".join(said(settings, "waiting"))
     assert expected[halted] in text
     assert ("daemon" in text) is (halted != "running")
+
+
+def test_waiting_counts_what_a_long_list_leaves_out(settings: Settings, daemon: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    more = (MoreWaiting(reason="waiting for NAME.yaml", count=4990), MoreWaiting(reason="a video", count=9))
+    tell(settings, waiting_total=5000, waiting_more=more)
+    lines = said(settings, "waiting")
+    assert "5,000 in all. … and 4,999 more in the inbox:" in lines
+    assert lines[-2:] == ["4,990 waiting for NAME.yaml", "9 a video"]
+    monkeypatch.setattr(Asked, "for_json", True)
+    done = CliRunner().invoke(command_line(), ["waiting", "--json", "--home", str(settings.paths.home)])
+    assert [item["path"] for item in json.loads(done.stdout)] == ["big.jpg"]
+    counted = [one.model_dump() for one in more]
+    assert json.loads(done.stderr) == {"note": "4,999 more wait.", "total": 5000, "more": counted}
 
 
 def test_what_ailed_a_daemon_is_not_told_once_it_is_gone(settings: Settings) -> None:

@@ -24,6 +24,7 @@ from daemon.journal import Entry as Line
 from daemon.journal import hold_lock
 from daemon.journal.line import encode
 from daemon.outbox import Waiting
+from daemon.outbox.waiting_list import WaitingList
 from daemon.running.recovery import Recovery
 from daemon.service import Service, assemble
 from daemon.service.hotfolder import HotFolder
@@ -314,7 +315,8 @@ def test_a_picture_that_cannot_be_moved_is_held_with_the_reason_until_it_can(sce
     folder = HotFolder(
         scene.fs, scene.settings, scene.ledger, scene.claims, scene.batches, scene.parts.earlier, lambda: None, time.monotonic
     )
-    assert folder.waiting() == ((Waiting(path="a.jpg", reason="it cannot be moved yet: No space left on device"),), 1)
+    held = Waiting(path="a.jpg", reason="it cannot be moved yet: No space left on device")
+    assert folder.waiting() == WaitingList(items=(held,), total=1)
     scene.fs.failing.clear()
     scene.claims.finish(list(scene.jobs.unclaimed.values()), again=True)
     assert (scene.claims.held, list(scene.jobs.unclaimed)) == ({}, [])
@@ -322,9 +324,8 @@ def test_a_picture_that_cannot_be_moved_is_held_with_the_reason_until_it_can(sce
 
 
 def test_what_is_waiting_is_told_once(scene: Scene) -> None:
-    scene.views.show_waiting(
-        (Waiting(path="a", reason="still there"), Waiting(path="b", reason="x"), Waiting(path="a", reason="held")), 9
-    )
+    items = (Waiting(path="a", reason="still there"), Waiting(path="b", reason="x"), Waiting(path="a", reason="held"))
+    scene.views.show_waiting(WaitingList(items, total=9))
     scene.refresh()
     said = json.loads((scene.root / "daemon.json").read_text())
     assert [(item["path"], item["reason"]) for item in said["waiting"]] == [("a", "held"), ("b", "x")]
