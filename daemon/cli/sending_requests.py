@@ -102,7 +102,7 @@ def send(settings: Settings, request: Request, *, runs: bool) -> RequestAnswer:
     except OSError as error:
         print_error(
             f"the request cannot reach the daemon: {settings.paths.requests} cannot be written ({error.strerror})",
-            "Run this as the user that the daemon runs as, and make sure that the disk has free space.",
+            "Run this as the user that the daemon runs as, and make sure that the disk can be written and has free space.",
         )
         raise typer.Exit(after(error)) from error
     if not runs:

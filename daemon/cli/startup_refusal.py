@@ -41,6 +41,9 @@ def explained(error: OSError | JournalError) -> Refusal:
         return Refusal(message, hint=hint)
     if isinstance(cause, OSError) and _is_unmounted(cause.filename):
         return Refusal(message, hint="Connect the disk or the share. A service then starts automatically.", exit_status=EXIT_DISK)
+    if number == errno.EROFS:
+        hint = "Its disk is mounted read-only: mount it so that it can be written, then start again."
+        return Refusal(message, hint=hint, exit_status=EXIT_PERMISSION)
     if number in NO_PERMISSION:
         return Refusal(message, hint=f"{_sentence(permission_hint())}.", exit_status=EXIT_PERMISSION)
     return Refusal(message, hint="Make sure that the disk works and has free space, then start again.", exit_status=EXIT_DISK)

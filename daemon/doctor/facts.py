@@ -1,6 +1,7 @@
 """Gathers the facts about a home and the machine. Errors become facts, too: finding them is what the doctor is for."""
 
 import concurrent.futures
+import errno
 import json
 import os
 import platform
@@ -118,14 +119,16 @@ def _folder(fs: FileSystem, name: Literal["inbox", "outbox", "state folder"], pa
     """The facts about a folder. `home`: the home that its marker should name; None if it has no marker."""
     raw = os.fsencode(path)
     trouble = writing = None
-    there, found, free = False, False, None
+    there, found, free, disk = False, False, None, None
     try:
         # A link to a folder counts as a folder here, as it does for the daemon: `scan` follows it.
         names = {entry.name for entry in fs.scan(raw)}
-        there, found, free = True, MARKER in names, fs.free_bytes(raw)
+        there, found, free, disk = True, MARKER in names, fs.free_bytes(raw), os.stat(raw).st_dev
         writing = _trouble(lambda: _touch(fs, raw))
     except OSError as error:
         trouble = _trouble_of(error)
+        if error.errno == errno.ENOENT:
+            writing = _why_not_created(path)
     mount = mount_of(raw)
     return Folder(
         name=name,
@@ -134,11 +137,21 @@ def _folder(fs: FileSystem, name: Literal["inbox", "outbox", "state folder"], pa
         marked=found if home else None,
         trouble=trouble,
         writing=writing,
+        disk=disk,
         free=free,
         network=mount.kind if mount.network else None,
         guarded=_guarded(path),
         stranger=_stranger(fs, raw, home) if home and found else None,
     )
+
+
+def _why_not_created(path: Path) -> Trouble | None:
+    """Why a missing folder cannot be created; None if no reason is seen. Changes nothing."""
+    above = next((each for each in path.parents if os.path.lexists(each)), None)
+    if above is None or os.access(above, os.W_OK | os.X_OK):
+        return None
+    number = errno.EROFS if os.statvfs(above).f_flag & os.ST_RDONLY else errno.EACCES
+    return Trouble(number=number, text=f"{os.strerror(number)}: {above}")
 
 
 def _stranger(fs: FileSystem, folder: bytes, home: Layout) -> Owner | None:

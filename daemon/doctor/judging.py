@@ -1,24 +1,19 @@
 """Turns facts into findings: what is fine, what is worth knowing, and what is wrong and what to do about it."""
 
-import errno
 import os
 import shlex
 from collections.abc import Iterator
-from typing import cast
 
 from daemon.clock import local
 from daemon.contract.commands import as_code, command
 from daemon.doctor.judging_cluster import cluster
+from daemon.doctor.judging_folders import cannot_report, folders, permissions, space
 from daemon.doctor.judging_machine import after_jobs, device, formats, sandbox, videos, weights
-from daemon.doctor.model import Facts, Finding, Folder, JournalFacts
-from daemon.journal.journal import RESERVE_BYTES
+from daemon.doctor.model import Facts, Finding, JournalFacts
 from daemon.journal.segment import NEWER_HINT
 from daemon.outbox import SILENT_SECONDS
-from daemon.outbox.ownership import remedy_for_stranger, said_of_stranger
 from daemon.platform.files import permission_hint
 
-#: Free bytes needed to drop pictures, and for the journal. The settings say how many the outbox needs.
-_LEAST_FREE = {"inbox": 16 << 20, "state folder": RESERVE_BYTES}
 #: Seconds. FAT and some servers store times in steps of 2 s, so smaller differences mean nothing.
 _CLOCK_NOTE, _CLOCK_PROBLEM = 3.0, 60.0
 _DAY = 86400.0
@@ -38,7 +33,6 @@ _UNLISTED = (
     "runs unless you retry it. If they are not yours, remove them."
 )
 _LOGS, _INSTALL = command("service", "logs"), command("service", "install")
-_NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def judge(facts: Facts) -> tuple[Finding, ...]:
@@ -49,9 +43,9 @@ def judge(facts: Facts) -> tuple[Finding, ...]:
         Finding(area="program", grade="ok", sentence=f"Python {facts.python}."),
         *formats(facts),
         *videos(facts),
-        *_folders(facts),
-        *_permissions(facts),
-        *_space(facts),
+        *folders(facts),
+        *permissions(facts),
+        *space(facts),
         *_clock(facts),
         *_journal(facts),
         *_daemon(facts),
@@ -74,101 +68,6 @@ def _settings(facts: Facts) -> Iterator[Finding]:
             sentence=sentence,
             hint=f"Restart it: {command('service', 'restart')}, or Ctrl-C and {command('run')}.",
         )
-
-
-def _folders(facts: Facts) -> Iterator[Finding]:
-    fresh = not facts.journal.segments
-    for folder in facts.folders:
-        if not folder.there:
-            yield _absent(folder, fresh=fresh)
-        elif folder.marked is False and not fresh:
-            sentence = (
-                f"The {folder.name} {folder.path} lacks its marker file .multiplane: is it the mount point of an unmounted disk?"
-            )
-            touch = as_code(shlex.join(("touch", f"{folder.path}/.multiplane")))
-            hint = f"Mount the disk; if this really is the {folder.name}, create the marker: {touch}"
-            yield Finding(area="folders", grade="problem", sentence=sentence, hint=hint)
-        elif folder.stranger is not None:
-            sentence = f"{_capital(said_of_stranger(folder.name, os.fsencode(folder.path), folder.stranger))}."
-            yield Finding(area="folders", grade="problem", sentence=sentence, hint=remedy_for_stranger(folder.name))
-        elif folder.network and folder.name == "state folder":
-            sentence = (
-                f"The state folder {folder.path} is on a network share ({folder.network}), where locks and syncs may not hold."
-            )
-            yield Finding(area="folders", grade="problem", sentence=sentence, hint="Choose a home on a local disk.")
-        else:
-            where = f", on a network share ({folder.network})" if folder.network else ""
-            yield Finding(area="folders", grade="ok", sentence=f"The {folder.name} is {folder.path}{where}.")
-
-
-def _absent(folder: Folder, *, fresh: bool) -> Finding:
-    trouble = folder.trouble
-    if trouble and trouble.number == errno.ENOENT and fresh:
-        return Finding(
-            area="folders", grade="note", sentence=f"The {folder.name} {folder.path} will be created at the first start."
-        )
-    if trouble and trouble.number in _NO_PERMISSION:
-        hint = _capital(permission_hint()) + "."
-        sentence = f"The {folder.name} {folder.path} cannot be read: {trouble.text}."
-        return Finding(area="folders", grade="problem", sentence=sentence, hint=hint)
-    text = trouble.text if trouble else "it is not a folder"
-    sentence = f"The {folder.name} {folder.path} is not there: {text}."
-    hint = "Connect its disk or share, or change the folder in the settings."
-    return Finding(area="folders", grade="problem", sentence=sentence, hint=hint)
-
-
-def _permissions(facts: Facts) -> Iterator[Finding]:
-    there = [folder for folder in facts.folders if folder.there]
-    for folder in there:
-        if folder.guarded:
-            sentence = (
-                f"The {folder.name} lies in {folder.guarded}, which macOS protects: the daemon needs permission to read it."
-            )
-            hint = "Allow it in System Settings, Privacy & Security, Files and Folders; or choose a home elsewhere."
-            yield Finding(area="permissions", grade="note", sentence=sentence, hint=hint)
-        if folder.writing:
-            full = folder.writing.number in (errno.ENOSPC, errno.EDQUOT)
-            sentence = f"No file can be created in the {folder.name} {folder.path}: {folder.writing.text}."
-            hint = "Free some space on the disk." if full else f"{_capital(permission_hint())}."
-            yield Finding(area="permissions", grade="problem", sentence=sentence, hint=hint)
-    if len(there) < len(facts.folders) or any(folder.writing for folder in there):
-        return
-    if facts.moving is None:
-        sentence = "Files can be created, and renamed from the inbox into the outbox."
-        yield Finding(area="permissions", grade="ok", sentence=sentence)
-    elif facts.moving.number == errno.EXDEV:
-        sentence = "Inbox and outbox are on different file systems: pictures are copied, compared and removed instead of renamed."
-        yield Finding(
-            area="permissions", grade="note", sentence=sentence, hint="With both on one disk, taking a picture is instant."
-        )
-    else:
-        sentence = f"A file cannot be renamed from the inbox into the outbox: {facts.moving.text}."
-        hint = "Let the daemon's user write in both, and in outbox/.work."
-        yield Finding(area="permissions", grade="problem", sentence=sentence, hint=hint)
-
-
-def _space(facts: Facts) -> Iterator[Finding]:
-    wanted = cast("int", facts.settings.get("max_output_bytes", 0))
-    least = {**_LEAST_FREE, "outbox": cast("int", facts.settings.get("min_free_bytes", 0))}
-    for folder in facts.folders:
-        if folder.free is None:
-            continue
-        amount = _amount(folder.free)
-        if folder.free < least[folder.name]:
-            sentence = f"The disk of the {folder.name} is full: {amount} are free, {_amount(least[folder.name])} are needed."
-            hint = "Free some space on it: the queue pauses until then and resumes automatically. Nothing is lost."
-            yield Finding(area="space", grade="problem", sentence=sentence, hint=hint)
-        elif folder.name == "outbox" and folder.free < wanted:
-            sentence = f"{amount} are free for results; one may take up to {_amount(wanted)} (limits.max_output_bytes)."
-            yield Finding(area="space", grade="note", sentence=sentence, hint="Free some space before large pictures arrive.")
-        elif folder.name == "outbox":
-            yield Finding(area="space", grade="ok", sentence=f"{amount} are free for results.")
-    if facts.use is not None and facts.use.jobs:
-        jobs = "1 job" if facts.use.jobs == 1 else f"{facts.use.jobs:,} jobs"
-        taken = f"{'' if facts.use.complete else 'more than '}{_amount(facts.use.bytes)}"
-        sentence = f"The outbox takes {taken} for {jobs}."
-        hint = f"To see what old jobs take: {command('prune', '--older-than', '30d', '--dry-run')}."
-        yield Finding(area="space", grade="ok", sentence=sentence, hint=hint)
 
 
 def _clock(facts: Facts) -> Iterator[Finding]:
@@ -283,13 +182,17 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
             sentence = "The daemon isn't running."
         hint = f"Start it with: {command('service', 'start') if installed else command('run')}"
         yield Finding(area="daemon", grade="problem" if installed else "note", sentence=sentence, hint=hint)
+    elif cannot_report(facts) and (health is None or daemon.silent_seconds > SILENT_SECONDS):
+        since = f" since {local(health.alive_at)}" if health else ""
+        sentence = f"A daemon is running, but hasn't reported{since}, because it cannot write into the outbox."
+        hint = "Solve the problem of the outbox first: then it reports again and continues by itself."
+        yield Finding(area="daemon", grade="note", sentence=sentence, hint=hint)
     elif health is None:
         sentence = "A daemon holds this home, but daemon.json cannot be read."
         yield Finding(area="daemon", grade="problem", sentence=sentence, hint=f"Look at the log: {_LOGS}")
     elif daemon.silent_seconds > SILENT_SECONDS:
         sentence = f"The daemon (process {health.pid}) hasn't responded for {daemon.silent_seconds:.0f} s; perhaps a share hangs."
-        by_hand = f"{as_code(f'kill {health.pid}')} and {command('run')}"
-        hint = f"Check the share; then restart it: {command('service', 'restart')}, or {by_hand}."
+        hint = f"Check the share; then restart it: {command('service', 'restart')}, or Ctrl-C and {command('run')}."
         yield Finding(area="daemon", grade="problem", sentence=sentence, hint=hint)
     elif health.state in ("offline", "paused"):
         sentence = f"The daemon is {health.state}: {health.problem or 'no reason was reported'}."
@@ -330,10 +233,6 @@ def _service(facts: Facts) -> Iterator[Finding]:
         yield Finding(area="service", grade="note", sentence=sentence, hint="One home is served at a time.")
     else:
         yield Finding(area="service", grade="ok", sentence=f"The service is installed: {service.file}.")
-
-
-def _amount(count: int) -> str:
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"
 
 
 def _capital(text: str) -> str:

@@ -67,7 +67,8 @@ class Folder:
         there: whether it exists and is a folder.
         marked: whether its marker file is there; None if it needs none.
         trouble: the error when reading it; None if there was none.
-        writing: the error when making and removing a file in it; None if there was none.
+        writing: the error when making and removing a file in it, or why it cannot be created; None if there was none.
+        disk: the number of the disk that it is on; None if unknown.
         free: free bytes; None if unknown.
         network: the type of the network file system that it is on; None if it is on a local disk.
         guarded: the protected macOS folder that it is in; None if it is in none.
@@ -80,6 +81,7 @@ class Folder:
     marked: bool | None = None
     trouble: Trouble | None = None
     writing: Trouble | None = None
+    disk: int | None = None
     free: int | None = None
     network: str | None = None
     guarded: str | None = None

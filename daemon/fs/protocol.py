@@ -188,6 +188,11 @@ class TreeEntry:
             return 0
         return self.used if self.used > 2 * self.size + _SLACK else self.size
 
+    @property
+    def taken(self) -> int:
+        """The bytes of the disk that it takes, as the system counts them; a file's length where the system counts none."""
+        return self.used or (self.size if self.kind == "file" else 0)
+
 
 class FileSystem(Protocol):
     """Everything that the daemon does with a disk. Every method raises OSError as the system reports it; none retries."""

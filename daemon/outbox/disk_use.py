@@ -17,14 +17,14 @@ MOST_ENTRIES = 50_000
 
 
 class JobSize(Frozen):
-    """The size of one job's folder in bytes."""
+    """The space that one job's folder takes, in bytes."""
 
     job_id: str
     bytes: int = Field(ge=0)
 
 
 class DiskUse(Frozen):
-    """The space that the outbox takes, by the lengths of the files. `bytes` includes running attempts and the page.
+    """The space that the outbox takes on its disk. `bytes` includes running attempts and the page.
 
     In an outbox with very many files, not all are looked at: then `bytes` is less than what they take.
     """
@@ -51,7 +51,7 @@ def measure_outbox(fs: FileSystem, outbox: bytes, most: int = MOST_ENTRIES) -> D
         if inside > most:
             break
         top = entry.trail[0] if entry.trail else entry.name if entry.kind == "directory" else b""
-        sizes[top] += entry.size if entry.kind == "file" else 0
+        sizes[top] += entry.taken
     jobs = {name.decode(): size for name, size in sizes.items() if is_job_id(to_text(name))}
     complete = inside <= most
     largest = heapq.nlargest(_MOST, jobs.items(), key=lambda job: job[1]) if complete else []

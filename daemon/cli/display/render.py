@@ -132,14 +132,6 @@ def whole(seconds: float) -> str:
     return duration(max(1, round(seconds))).replace(".0 s", " s")
 
 
-def size(count: int) -> str:
-    """A number of bytes for people, with two significant digits."""
-    for unit, least in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= 0.995 * least:
-            return f"{count / least:.1f} {unit}" if count < 9.95 * least else f"{count / least:,.0f} {unit}"
-    return f"{count} bytes"
-
-
 def ago(moment: str, now: datetime) -> str:
     """How long ago an RFC 3339 time was, in one unit."""
     seconds = max(0.0, (now - datetime.fromisoformat(moment)).total_seconds())

@@ -9,8 +9,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from daemon.amounts import size
 from daemon.cli.common import Home, Json, err, fs, give_up, home_to_look, out, print_json
-from daemon.cli.display.render import ago, cell, duration, local, size
+from daemon.cli.display.render import ago, cell, duration, local
 from daemon.cli.job_queries import JobQueries
 from daemon.errors import Refusal
 from daemon.outbox import DiskUse, measure_outbox

@@ -117,10 +117,41 @@ def test_a_folder_nobody_may_look_into_is_a_matter_of_permission() -> None:
 
 
 def test_a_folder_nobody_may_write_in_is_a_problem_and_a_full_disk_another() -> None:
-    denied = problem("permissions", folders=folders(outbox={"writing": Trouble(number=errno.EROFS, text="Read-only")}))
+    denied = problem("permissions", folders=folders(outbox={"writing": Trouble(number=errno.EACCES, text="Permission denied")}))
     assert "No file can be created in the outbox" in denied.sentence
-    full = problem("permissions", folders=folders(outbox={"writing": Trouble(number=errno.ENOSPC, text="No space")}))
-    assert full.hint == "Free some space on the disk."
+    no_room = {"writing": Trouble(number=errno.EDQUOT, text="Disk quota exceeded")}
+    assert "share of it is used up" in problem("permissions", folders=folders(outbox=no_room)).hint
+
+
+def test_what_ails_a_disk_is_said_once_for_all_folders_on_it() -> None:
+    read_only = {"writing": Trouble(number=errno.EROFS, text="Read-only file system"), "disk": 1}
+    said = problem("permissions", folders=folders(inbox=read_only, outbox=read_only, state=read_only))
+    assert said.sentence.startswith("The disk of the inbox, the outbox and the state folder is read-only: /h/inbox ")
+    assert "Mount it so that it can be written" in said.hint
+    full = {"free": 0, "writing": Trouble(number=errno.ENOSPC, text="No space left on device"), "disk": 1}
+    said = problem("space", folders=folders(inbox=full, outbox=full))
+    assert said.sentence == "The disk of the inbox and the outbox is full: 0 bytes are free, 268 MB are needed."
+    elsewhere = judge(replace(WELL, folders=folders(inbox=full, state=full | {"disk": 2})))
+    assert len([each for each in elsewhere if each.grade == "problem"]) == 2
+
+
+@pytest.mark.parametrize("health", [HEALTH, None])
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES])
+def test_a_daemon_that_cannot_write_into_its_outbox_is_not_to_be_ended_for_its_silence(number, health) -> None:
+    changes = {"writing": Trouble(number=number, text=os.strerror(number)), "free": 0 if number == errno.ENOSPC else 50 * GB}
+    daemon = DaemonFacts(holds=True, health=health, silent_seconds=900.0)
+    findings = judge(replace(WELL, folders=folders(outbox=changes), daemon=daemon))
+    assert len([each for each in findings if each.grade == "problem"]) == 1
+    (said,) = [each for each in findings if each.area == "daemon"]
+    assert (said.grade, "cannot write into the outbox" in said.sentence) == ("note", True)
+    assert "restart" not in said.hint
+
+
+def test_a_home_that_cannot_be_created_is_a_problem_before_the_first_start() -> None:
+    gone = {"there": False, "marked": False, "free": None, "trouble": Trouble(number=errno.ENOENT, text="No such file")}
+    shut = gone | {"writing": Trouble(number=errno.EROFS, text="Read-only file system: /mnt")}
+    said = problem("folders", folders=folders(inbox=shut), journal=JournalFacts())
+    assert said.sentence == "The inbox /h/inbox cannot be created: Read-only file system: /mnt."
 
 
 def test_different_file_systems_are_worth_knowing_and_a_refused_rename_is_a_problem() -> None:
@@ -191,6 +222,7 @@ def test_a_mended_fault_of_the_watch_is_noted() -> None:
 def test_a_daemon_that_is_not_there_hangs_or_refused_is_told_apart() -> None:
     silent = problem("daemon", daemon=DaemonFacts(holds=True, health=HEALTH, silent_seconds=90.0))
     assert "hasn't responded for 90 s" in silent.sentence
+    assert "kill" not in silent.hint
     refused = HEALTH.model_copy(update={"state": "refused", "problem": "the journal is damaged", "hint": "Restore it."})
     said = problem("daemon", daemon=DaemonFacts(holds=False, health=refused))
     assert said.hint == "Restore it."

@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from daemon.amounts import size
 from daemon.cli.answers import PrunedJob, Pruning
 from daemon.cli.common import Home, Json, err, fs, give_up, out, print_json, printable, settings_in_use
-from daemon.cli.display.render import cell, local, size, state_cell
+from daemon.cli.display.render import cell, local, state_cell
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.sending_requests import is_put_off, send
@@ -127,7 +128,7 @@ def _listed(settings: Settings, job: EndedJob, *, keep_source: bool) -> PrunedJo
 
 def _bytes(folder: bytes) -> int:
     try:
-        return sum(entry.size for entry in fs.tree(folder) if entry.kind == "file")
+        return sum(entry.taken for entry in fs.tree(folder))
     except OSError:
         return 0  # it is gone, or a link
 
