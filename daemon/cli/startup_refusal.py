@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,6 +19,7 @@ from daemon.journal.lock import is_running_elsewhere
 from daemon.outbox import Health, Outbox
 from daemon.outbox.ownership import Ownership, who
 from daemon.platform.files import permission_hint
+from daemon.platform.reach import HINT, why_not_run
 from daemon.settings import Settings
 from daemon.settings.loading import load_what_is_right
 from daemon.settings.typed_command import commands_anywhere
@@ -44,9 +46,27 @@ def explained(error: OSError | JournalError) -> Refusal:
     if number == errno.EROFS:
         hint = "Its disk is mounted read-only: mount it so that it can be written, then start again."
         return Refusal(message, hint=hint, exit_status=EXIT_PERMISSION)
+    if isinstance(cause, OSError) and cause.filename == sys.executable and (barred := _barred()) is not None:
+        return barred
     if number in NO_PERMISSION:
         return Refusal(message, hint=f"{_sentence(permission_hint())}.", exit_status=EXIT_PERMISSION)
     return Refusal(message, hint="Make sure that the disk works and has free space, then start again.", exit_status=EXIT_DISK)
+
+
+def check_interpreter() -> None:
+    """Check that this user can start the program's interpreter: workers are started with it, and so is a service.
+
+    Raises:
+        Refusal: this user cannot.
+    """
+    if (barred := _barred()) is not None:
+        raise barred
+
+
+def _barred() -> Refusal | None:
+    if (barred := why_not_run(sys.executable)) is None:
+        return None
+    return Refusal(f"no program of Multiplane can be started: {barred}", hint=HINT, exit_status=EXIT_PERMISSION)
 
 
 def _named(error: OSError) -> str:

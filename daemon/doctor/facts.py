@@ -42,6 +42,7 @@ from daemon.outbox.ownership import Owner, Ownership, who
 from daemon.platform.encoder import can_write_h264
 from daemon.platform.mounts import mount_of
 from daemon.platform.packages import unwritable
+from daemon.platform.reach import why_not_run
 from daemon.platform.sandbox import missing
 from daemon.platform.service import Manager, manager
 from daemon.settings import Layout, Settings
@@ -89,6 +90,7 @@ def gather(settings: Settings, fs: FileSystem) -> Facts:
         return Facts(
             home=str(paths.home),
             python=f"{platform.python_version()} ({sys.executable}) on {platform.system()} {platform.machine()}",
+            barred=why_not_run(sys.executable),
             folders=folders,
             moving=_moving(fs, paths.inbox_bytes, paths.work_bytes) if writable else None,
             daemon=_daemon(fs, settings),
@@ -261,8 +263,8 @@ def _service(fs: FileSystem, its: Manager) -> ServiceFacts:
         return ServiceFacts(file=file)
     except (OSError, ValueError) as error:
         return ServiceFacts(file=file, error=str(error))
-    there = os.access(installed.python, os.X_OK)
-    return ServiceFacts(file=file, home=installed.home, python=installed.python, python_there=there)
+    there, barred = os.access(installed.python, os.X_OK), why_not_run(installed.python)
+    return ServiceFacts(file=file, home=installed.home, python=installed.python, python_there=there, barred=barred)
 
 
 def _pipeline(*arguments: str) -> Answer:
@@ -279,6 +281,8 @@ def _pipeline(*arguments: str) -> Answer:
             check=False,
             env=_offline(os.environ),
         )
+    except OSError as error:
+        return Answer(failure=why_not_run(sys.executable) or error.strerror or str(error))
     except subprocess.TimeoutExpired:
         return Answer(failure=f"it gave no answer within {_PROGRAM_SECONDS:.0f} s")
     try:

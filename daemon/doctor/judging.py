@@ -8,7 +8,7 @@ from daemon.clock import local
 from daemon.contract.commands import as_code, command
 from daemon.doctor.judging_cluster import cluster
 from daemon.doctor.judging_folders import cannot_report, folders, permissions, space
-from daemon.doctor.judging_machine import after_jobs, device, formats, sandbox, videos, weights
+from daemon.doctor.judging_machine import after_jobs, device, formats, program, sandbox, videos, weights
 from daemon.doctor.model import Facts, Finding, JournalFacts
 from daemon.journal.segment import NEWER_HINT
 from daemon.outbox import SILENT_SECONDS
@@ -40,7 +40,7 @@ def judge(facts: Facts) -> tuple[Finding, ...]:
     return (
         *_settings(facts),
         *after_jobs(facts),
-        Finding(area="program", grade="ok", sentence=f"Python {facts.python}."),
+        program(facts),
         *formats(facts),
         *videos(facts),
         *folders(facts),
@@ -50,8 +50,7 @@ def judge(facts: Facts) -> tuple[Finding, ...]:
         *_journal(facts),
         *_daemon(facts),
         *_service(facts),
-        *weights(facts),
-        *device(facts),
+        *(() if facts.barred else (*weights(facts), *device(facts))),  # they are asked through the interpreter
         *sandbox(facts),
         *cluster(facts),
     )
@@ -225,6 +224,10 @@ def _service(facts: Facts) -> Iterator[Finding]:
     elif service.home is None:
         hint = f"To start it automatically: {_INSTALL}"
         yield Finding(area="service", grade="note", sentence="The daemon is not installed as a service.", hint=hint)
+    elif service.barred:
+        hint = f"Let the user that the service runs as enter it, or install the service again as that user: {_INSTALL}"
+        sentence = f"The service cannot start: {service.barred}."
+        yield Finding(area="service", grade="problem", sentence=sentence, hint=hint)
     elif not service.python_there:
         sentence = f"The service should start {service.python}, which no longer exists."
         yield Finding(area="service", grade="problem", sentence=sentence, hint=f"Install it again: {_INSTALL}")

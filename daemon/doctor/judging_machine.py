@@ -6,7 +6,16 @@ from typing import cast
 from daemon.contract.commands import as_code, command
 from daemon.doctor.model import Facts, Finding
 from daemon.platform.packages import how_to_install
+from daemon.platform.reach import HINT
 from daemon.settings.layout import set_up_again
+
+
+def program(facts: Facts) -> Finding:
+    """The finding about the program's interpreter."""
+    if facts.barred:
+        sentence = f"No worker and no service can be started: {facts.barred}."
+        return Finding(area="program", grade="problem", sentence=sentence, hint=HINT)
+    return Finding(area="program", grade="ok", sentence=f"Python {facts.python}.")
 
 
 def formats(facts: Facts) -> Iterator[Finding]:

@@ -174,6 +174,7 @@ class Answer:
 class ServiceFacts:
     """The service file, and the home and the Python that it names. `home` and `python` are None if no service is installed.
 
+    `barred`: why this user cannot start that Python, as far as it can be seen; None if that is no problem.
     `error`: why the file cannot be read; None if it can.
     """
 
@@ -181,6 +182,7 @@ class ServiceFacts:
     home: str | None = None
     python: str | None = None
     python_there: bool = True
+    barred: str | None = None
     error: str | None = None
 
 
@@ -222,6 +224,7 @@ class Facts:
     Attributes:
         home: the home folder.
         python: the version and path of Python, and the system.
+        barred: why this user cannot start it again, as workers and services must; None if this user can.
         folders: the inbox, the outbox and the state folder.
         moving: the error when renaming a file from the inbox into the outbox; None if that works or was not tried.
         journal: the state of the journal.
@@ -254,6 +257,7 @@ class Facts:
     devices: Answer
     not_prevented: tuple[str, ...] = ()
     h264: bool = True
+    barred: str | None = None
     unwritable: tuple[OutputFormat, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
     use: DiskUse | None = None

@@ -8,6 +8,7 @@ the queue pauses, the cause is checked again after growing pauses. Work resumes 
 import contextlib
 import errno
 import os
+import sys
 from collections.abc import Callable
 from typing import Literal
 
@@ -19,6 +20,7 @@ from daemon.jobs import fault
 from daemon.jobs.fault import Cause, Evidence, Failure
 from daemon.outbox import Outbox
 from daemon.platform.memory import available_memory
+from daemon.platform.reach import why_not_run
 from daemon.supervisor import Supervisor
 
 #: Seconds between two checks of the cause of a pause: short at first, because a person who fixed it does not want to wait; then
@@ -66,7 +68,7 @@ class Canary:
             # As a program: a template could fork workers even if no program could be started any more.
             self._supervisor.prepare(self._outbox.attempt(self._name), as_program=True)
         except OSError as error:
-            self._end(error.strerror or str(error))
+            self._end(why_not_run(sys.executable) or error.strerror or str(error))
 
     def look(self) -> None:
         """Check whether the canary became ready or died."""

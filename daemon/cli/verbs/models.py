@@ -97,7 +97,11 @@ def fetch_default_model(settings: Settings) -> None:
 
 def _become(home: Path | None, verb: str, *arguments: str) -> NoReturn:
     """Replace this process by a models command of the pipeline."""
-    os.execv(sys.executable, _command(settings_of(home), verb, *arguments))  # noqa: S606 - an argument list of our own, and no shell
+    argv = _command(settings_of(home), verb, *arguments)
+    try:
+        os.execv(sys.executable, argv)  # noqa: S606 - an argument list of our own, and no shell
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, sys.executable) from error  # the system does not name the file
 
 
 def _command(settings: Settings, verb: str, *arguments: str) -> list[str]:

@@ -9,7 +9,7 @@ from loguru import logger
 
 from daemon.cli.common import Home, fs, settings_at
 from daemon.cli.job_queries import JobQueries
-from daemon.cli.startup_refusal import explained, refuse
+from daemon.cli.startup_refusal import check_interpreter, explained, refuse
 from daemon.cli.verbs.models import fetch_default_model
 from daemon.contract.commands import command
 from daemon.errors import Refusal
@@ -51,6 +51,7 @@ def run(
     try:
         settings = settings_at(home)
         _start_log(settings, terminal=not launchd)
+        check_interpreter()
         if not no_model and sys.stdin.isatty() and sys.stderr.isatty() and not JobQueries(fs, settings).daemon_runs():
             fetch_default_model(settings)
         service = assemble(settings, fs)

@@ -13,6 +13,7 @@ from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, s
 from daemon.cli.examples import epilog
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.service_status import installed, is_managed, look, status_lines
+from daemon.cli.startup_refusal import check_interpreter
 from daemon.cli.verbs.models import fetch_default_model
 from daemon.cli.verbs.quick_action import install_actions, remove_actions
 from daemon.contract.commands import command
@@ -70,6 +71,7 @@ def install(
         err.print(f"Would be installed as {printable(str(its.path()))}:", markup=False)
         typer.echo(its.content(facts), nl=False)
         return
+    check_interpreter()
     existing = installed(its)
     if existing and not _same(existing.home, settings) and os.path.exists(existing.python):
         if worker:

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import typer
 
-from daemon.cli.startup_refusal import EXIT_DISK, EXIT_PERMISSION, explained, refuse
+from daemon.cli.startup_refusal import EXIT_DISK, EXIT_PERMISSION, check_interpreter, explained, refuse
 from daemon.errors import Refusal
 from daemon.fs import LocalFiles, make_folders
 from daemon.journal import hold_lock
 from daemon.outbox import Outbox
 from daemon.outbox.ownership import Ownership, who
+from daemon.platform import reach
 from daemon.settings import load
 
 
@@ -35,6 +36,18 @@ def test_a_share_that_is_not_mounted_yet_may_pass_and_a_missing_permission_does_
     assert refusal.exit_status == status
     assert os.fsdecode(path) in refusal.message
     assert refusal.hint
+
+
+def test_an_interpreter_that_cannot_be_reached_is_named_with_the_folder_that_bars_the_way(monkeypatch) -> None:
+    denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES), sys.executable)
+    assert "cannot be read or written" in explained(denied).message
+    monkeypatch.setattr(reach, "_may", lambda path: path != "/")
+    with pytest.raises(Refusal) as refused:
+        check_interpreter()
+    for refusal in (explained(denied), refused.value):
+        assert refusal.exit_status == EXIT_PERMISSION
+        assert refusal.message.endswith("cannot be reached by this user, who may not enter /")
+        assert sys.executable in refusal.message
 
 
 HOLD = "import os, sys; from daemon.fs import LocalFiles; from daemon.journal import hold_lock\n" + (

@@ -240,6 +240,15 @@ def test_a_service_whose_interpreter_is_gone_is_to_be_installed_anew() -> None:
     assert "cannot be used" in problem("service", service=ServiceFacts(file="/u", error="not ours")).sentence
 
 
+def test_an_interpreter_that_this_user_cannot_reach_is_one_problem_and_not_a_lack_of_rights_on_the_folders() -> None:
+    barred = "/home/anna/python3 cannot be reached by this user, who may not enter /home/anna"
+    unasked = Answer(failure=barred)
+    said = problem("program", barred=barred, models=unasked, verified=unasked, devices=unasked)
+    assert said.sentence == f"No worker and no service can be started: {barred}."
+    said = problem("service", service=replace(WELL.service, python_there=False, barred=barred))
+    assert said.sentence == f"The service cannot start: {barred}."
+
+
 def test_weights_that_were_changed_are_to_be_fetched_again() -> None:
     verified = Answer(value=[{"name": "small", "ok": False, "says": "model.safetensors was changed"}])
     said = [each for each in found("weights", verified=verified) if each.grade == "problem"]
