@@ -72,7 +72,7 @@ def settings_to_look(home: Path | None) -> Settings:
         settings, mistake = load_what_is_right(home, os.environ, is_network=_is_network)
     except Refusal as refusal:
         give_up(refusal)
-    fs.publish_below(settings.paths.outbox_bytes)
+    _prepare(settings)
     if mistake is not None:
         print_error(mistake.message, f"{mistake.hint} What is shown here was read without what is wrong.")
     return settings
@@ -108,8 +108,13 @@ def settings_at(home: Path | None) -> Settings:
     """
     _Reader.home = home
     settings = load(home, os.environ, is_network=_is_network)
-    fs.publish_below(settings.paths.outbox_bytes)
+    _prepare(settings)
     return settings
+
+
+def _prepare(settings: Settings) -> None:
+    fs.publish_below(settings.paths.outbox_bytes)
+    fs.own_below(settings.paths.state_bytes)
 
 
 def _is_network(path: Path) -> bool:

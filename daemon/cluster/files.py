@@ -10,6 +10,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
+from typing import Literal
 
 from daemon.cluster.messages import FIRST, PIECE, TOGETHER, SentFile, Shared
 from daemon.contract.messages import Result
@@ -23,8 +24,8 @@ from daemon.outbox.ownership import MARKER
 
 _SAFE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _RESULT = "result"
-#: The modes of everything in a result, whatever the umask of the process: everybody who can enter the outbox may read it.
-_FOLDER_MODE, _FILE_MODE = 0o755, 0o644
+#: What is added to the modes of a result on a share: the daemon may be another user there, and must read it.
+_FOR_THE_DAEMON = {"folder": 0o555, "file": 0o444}
 
 
 class Changed(Exception):
@@ -105,21 +106,16 @@ class Received:
     """A file of a result that arrives piece by piece, in the attempt's folder in .work/."""
 
     def __init__(self, fs: FileSystem, attempt: bytes, path: str) -> None:
-        """Make the file, and the folders above it. Raises OSError; FileNotFoundError if the attempt is gone.
-
-        Modes are set here, and not by `FileSystem`, which changes the umask of the whole process: this runs in another thread.
-        """
+        """Make the file, and the folders above it. Raises OSError; FileNotFoundError if the attempt is gone."""
         self._fs = fs
         *above, name = to_bytes(path).split(b"/")
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(fs.hold(attempt))
             for part in above:
                 with contextlib.suppress(FileExistsError):
-                    os.mkdir(part, _FOLDER_MODE, dir_fd=folder.fd)
+                    folder.mkdir(part)
                 folder = stack.enter_context(folder.enter(part))
-                os.fchmod(folder.fd, _FOLDER_MODE)
-            self._fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE, 0o644, dir_fd=folder.fd)
-        os.fchmod(self._fd, _FILE_MODE)
+            self._fd = folder.create(name)
 
     def add(self, piece: bytes) -> None:
         """Write the next piece. Raises OSError."""
@@ -225,17 +221,24 @@ def deliver_to_share(fs: FileSystem, share: str, shared: Shared, attempt: bytes)
     """
     here = os.path.join(attempt, b"result")
     there = os.path.join(_attempt_on(share, shared), b"result")
-    os.mkdir(there, _FOLDER_MODE)
-    os.chmod(there, _FOLDER_MODE)
+    _make_readable(there)
     for base, folders, names in os.walk(here):
         inside = os.path.normpath(os.path.join(there, os.path.relpath(base, here)))
         for name in folders:
-            os.mkdir(os.path.join(inside, name), _FOLDER_MODE)
-            os.chmod(os.path.join(inside, name), _FOLDER_MODE)
+            _make_readable(os.path.join(inside, name))
         for name in names:
             fs.copy(os.path.join(base, name), os.path.join(inside, name))
-            os.chmod(os.path.join(inside, name), _FILE_MODE)
+            _let_read(os.path.join(inside, name), "file")
         fs.sync_dir(inside)
+
+
+def _make_readable(folder: bytes) -> None:
+    os.mkdir(folder)
+    _let_read(folder, "folder")
+
+
+def _let_read(path: bytes, kind: Literal["folder", "file"]) -> None:
+    os.chmod(path, stat.S_IMODE(os.stat(path).st_mode) | _FOR_THE_DAEMON[kind])
 
 
 def _attempt_on(share: str, shared: Shared) -> bytes:

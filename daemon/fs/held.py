@@ -12,7 +12,7 @@ from functools import partial
 from typing import Self
 
 from daemon.fs.background import LARGE, run_in_thread
-from daemon.fs.modes import readable
+from daemon.fs.modes import SHARED, Modes
 from daemon.fs.protocol import DirEntry, HeldFolder, Kind, Stat, Wanted
 from daemon.fs.removable import folder_obstacle, name_obstacle
 from daemon.fs.untrusted_paths import enter
@@ -136,15 +136,15 @@ def _user(uid: int) -> str:
 class LocalFolder:
     """`HeldFolder` on the real disk."""
 
-    def __init__(self, fd: int, path: bytes, published: bool = False) -> None:
+    def __init__(self, fd: int, path: bytes, modes: Modes = SHARED) -> None:
         """Take ownership of `fd`, the descriptor of an open folder. `path` is used only in messages.
 
-        If `published`, everybody who can enter the folder can read what is made in it.
+        `modes`: of what is made in it.
         """
         found = os.fstat(fd)
         self.dev, self.ino, self.path = found.st_dev, found.st_ino, path
         self._fd: int | None = fd
-        self._published = published
+        self._modes = modes
         self._folder_obstacle: str | None = _NOT_CHECKED
 
     @property
@@ -168,7 +168,7 @@ class LocalFolder:
 
     def enter(self, name: bytes) -> Self:
         """Open a subfolder; refuses links."""
-        return type(self)(enter(self.fd, name), os.path.join(self.path, name), self._published)
+        return type(self)(enter(self.fd, name), os.path.join(self.path, name), self._modes)
 
     def lstat(self, name: bytes) -> Stat:
         """The kind, identity, size and modification time of whatever has this name."""
@@ -240,9 +240,8 @@ class LocalFolder:
 
     def clone(self, source: int, name: bytes) -> bool:
         """Make a durable copy of an open file that shares its blocks. Returns False, and makes nothing, if the disk cannot."""
-        with readable(self._published):
-            if not clone(source, self.fd, name):
-                return False
+        if not clone(source, self.fd, name, self._modes.file):
+            return False
         writing = os.open(name, os.O_WRONLY | SAFE, dir_fd=self.fd)
         try:
             _finish_copy(source, writing, os.fstat(source))
@@ -259,8 +258,7 @@ class LocalFolder:
 
     def create(self, name: bytes) -> int:
         """Make a new, empty file and open it for writing."""
-        with readable(self._published):
-            return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE, 0o644, dir_fd=self.fd)
+        return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE, self._modes.file, dir_fd=self.fd)
 
     def write(self, fd: int, data: bytes) -> int:
         """One write, possibly of fewer bytes than given. Returns how many."""
@@ -284,8 +282,7 @@ class LocalFolder:
 
     def mkdir(self, name: bytes) -> None:
         """Create a subfolder."""
-        with readable(self._published):
-            os.mkdir(name, 0o755, dir_fd=self.fd)
+        os.mkdir(name, self._modes.folder, dir_fd=self.fd)
 
     def rmdir(self, name: bytes) -> None:
         """Remove an empty subfolder."""

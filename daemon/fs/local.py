@@ -17,7 +17,7 @@ from functools import partial
 from daemon.fs.background import LARGE, run_in_thread, run_side_by_side
 from daemon.fs.compose import sync_tree
 from daemon.fs.held import SAFE, LocalFolder, as_stat, copy_open, entry_kind, open_regular, sync_folder
-from daemon.fs.modes import readable
+from daemon.fs.modes import OWN, SHARED, Modes
 from daemon.fs.protocol import DirEntry, HeldFolder, Stat, TreeEntry
 from daemon.fs.untrusted_paths import Location, descend, locate_below, names_below
 from daemon.fs.walk import walk
@@ -33,13 +33,18 @@ class LocalFiles:
     """`FileSystem` on the real disk. The protocol says what each operation does not guarantee."""
 
     _published: bytes | None = None
+    _own: bytes | None = None
 
     def publish_below(self, root: bytes) -> None:
-        """Make all later files and folders below `root` readable for everybody who can enter it, and follow no link there."""
+        """From now on, follow no link below `root`."""
         self._published = root + b"/"
 
-    def _is_published(self, path: bytes) -> bool:
-        return self._published is not None and os.path.join(path, b"").startswith(self._published)
+    def own_below(self, root: bytes) -> None:
+        """Make `root`, and all later files and folders below it, writable for their owner alone, whatever the umask."""
+        self._own = root + b"/"
+
+    def _modes(self, path: bytes) -> Modes:
+        return OWN if self._own is not None and os.path.join(path, b"").startswith(self._own) else SHARED
 
     def _locate(self, path: bytes) -> Location:
         """How to reach a path: below the published folder, by a name in its open parent folder; elsewhere, by the whole path.
@@ -51,13 +56,15 @@ class LocalFiles:
 
     def create(self, path: bytes) -> int:
         """Make a new, empty file and open it for writing."""
-        with readable(self._is_published(path)), self._locate(path) as location:
-            return os.open(location.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE, 0o644, dir_fd=location.folder)
+        with self._locate(path) as location:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE
+            return os.open(location.name, flags, self._modes(path).file, dir_fd=location.folder)
 
     def append(self, path: bytes) -> int:
         """Open an existing or new regular file for appending."""
-        with readable(self._is_published(path)), self._locate(path) as location:
-            fd = os.open(location.name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | SAFE, 0o644, dir_fd=location.folder)
+        with self._locate(path) as location:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | SAFE
+            fd = os.open(location.name, flags, self._modes(path).file, dir_fd=location.folder)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise OSError(errno.EINVAL, "not a regular file", path)
@@ -100,8 +107,8 @@ class LocalFiles:
 
     def mkdir(self, path: bytes) -> None:
         """Make a folder."""
-        with readable(self._is_published(path)), self._locate(path) as location:
-            os.mkdir(location.name, 0o755, dir_fd=location.folder)
+        with self._locate(path) as location:
+            os.mkdir(location.name, self._modes(path).folder, dir_fd=location.folder)
 
     def rmdir(self, path: bytes) -> None:
         """Remove an empty folder."""
@@ -245,11 +252,11 @@ class LocalFiles:
 
     def hold(self, path: bytes) -> HeldFolder:
         """Open the folder at a path and hold it open."""
-        return LocalFolder(self._open_folder(path), path, self._is_published(path))
+        return LocalFolder(self._open_folder(path), path, self._modes(path))
 
     def lock(self, path: bytes) -> int | None:
         """Open or create a file and lock it; None if another process holds the lock."""
-        return _locked(os.open(path, os.O_RDWR | os.O_CREAT | SAFE, 0o644))
+        return _locked(os.open(path, os.O_RDWR | os.O_CREAT | SAFE, OWN.file))
 
     def lock_folder(self, path: bytes) -> int | None:
         """Lock a folder; None if another process holds the lock."""

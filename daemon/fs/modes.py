@@ -1,31 +1,17 @@
-"""Makes everything that the daemon publishes readable, whatever the daemon's umask."""
+"""The modes of new files and folders. The umask takes away from them, and a folder's setgid bit and access list add to them."""
 
-import contextlib
-import os
-import threading
-from collections.abc import Iterator
-
-#: The umask for files 0644 and folders 0755, like those that workers make.
-_READABLE = 0o022
-#: Held while a file or folder is made: the umask belongs to the whole process, and several threads make files.
-_MAKING = threading.Lock()
+from dataclasses import dataclass
 
 
-@contextlib.contextmanager
-def readable(published: bool) -> Iterator[None]:
-    """If `published`, files and folders made while the block runs are readable for everybody who can enter their folder.
+@dataclass(frozen=True, slots=True)
+class Modes:
+    """The mode that a new file and a new folder ask for."""
 
-    This sets the umask instead of calling chmod. The umask applies from the moment of creation, keeps what is inherited from
-    the folder (setgid, ACLs), and cannot fail on disks without modes. It belongs to the whole process, so only one thread at a
-    time makes something that is published. Nothing else waits for the lock: a delivery to a share that hangs must not stop the
-    daemon.
-    """
-    if not published:
-        yield
-        return
-    with _MAKING:
-        before = os.umask(_READABLE)
-        try:
-            yield
-        finally:
-            os.umask(before)
+    file: int
+    folder: int
+
+
+#: What people share: the umask of the daemon decides, as for every other program.
+SHARED = Modes(0o666, 0o777)
+#: The daemon's own: nobody else may ever write it, whatever the umask.
+OWN = Modes(0o644, 0o755)

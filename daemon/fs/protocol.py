@@ -198,12 +198,15 @@ class FileSystem(Protocol):
     """Everything that the daemon does with a disk. Every method raises OSError as the system reports it; none retries."""
 
     def publish_below(self, root: bytes) -> None:
-        """Make all later files and folders below `root` readable for everybody who can enter `root` (modes 0644 and 0755).
+        """From now on, follow no link below `root`: strangers may write there as well.
 
-        The umask then applies only to files and folders made elsewhere. `root` itself does not change.
+        An operation raises NotADirectoryError if a link is in the place of a folder.
+        """
 
-        Strangers may write in `root` as well. So no operation follows a link anywhere below it: an operation raises
-        NotADirectoryError if a link is in the place of a folder.
+    def own_below(self, root: bytes) -> None:
+        """Make `root`, and all later files and folders below it, writable for their owner alone, whatever the umask.
+
+        The modes of everything else follow the umask.
         """
 
     def create(self, path: bytes) -> int:

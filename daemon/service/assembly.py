@@ -54,6 +54,7 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
         OSError: the home cannot be read or written.
     """
     paths = settings.paths
+    fs.own_below(paths.state_bytes)
     make_folders(fs, paths.requests_bytes)
     hold_lock(fs, paths.lock_bytes, os.getpid())
     ownership = Ownership(fs, who(fs, paths, new_id=True))

@@ -107,7 +107,6 @@ def main(events_fd: int, warm: "Warm", policy: str | None = None) -> NoReturn:
             enters the sandbox before it imports anything risky; if that fails, it does no job. None: no sandbox.
     """
     faulthandler.enable()
-    os.umask(0o022)  # everybody who can enter the outbox can read results
     channel = Channel(_move_events(events_fd))
     commands = _move_commands()
     signal.signal(signal.SIGTERM, channel.stop)

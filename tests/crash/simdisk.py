@@ -186,6 +186,9 @@ class SimDisk:
     def publish_below(self, root: bytes) -> None:
         """Do nothing: there are no modes here."""
 
+    def own_below(self, root: bytes) -> None:
+        """Modes do not matter here."""
+
     def create(self, path: bytes) -> int:
         self._step("create", path)
         folder, name = self._place(path)

@@ -14,6 +14,7 @@ from daemon.cli.verbs.models import fetch_default_model
 from daemon.contract.commands import command
 from daemon.errors import Refusal
 from daemon.fs import make_folders
+from daemon.fs.modes import OWN
 from daemon.journal import JournalError
 from daemon.platform.service.launchd import LABEL
 from daemon.settings import Settings
@@ -108,4 +109,5 @@ def _start_log(settings: Settings, *, terminal: bool) -> None:
         rotation=int(log.rotate_bytes),
         retention=log.keep_files,
         format="{time:YYYY-MM-DDTHH:mm:ss.SSSZ} {level} {message}",
+        opener=lambda path, flags: os.open(path, flags, OWN.file),
     )

@@ -103,12 +103,12 @@ def copy_attributes(source: int, target: int) -> None:
                 raise
 
 
-def clone(source: int, folder: int, name: bytes) -> bool:
-    """Make a new file in an open folder that shares the blocks of an open file (Btrfs, XFS and others).
+def clone(source: int, folder: int, name: bytes, mode: int) -> bool:
+    """Make a new file of this mode in an open folder that shares the blocks of an open file (Btrfs, XFS and others).
 
     Returns False, and makes nothing, if the disk cannot share blocks. Raises FileExistsError if the name is taken.
     """
-    target = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644, dir_fd=folder)
+    target = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode, dir_fd=folder)
     try:
         fcntl.ioctl(target, _FICLONE, source)
     except OSError:

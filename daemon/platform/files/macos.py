@@ -81,11 +81,13 @@ def copy_attributes(source: int, target: int) -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def clone(source: int, folder: int, name: bytes) -> bool:
+def clone(source: int, folder: int, name: bytes, mode: int) -> bool:
     """Make a new file in an open folder that shares the blocks of an open file (APFS, fclonefileat(2)).
 
-    Returns False, and makes nothing, if the disk cannot share blocks. Raises FileExistsError if the name is taken.
+    The system gives it the original's mode; `mode` is not used. Returns False, and makes nothing, if the disk cannot share
+    blocks. Raises FileExistsError if the name is taken.
     """
+    del mode
     library = ctypes.CDLL(None, use_errno=True)
     if library.fclonefileat(source, folder, name, 0) == 0:
         return True

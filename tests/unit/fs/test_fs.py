@@ -3,6 +3,8 @@
 import errno
 import hashlib
 import os
+import stat
+import sys
 from functools import partial
 
 import pytest
@@ -140,10 +142,10 @@ def test_a_copy_has_the_bytes_and_times_and_says_what_it_read(folder):
 @pytest.mark.parametrize("can_clone", [True, False])
 def test_a_copy_in_the_background_is_whole_and_has_the_times(folder, size, can_clone, monkeypatch):
     # This disk may be unable to clone, so a disk that can is imitated by a copy at the place of the system call.
-    def clone(source, to, name):
+    def clone(source, to, name, mode):
         if not can_clone:
             return False
-        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=to)
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode, dir_fd=to)
         os.write(fd, os.pread(source, size, 0))
         os.close(fd)
         return True
@@ -263,7 +265,33 @@ def test_changes_side_by_side_each_report_their_own_error_and_leave_the_umask_al
         os.umask(before)
     assert [number for number, error in enumerate(errors) if error] == [7]
     assert isinstance(errors[7], FileNotFoundError)
-    assert {os.stat(name).st_mode & 0o777 for name in names if name != names[7]} == {0o644}
+    assert {os.stat(name).st_mode & 0o777 for name in names if name != names[7]} == {0o600}
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o022, 0o077])
+def test_what_is_made_follows_the_umask_and_the_folder_and_state_is_never_writable_for_others(folder, umask):
+    fs = LocalFiles()
+    fs.own_below(folder + b"/state")
+    os.chmod(folder, 0o2755)  # setgid: on Linux, subfolders inherit it
+    before = os.umask(umask)
+    try:
+        for name in (b"/shared", b"/state"):
+            fs.mkdir(folder + name)
+            write_new(fs, folder + name + b"/file", b"x", durable=False)
+            with fs.hold(folder + name) as held:
+                held.mkdir(b"inner")
+                held.close(held.create(b"held"))
+    finally:
+        os.umask(before)
+
+    def mode(name):
+        return os.stat(folder + name).st_mode & 0o777
+
+    assert {mode(b"/shared"), mode(b"/shared/inner")} == {0o777 & ~umask}
+    assert {mode(b"/shared/file"), mode(b"/shared/held")} == {0o666 & ~umask}
+    assert {mode(b"/state"), mode(b"/state/inner")} == {0o755 & ~umask}
+    assert {mode(b"/state/file"), mode(b"/state/held")} == {0o644 & ~umask}
+    assert sys.platform != "linux" or os.stat(folder + b"/shared/inner").st_mode & stat.S_ISGID
 
 
 @pytest.mark.parametrize("read", ["read", "ends", "copy"])
