@@ -21,6 +21,7 @@ from daemon.errors import Refusal
 from daemon.fs import LocalFiles
 from daemon.platform.mounts import mount_of
 from daemon.settings import Settings, load
+from daemon.settings.layout import default_home
 from daemon.settings.loading import home_of, load_what_is_right
 from daemon.settings.typed_command import commands_here
 
@@ -90,14 +91,15 @@ def settings_in_use(home: Path | None) -> Settings:
 
 def _must_exist(settings: Settings) -> Settings:
     paths = settings.paths
-    if not any(os.path.isdir(path) for path in (paths.home, paths.inbox, paths.journal)):
-        what = "is not a folder" if os.path.lexists(paths.home) else "does not exist"
-        give_up(
-            Refusal(
-                f"the home {paths.home} {what}", hint=f"Check --home and MULTIPLANE_HOME. To create a new home: {command('run')}."
-            )
-        )
-    return settings
+    if any(os.path.isdir(path) for path in (paths.inbox, paths.outbox, paths.journal)):
+        return settings
+    hint = f"Check --home and MULTIPLANE_HOME. To create a new home: {command('run')}."
+    if os.path.isdir(paths.home):
+        if paths.home == default_home().expanduser():
+            return settings  # it has simply never run
+        give_up(Refusal(f"{paths.home} is no home of Multiplane: it has no inbox, outbox or journal", hint=hint))
+    what = "is not a folder" if os.path.lexists(paths.home) else "does not exist"
+    give_up(Refusal(f"the home {paths.home} {what}", hint=hint))
 
 
 def settings_at(home: Path | None) -> Settings:

@@ -258,6 +258,13 @@ def test_a_home_that_is_not_there_is_told_and_not_made(folder: HotFolder, photo,
         assert f"the home {typo} does not exist" in done.stderr
     assert not typo.exists()
     assert "is not a folder" in folder.verb("jobs", "--home", str(photo)).stderr
+    other = tmp_path / "pictures"
+    other.mkdir()
+    for verb in (["jobs"], ["waiting"], ["watch"], ["stats"], ["rm", "x"], ["prune", "--older-than", "1d"]):
+        done = folder.verb(*verb, "--home", str(other))
+        assert done.returncode == 78, verb
+        assert f"{other} is no home of Multiplane" in done.stderr
+    assert not list(other.iterdir())
     done = folder.run("run", "--home", str(photo))
     assert done.returncode == 78
     assert done.stderr.count("Not a directory") == 1
