@@ -91,15 +91,15 @@ def settings_in_use(home: Path | None) -> Settings:
 
 def _must_exist(settings: Settings) -> Settings:
     paths = settings.paths
-    if any(os.path.isdir(path) for path in (paths.inbox, paths.outbox, paths.journal)):
-        return settings
-    hint = f"Check --home and MULTIPLANE_HOME. To create a new home: {command('run')}."
-    if os.path.isdir(paths.home):
-        if paths.home == default_home().expanduser():
-            return settings  # it has simply never run
-        give_up(Refusal(f"{paths.home} is no home of Multiplane: it has no inbox, outbox or journal", hint=hint))
-    what = "is not a folder" if os.path.lexists(paths.home) else "does not exist"
-    give_up(Refusal(f"the home {paths.home} {what}", hint=hint))
+    is_home = any(os.path.isdir(path) for path in (paths.inbox, paths.outbox, paths.journal))
+    there = os.path.isdir(paths.home)
+    # The default home has perhaps never run.
+    if not is_home and not (there and paths.home == default_home().expanduser()):
+        why = f"the home {paths.home} {'is not a folder' if os.path.lexists(paths.home) else 'does not exist'}"
+        if there:
+            why = f"{paths.home} is no home of Multiplane: it has no inbox, outbox or journal"
+        give_up(Refusal(why, hint=f"Check --home and MULTIPLANE_HOME. To create a new home: {command('run')}."))
+    return settings
 
 
 def settings_at(home: Path | None) -> Settings:

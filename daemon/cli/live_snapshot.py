@@ -111,7 +111,9 @@ def standstill_of(health: Health | None, *, alive: bool, problem: str | None) ->
         problem: why `health` is out of date; None if it is not.
     """
     if problem is not None:
-        return Standstill("the daemon is silent", f"Jobs may not be progressing: {problem}.", stale=True)
+        # One that has just started will soon report.
+        reported = health is not None and health.state not in ("stopped", "refused")
+        return Standstill("the daemon is silent", f"Jobs may not be progressing: {problem}.", stale=True, lasts=reported)
     if not alive:
         return Standstill("the daemon is not running", "The daemon isn't running. Jobs continue when it starts.", stale=True)
     if health is not None and health.state in ("paused", "offline"):

@@ -57,7 +57,10 @@ class Scene(Frozen):
 
     schema_version: int = 1
     at: str
-    alive: bool
+    alive: bool = Field(description="whether a daemon runs, even if it is silent")
+    stale: bool = Field(
+        False, description="whether `health` and `running` may be out of date: the daemon is silent, or none runs"
+    )
     health: Health | None
     problem: str | None = Field(None, description="why `health` is out of date although a daemon is running")
     running: tuple[Status, ...]
@@ -166,6 +169,7 @@ class Scenes:
         return Scene(
             at=at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             alive=snapshot.alive,
+            stale=snapshot.problem is not None or not snapshot.alive,
             health=snapshot.health,
             problem=snapshot.problem,
             # A status file may say that a job has ended before the journal is read again.

@@ -287,6 +287,18 @@ def test_waiting_counts_what_a_long_list_leaves_out(settings: Settings, daemon: 
     assert json.loads(done.stderr) == {"note": "4,999 more wait.", "total": 5000, "more": counted}
 
 
+def test_a_silent_daemon_is_told_of_even_if_no_job_is_left_to_do(settings: Settings, daemon: None) -> None:
+    tell(settings)
+    assert "silent" not in " ".join(said(settings, "jobs"))
+    assert Scenes(settings).look(now()).stale is False
+    tell(settings, age=90)
+    expected = "Jobs may not be progressing: the daemon is running, but hasn't responded for 90 s."
+    for verb in (("jobs",), ("jobs", "--json")):
+        assert len([line for line in said(settings, *verb) if expected in line]) == 1, verb
+    scene = Scenes(settings).look(now())
+    assert (scene.alive, scene.stale) == (True, True)
+
+
 def test_what_ailed_a_daemon_is_not_told_once_it_is_gone(settings: Settings) -> None:
     tell(settings, age=3600, state="paused", problem="the disk of the outbox is full", hint="Make room.", waiting_total=7)
     for verb in (("watch",), ("service", "status")):
