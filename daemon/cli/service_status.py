@@ -10,12 +10,13 @@ from pydantic import Field
 from daemon.cli.common import fs
 from daemon.cli.display.render import LAST_HEARD, ago, duration, local, now
 from daemon.cli.job_queries import JobQueries
-from daemon.cli.live_snapshot import SnapshotReader, standstill_of
+from daemon.cli.live_snapshot import SnapshotReader, outbox_trouble, standstill_of
 from daemon.contract.commands import command
 from daemon.contract.status import Frozen, State
 from daemon.errors import Refusal
 from daemon.jobs.retry_pause import pause_left
 from daemon.outbox import SILENT_SECONDS, Health
+from daemon.outbox.ownership import said_of_stranger
 from daemon.platform.service import Installed, Manager, ask
 from daemon.settings import Settings
 
@@ -42,7 +43,11 @@ class ServiceStatus(Frozen):
     home: str
     alive: bool = Field(description="whether a daemon runs for this home and wrote daemon.json within the last minute")
     health: Health | None
-    problem: str | None = Field(None, description="why `health` is out of date although a daemon is running")
+    running: bool = Field(False, description="whether a daemon runs for this home, even if it is silent")
+    has_run: bool = Field(False, description="whether a daemon ever ran here")
+    problem: str | None = Field(
+        None, description="why `health` is missing or out of date although a daemon runs, or none can start"
+    )
     last_job: JobAtAGlance | None = None
     next_job: JobAtAGlance | None = None
     waiting_total: int = Field(0, description="how many entries the waiting list has")
@@ -71,11 +76,26 @@ def look(settings: Settings, its: Manager) -> ServiceStatus:
         home=str(settings.paths.home),
         alive=snapshot.alive and health is not None and health.silent_seconds(now()) <= SILENT_SECONDS,
         health=health,
-        problem=snapshot.problem,
+        running=snapshot.alive,
+        has_run=health is not None or _has_run(settings),
+        problem=snapshot.problem or (None if snapshot.alive else _why_not(settings, queries, health)),
         last_job=JobAtAGlance(job_id=ended.job_id, state=ended.state, at=ended.completed_at) if ended else None,
         next_job=JobAtAGlance(job_id=waiting.job_id, state=waiting.state) if waiting else None,
         waiting_total=snapshot.waiting_total,
     )
+
+
+def _has_run(settings: Settings) -> bool:
+    """Whether a daemon left traces here. One that was refused for its folders left only its log."""
+    return settings.paths.journal.is_dir() or (settings.paths.state / "log" / "daemon.log").exists()
+
+
+def _why_not(settings: Settings, queries: JobQueries, health: Health | None) -> str | None:
+    """Why no daemon can start, as far as the outbox says; None if it does not, or if the daemon itself has said why."""
+    if health is not None and health.state == "refused":
+        return None
+    owner = queries.stranger()
+    return outbox_trouble(settings) if owner is None else said_of_stranger("outbox", settings.paths.outbox_bytes, owner)
 
 
 def status_lines(found: ServiceStatus) -> Iterator[tuple[str, str]]:
@@ -91,12 +111,14 @@ def status_lines(found: ServiceStatus) -> Iterator[tuple[str, str]]:
     if found.alive and health and not found.problem:
         since = duration(at.timestamp() - seconds(health.started_at))
         yield "daemon", f"alive, {health.state}, process {health.pid}, since {local(health.started_at)} ({since})"
-    elif found.problem:
+    elif found.running:
         yield "daemon", f"runs, last response {local(health.alive_at)} ({ago(health.alive_at, at)})" if health else "runs"
     elif health and health.state == "refused":
         yield "daemon", f"refused to start at {local(health.alive_at)}"
+    elif health:
+        yield "daemon", f"not running; last seen {local(health.alive_at)} ({ago(health.alive_at, at)})"
     else:
-        yield "daemon", f"not running; last seen {local(health.alive_at)} ({ago(health.alive_at, at)})" if health else "never ran"
+        yield "daemon", "not running" if found.has_run else "never ran"
     if found.problem:
         yield "problem", found.problem
     # The problem of a daemon that no longer runs does not matter now, unless it is why the daemon refused to start.
@@ -106,9 +128,8 @@ def status_lines(found: ServiceStatus) -> Iterator[tuple[str, str]]:
             yield "", health.hint
     if found.last_job and found.last_job.at:
         yield "last job", f"{found.last_job.job_id} {found.last_job.state}, {ago(found.last_job.at, at)}"
-    is_there = found.alive or found.problem is not None
-    halt = standstill_of(health, alive=is_there, problem=found.problem)
-    if health and health.processing and is_there:
+    halt = standstill_of(health, alive=found.running, problem=found.problem if found.running else None)
+    if health and health.processing and found.running:
         yield "running", ", ".join(health.processing) + (f" · {LAST_HEARD}" if halt and halt.stale else "")
     following = found.next_job.job_id if found.next_job else "nothing in line"
     yield "next", f"{following} · {halt.word}" if found.next_job and halt else following

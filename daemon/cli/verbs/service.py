@@ -21,7 +21,7 @@ from daemon.errors import Refusal
 from daemon.fs import make_folders, write_atomic
 from daemon.outbox import Health
 from daemon.platform.finder.actions import script
-from daemon.platform.service import Action, Facts, Manager, manager, perform
+from daemon.platform.service import Action, Facts, Manager, Role, manager, perform
 from daemon.settings import Settings
 from daemon.settings.layout import PROGRAM
 
@@ -34,6 +34,7 @@ _START_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
 #: Variables that move a user's settings, models and state. A service gets them, so that it uses the same files as a terminal.
 _PLACES = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
+_LINGER = "It runs while you are logged in. To keep it running after you log out: loginctl enable-linger"
 #: How many bytes at the end of the log are searched for the last lines; more than anybody reads.
 _TAIL_BYTES = 1 << 20
 
@@ -55,6 +56,10 @@ def install(
         bool, typer.Option("--worker", help="Install a worker of the cluster that the settings name, instead of the daemon.")
     ] = False,
     slots: Annotated[int, typer.Option("--slots", min=1, max=1024, help="With --worker: how many jobs run here at once.")] = 1,
+    scheduler: Annotated[
+        bool,
+        typer.Option("--scheduler", help="Install the scheduler of the cluster that the settings name, instead of the daemon."),
+    ] = False,
     show: Annotated[bool, typer.Option("--print", help="Print the file that would be installed, and change nothing.")] = False,
     home: Home = None,
 ) -> None:
@@ -62,10 +67,11 @@ def install(
     if show and quick_action:
         raise typer.BadParameter("--print shows the file of the service alone; leave --quick-action out")
     _check_quick_action(quick_action, wait=wait)
-    settings, its = settings_of(home), manager("worker" if worker else "daemon")
-    if worker and settings.cluster.scheduler is None:
+    role = _role(worker=worker, scheduler=scheduler)
+    settings, its = settings_of(home), manager(role)
+    if role != "daemon" and settings.cluster.scheduler is None:
         raise Refusal("the settings name no cluster", hint="Set cluster.scheduler and the certificates first.", exit_status=1)
-    facts = _facts(settings, slots=slots if worker else None)
+    facts = _facts(settings, role, slots=slots)
     if show:
         # Standard output has only the file, so that it can be piped.
         err.print(f"Would be installed as {printable(str(its.path()))}:", markup=False)
@@ -74,18 +80,25 @@ def install(
     check_interpreter()
     existing = installed(its)
     if existing and not _same(existing.home, settings) and os.path.exists(existing.python):
-        if worker:
-            remedy = command("service", "uninstall", "--worker", "--home", existing.home)
-        else:
-            remedy = command("service", "uninstall", "--home", existing.home)
+        remedies = {
+            "daemon": command("service", "uninstall", "--home", existing.home),
+            "worker": command("service", "uninstall", "--worker", "--home", existing.home),
+            "scheduler": command("service", "uninstall", "--scheduler", "--home", existing.home),
+        }
         raise Refusal(
             f"the service is installed for another home, {existing.home}",
-            hint=f"One home is served at a time: {remedy}",
+            hint=f"One home is served at a time: {remedies[role]}",
             exit_status=1,
         )
-    if worker:
+    if role != "daemon":
         _install_file(its, facts, keep=bool(existing))
-        out.print("The worker runs, and joins the cluster when the scheduler answers.")
+        says = {
+            "worker": "The worker runs, and joins the cluster when the scheduler answers.",
+            "scheduler": f"It runs at {settings.cluster.scheduler}; {command('cluster', 'status')} lists the machines.",
+        }
+        out.print(printable(says[role]), markup=False)
+        if its.name == "systemd":
+            out.print(_LINGER)
         return
     guards = _guards(settings)
     if guards and not anyway:
@@ -111,7 +124,7 @@ def install(
         )
     _await_start(settings, before)
     if its.name == "systemd":
-        out.print("It runs while you are logged in. To keep it running after you log out: loginctl enable-linger")
+        out.print(_LINGER)
     if quick_action:
         _install_quick_action(settings, waits=wait)
 
@@ -135,10 +148,13 @@ def _install_file(its: Manager, facts: Facts, *, keep: bool = False) -> None:
 
 @service.command(epilog=epilog("service uninstall"))
 def uninstall(
-    home: Home = None, worker: Annotated[bool, typer.Option("--worker", help="Remove the service of a cluster's worker.")] = False
+    home: Home = None,
+    worker: Annotated[bool, typer.Option("--worker", help="Remove the service of a cluster's worker.")] = False,
+    scheduler: Annotated[bool, typer.Option("--scheduler", help="Remove the service of a cluster's scheduler.")] = False,
 ) -> None:
     """Stop and remove the service, the Quick Action and the droplet; pictures, results and settings stay."""
-    settings, its = settings_of(home), manager("worker" if worker else "daemon")
+    role = _role(worker=worker, scheduler=scheduler)
+    settings, its = settings_of(home), manager(role)
     if _check_home(its, settings):
         perform(its.steps("uninstall"))
         fs.unlink(os.fsencode(its.path()))
@@ -146,7 +162,7 @@ def uninstall(
         out.print(f"Removed: {printable(str(its.path()))}", markup=False)
     else:
         err.print("The service is not installed.")
-    if worker:
+    if role != "daemon":
         return
     for path in remove_actions(Path.home()):
         out.print(f"Removed: {printable(str(path))}", markup=False)
@@ -247,7 +263,13 @@ def _await_start(settings: Settings, before: Health | None) -> None:
     )
 
 
-def _facts(settings: Settings, *, slots: int | None = None) -> Facts:
+def _role(*, worker: bool, scheduler: bool) -> Role:
+    if worker and scheduler:
+        raise typer.BadParameter("--worker and --scheduler are two services; install one after the other")
+    return "worker" if worker else "scheduler" if scheduler else "daemon"
+
+
+def _facts(settings: Settings, role: Role = "daemon", *, slots: int = 1) -> Facts:
     """What the service file must contain; `slots`: for a worker.
 
     The settings file is an absolute path, because a service has no working directory.
@@ -260,8 +282,9 @@ def _facts(settings: Settings, *, slots: int | None = None) -> Facts:
         # Do not resolve this link: Python finds the virtual environment's packages through it.
         python=os.path.abspath(sys.executable),
         home=str(settings.paths.home),
-        errors=str(settings.paths.state / "log" / ("service.err" if slots is None else "worker.err")),
+        errors=str(settings.paths.state / "log" / ("service.err" if role == "daemon" else f"{role}.err")),
         environ=environ,
+        role=role,
         network=settings.cluster.scheduler is not None,
         slots=slots,
     )

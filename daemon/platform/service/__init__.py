@@ -17,8 +17,8 @@ from daemon.errors import Refusal
 
 #: `forget` runs after the file of an uninstalled service was removed.
 Action = Literal["install", "uninstall", "forget", "start", "stop", "restart"]
-#: Which program is the service. A machine may have both.
-Role = Literal["daemon", "worker"]
+#: Which program is the service: the hot folder's daemon, or a cluster's worker or scheduler. A machine may have all three.
+Role = Literal["daemon", "worker", "scheduler"]
 
 #: EX_OSERR of sysexits.h: the service manager refused.
 _EXIT_REFUSED = 71
@@ -33,8 +33,9 @@ class Facts:
         python: the interpreter of the environment that the program is installed in.
         home: the folder with inbox and outbox.
         errors: the file for messages that come before the daemon's own log is open.
+        role: which program it is.
         network: whether it talks to a cluster.
-        slots: for the worker of a cluster, how many jobs it runs at once; None for the daemon.
+        slots: for the worker of a cluster, how many jobs it runs at once.
         environ: settings (`MULTIPLANE_…`) and places (`XDG_…_HOME`) of this session that the service should also have.
     """
 
@@ -42,8 +43,9 @@ class Facts:
     home: str
     errors: str
     environ: Mapping[str, str]
+    role: Role = "daemon"
     network: bool = False
-    slots: int | None = None
+    slots: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class Manager(Protocol):
 
 
 def manager(role: Role = "daemon") -> Manager:
-    """The service manager of this system, for the service of the daemon or for that of a cluster's worker."""
+    """The service manager of this system, for the service of this program."""
     if sys.platform == "darwin":
         from daemon.platform.service.launchd import Launchd
 
@@ -111,8 +113,12 @@ def manager(role: Role = "daemon") -> Manager:
 
 def command(facts: Facts, *more: str) -> list[str]:
     """The command of the service. `-P`: no module is imported from a working directory."""
-    verb = ["run"] if facts.slots is None else ["cluster", "worker", "--slots", str(facts.slots)]
-    return [facts.python, "-P", "-m", "daemon.cli", *verb, "--home", facts.home, *more]
+    verbs: dict[Role, list[str]] = {
+        "daemon": ["run"],
+        "worker": ["cluster", "worker", "--slots", str(facts.slots)],
+        "scheduler": ["cluster", "scheduler"],
+    }
+    return [facts.python, "-P", "-m", "daemon.cli", *verbs[facts.role], "--home", facts.home, *more]
 
 
 def perform(steps: Sequence[Step], *, sleep: Callable[[float], None] = time.sleep) -> None:

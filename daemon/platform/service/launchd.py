@@ -14,7 +14,6 @@ from daemon.platform.service import Action, Facts, Installed, Role, Step, comman
 from daemon.shipped import LAUNCHD
 
 LABEL = "io.multiplane.daemon"
-WORKER_LABEL = "io.multiplane.worker"
 TEMPLATE = LAUNCHD / f"{LABEL}.plist"
 #: launchctl's "No such process", "Operation now in progress" (it is stopping) and "Could not find specified service".
 _NOT_THERE = frozenset({3, 36, 113})
@@ -37,12 +36,12 @@ class Launchd:
     name = "launchd"
 
     def __init__(self, *, uid: int | None = None, user_home: Path | None = None, role: Role = "daemon") -> None:
-        self._label = LABEL if role == "daemon" else WORKER_LABEL
+        self._label = f"io.multiplane.{role}"
         self._domain = f"gui/{os.getuid() if uid is None else uid}"
         self._user_home = user_home or Path.home()
 
     def path(self) -> Path:
-        """~/Library/LaunchAgents/io.multiplane.daemon.plist, or that of the worker."""
+        """~/Library/LaunchAgents/io.multiplane.daemon.plist, or that of another program."""
         return self._user_home / "Library" / "LaunchAgents" / f"{self._label}.plist"
 
     def content(self, facts: Facts) -> bytes:
@@ -53,7 +52,7 @@ class Launchd:
         """
         listed = plistlib.loads(TEMPLATE.read_bytes())
         listed["Label"] = self._label
-        listed["ProgramArguments"] = command(facts, *(["--launchd"] if facts.slots is None else []))
+        listed["ProgramArguments"] = command(facts, *(["--launchd"] if facts.role == "daemon" else []))
         listed["StandardErrorPath"] = facts.errors
         # Without a working directory: launchd does not start a service whose working directory is on a disk that is not
         # mounted.

@@ -12,7 +12,6 @@ from daemon.platform.service import Action, Facts, Installed, Role, Step, comman
 from daemon.shipped import LAUNCHD
 
 UNIT = "multiplane.service"
-WORKER_UNIT = "multiplane-worker.service"
 TEMPLATE = LAUNCHD / UNIT
 #: systemctl's "not loaded": there is nothing to reset or to stop.
 _NOT_LOADED = frozenset({1, 5})
@@ -24,11 +23,11 @@ class Systemd:
     name = "systemd"
 
     def __init__(self, *, config_home: Path | None = None, role: Role = "daemon") -> None:
-        self._unit = UNIT if role == "daemon" else WORKER_UNIT
+        self._unit = UNIT if role == "daemon" else f"multiplane-{role}.service"
         self._config = config_home or Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
 
     def path(self) -> Path:
-        """~/.config/systemd/user/multiplane.service, or multiplane-worker.service."""
+        """~/.config/systemd/user/multiplane.service, or that of another program, such as multiplane-worker.service."""
         return self._config / "systemd" / "user" / self._unit
 
     def content(self, facts: Facts) -> bytes:
@@ -39,8 +38,8 @@ class Systemd:
         made = [line if not line.startswith("ExecStart=") else "\n".join((start, *settings)) for line in lines]
         if facts.network:
             made = [f"{line} AF_INET AF_INET6" if line.startswith("RestrictAddressFamilies=") else line for line in made]
-        if facts.slots is not None:
-            # A worker does not report to systemd.
+        if facts.role != "daemon":
+            # Only the daemon reports to systemd.
             made = ["Type=simple" if line == "Type=notify" else line for line in made if not line.startswith("WatchdogSec=")]
         # The first lines of the template are for people who install it by hand.
         return ("\n".join(made[made.index("[Unit]") :]) + "\n").encode()

@@ -71,6 +71,24 @@ def test_the_agent_starts_this_interpreter_for_this_home_whatever_its_name_is(la
     assert (found.home, found.python) == (AWKWARD, sys.executable)
 
 
+@pytest.mark.parametrize(
+    ("role", "verb"), [("worker", ["cluster", "worker", "--slots", "3"]), ("scheduler", ["cluster", "scheduler"])]
+)
+def test_the_programs_of_a_cluster_are_services_of_their_own_beside_the_daemon(tmp_path, role, verb) -> None:
+    facts = replace(FACTS, role=role, slots=3, network=True)
+    agent, unit = Launchd(uid=501, user_home=tmp_path, role=role), Systemd(config_home=tmp_path, role=role)
+    assert (agent.path().name, unit.path().name) == (f"io.multiplane.{role}.plist", f"multiplane-{role}.service")
+    listed = plistlib.loads(agent.content(facts))
+    assert listed["Label"] == f"io.multiplane.{role}"
+    assert listed["ProgramArguments"] == [sys.executable, "-P", "-m", "daemon.cli", *verb, "--home", AWKWARD]
+    found = directives(unit.content(facts).decode())
+    assert (found["Type"], "WatchdogSec" in found) == ("simple", False)
+    assert found["RestrictAddressFamilies"].endswith(" AF_INET AF_INET6")
+    assert " ".join(f'"{word}"' for word in verb) in found["ExecStart"]
+    assert agent.read(agent.content(facts)) == unit.read(unit.content(facts))
+    assert {step.argv[-1] for step in unit.steps("install")} >= {f"multiplane-{role}.service"}
+
+
 def test_the_template_to_be_filled_in_by_hand_says_the_same(launchd) -> None:
     by_hand = plistlib.loads(PLIST.read_bytes().replace(b"CHECKOUT", b"/opt/m"))
     facts = Facts(python="/opt/m/.venv/bin/python", home="/opt/m", errors=by_hand["StandardErrorPath"], environ={})

@@ -23,6 +23,7 @@ from daemon.contract.status import Progress, Status
 from daemon.fs import LocalFiles, make_folders
 from daemon.journal import Journal
 from daemon.outbox import FRESH_SECONDS, Health, MoreWaiting, Outbox, Waiting, status_of
+from daemon.outbox.ownership import Ownership, who
 from daemon.settings import Settings, load
 from daemon.settings.typed_command import commands_here
 
@@ -285,6 +286,24 @@ def test_waiting_counts_what_a_long_list_leaves_out(settings: Settings, daemon: 
     assert [item["path"] for item in json.loads(done.stdout)] == ["big.jpg"]
     counted = [one.model_dump() for one in more]
     assert json.loads(done.stderr) == {"note": "4,999 more wait.", "total": 5000, "more": counted}
+
+
+def test_a_home_that_is_refused_for_its_outbox_did_run_and_says_whose_the_outbox_is(settings: Settings, tmp_path: Path) -> None:
+    assert "daemon never ran" in said(settings, "service", "status")
+    log = settings.paths.state / "log" / "daemon.log"
+    log.parent.mkdir()
+    log.touch()
+    other = load(tmp_path / "other", {"MULTIPLANE_CONFIG": os.devnull})
+    make_folders(FS, other.paths.state_bytes)
+    (settings.paths.outbox / ".multiplane").unlink()
+    Ownership(FS, who(FS, other.paths, new_id=True)).take(settings.paths.outbox_bytes)
+    lines = said(settings, "service", "status")
+    assert "daemon not running" in lines
+    assert any(line.startswith("problem the outbox") and "belongs to another home" in line for line in lines)
+    done = CliRunner().invoke(command_line(), ["service", "status", "--json", "--home", str(settings.paths.home)])
+    found = json.loads(done.stdout)
+    assert (found["alive"], found["running"], found["has_run"]) == (False, False, True)
+    assert "belongs to another home" in found["problem"]
 
 
 def test_a_silent_daemon_is_told_of_even_if_no_job_is_left_to_do(settings: Settings, daemon: None) -> None:
