@@ -129,13 +129,14 @@ def give_up(refusal: Refusal) -> NoReturn:
     raise typer.Exit(refusal.exit_status)
 
 
-def print_error(message: str, hint: str | None = None) -> None:
+def print_error(message: str, hint: str | None = None, *, file: Path | None = None) -> None:
     """Print what is wrong and what to do, on standard error: for people, or with --json as one line of JSON.
 
-    Nothing is read as markup, because names are untrusted.
+    Nothing is read as markup, because names are untrusted. `file`: the file on the command line that this is about; only programs
+    are told, because the message names it, too.
     """
     if Asked.for_json:
-        print_json_error(message, hint)
+        print_json_error(message, hint, file=file)
         return
     err.print(f"multiplane: {printable(message)}", style="bold", markup=False)
     if hint:
@@ -151,9 +152,10 @@ def print_note(text: str, **more: object) -> None:
         err.print(printable(text), markup=False)
 
 
-def print_json_error(message: str, hint: str | None = None) -> None:
+def print_json_error(message: str, hint: str | None = None, *, file: Path | None = None) -> None:
     """Print an error as one line of JSON on standard error."""
-    error = commands().fill_all({"message": message, "hint": hint})
+    about = {} if file is None else {"file": os.path.abspath(file)}
+    error = commands().fill_all({"message": message, "hint": hint}) | about
     sys.stderr.write(json.dumps({"error": error}, ensure_ascii=not shows_all(sys.stderr)) + "\n")
 
 

@@ -21,6 +21,7 @@ class ExitStatus(IntEnum):
     CANCELLED = 3
     UNKNOWN = 4
     EXISTS = 5
+    REFUSED = 6
     NO_WEIGHTS = 32
     WEIGHTS = 33
     LICENCE = 34
@@ -38,10 +39,11 @@ class ExitStatus(IntEnum):
 MEANINGS: dict[ExitStatus, str] = {
     ExitStatus.DONE: "everything that was asked for is done, or is a request that waits for the daemon",
     ExitStatus.FAILED: "a job failed, a request was refused, or a check found something wrong",
-    ExitStatus.USAGE: "the command line is wrong: an unknown option, a wrong value, a picture that is not there",
+    ExitStatus.USAGE: "the command line is wrong: an unknown option, a wrong value; submit: every picture was refused",
     ExitStatus.CANCELLED: "a job was cancelled, and none failed; service status: the daemon is not alive",
     ExitStatus.UNKNOWN: "there is no such job or batch, or the job was removed",
     ExitStatus.EXISTS: "the id or the folder for the result is taken (submit --if-exists fail)",
+    ExitStatus.REFUSED: "submit: some pictures were refused; the others were submitted, and with --wait, completed",
     ExitStatus.NO_WEIGHTS: "models: there are no weights of this model",
     ExitStatus.WEIGHTS: "models: weights are not what they should be",
     ExitStatus.LICENCE: "models fetch: the licence has to be accepted first",

@@ -1,10 +1,13 @@
-"""The options that the verbs share, and the completion of job ids. `multiplane --install-completion` sets up the shell."""
+"""The options that the verbs share, and how their values are completed. `multiplane --install-completion` sets up the shell."""
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from daemon.settings import Settings
 
 
 def _home(text: str) -> Path:
@@ -49,16 +52,61 @@ def job_ids(ctx: typer.Context, incomplete: str) -> list[str]:
 
     Completion must be fast, so this reads only the names of the folders in the outbox, not the state of the jobs.
     """
-    # `--help` imports this module, too, and needs none of these.
-    from daemon.cli.common import fs, settings_at
     from daemon.contract.requests import is_job_id
+
+    return [name for name in _job_folders(ctx) if name.startswith(incomplete) and is_job_id(name)]
+
+
+def presets(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The names of the inbox's preset folders that begin with `incomplete`, sorted; empty if the inbox cannot be read."""
+    settings = _settings(ctx)
+    if settings is None:
+        return []
+    from daemon.cli.submitting.preset_folders import preset_names
+
+    return [name for name in preset_names(settings.paths.inbox) if name.startswith(incomplete)]
+
+
+def styles(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The names of the styles that begin with `incomplete`; empty if their lists cannot be read."""
+    settings = _settings(ctx)
+    return [name for name in settings.styles if name.startswith(incomplete)] if settings else []
+
+
+def formats(incomplete: str) -> list[str]:
+    """The formats that begin with what follows the last comma of `incomplete`, each with what comes before it."""
+    from daemon.contract.registry import FORMATS
+
+    before, comma, begun = incomplete.rpartition(",")
+    words = [each.word for each in FORMATS if each.word not in before.split(",")] + ([] if comma else ["none"])
+    return [before + comma + word for word in words if word.startswith(begun)]
+
+
+def _job_folders(ctx: typer.Context) -> list[str]:
+    """The names of the folders in the outbox, sorted; empty if they cannot be read."""
+    settings = _settings(ctx)
+    if settings is None:
+        return []
+    from daemon.cli.common import fs
+
+    try:
+        found = fs.scan(settings.paths.outbox_bytes)
+    except OSError:
+        return []
+    return sorted(os.fsdecode(entry.name) for entry in found if entry.kind == "directory")
+
+
+def _settings(ctx: typer.Context) -> "Settings | None":
+    """The settings of the home that was typed; None if they are wrong.
+
+    The verb will report what is wrong. A message printed here would appear inside the line that is being typed.
+    """
+    # `--help` imports this module, too, and needs none of these.
+    from daemon.cli.common import settings_at
     from daemon.errors import Refusal
 
     home = ctx.params.get("home")
     try:
-        outbox = settings_at(Path(home) if home else None).paths.outbox_bytes
-        names = [os.fsdecode(entry.name) for entry in fs.scan(outbox) if entry.kind == "directory"]
+        return settings_at(Path(home) if home else None)
     except (Refusal, OSError):
-        # The verb will report what is wrong. A message printed here would appear inside the line that is being typed.
-        return []
-    return sorted(name for name in names if name.startswith(incomplete) and is_job_id(name))
+        return None

@@ -12,6 +12,7 @@ from daemon.errors import JobError, Refusal
 from daemon.intake.names import PRESET_NAME, key_of
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, Sidecar, parse
+from daemon.sidecar.problems import did_you_mean, quoted
 
 
 def preset_folder(settings: Settings, name: str) -> tuple[Path, Sidecar]:
@@ -23,11 +24,12 @@ def preset_folder(settings: Settings, name: str) -> tuple[Path, Sidecar]:
     folder = settings.paths.inbox / name
     file = None if "/" in name or name in ("", ".", "..") else _file(folder)
     if file is None:
-        known = sorted(path.name for path in _folders(settings.paths.inbox) if _file(path) is not None)
+        known = preset_names(settings.paths.inbox)
         hint = (
             f"There are: {', '.join(known)}." if known else f"A preset is a folder in {settings.paths.inbox} with a _preset.yaml."
         )
-        give_up(Refusal(f"there is no preset {name!r} in the inbox", hint=hint, exit_status=ExitStatus.USAGE))
+        meant = did_you_mean(name, known)
+        give_up(Refusal(f"there is no preset {quoted(name)} in the inbox{meant}", hint=hint, exit_status=ExitStatus.USAGE))
     try:
         return folder, parse(fs.read(os.fsencode(file), MAX_BYTES + 1), name=to_text(os.fsencode(file.name)))
     except JobError as error:
@@ -35,6 +37,11 @@ def preset_folder(settings: Settings, name: str) -> tuple[Path, Sidecar]:
     except OSError as error:
         print_error(f"{file} cannot be read: {error.strerror}", "Correct its permissions.")
     raise typer.Exit(ExitStatus.USAGE)
+
+
+def preset_names(inbox: Path) -> list[str]:
+    """The names of the preset folders in the inbox, sorted; empty if it cannot be read."""
+    return sorted(path.name for path in _folders(inbox) if _file(path) is not None)
 
 
 def _folders(inbox: Path) -> list[Path]:

@@ -70,12 +70,14 @@ def wait_for(
     as_json: bool,
     patience: float,
     output: Path | None = None,
+    refused: bool = False,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Print each job as it ends, or all of them at the end as JSON.
 
-    Exits with 1 if a job failed, else with 3 if one was cancelled, else with 4 if one was removed.
+    Exits with 1 if a job failed, else with 6 if pictures were refused, else with 3 if one was cancelled, else with 4 if one was
+    removed.
 
     Args:
         dropped: what to wait for.
@@ -83,6 +85,7 @@ def wait_for(
         as_json: print one list: the statuses of the jobs that ended, in the order of `dropped`.
         patience: how many seconds to wait without a running daemon. Then give up with exit 75; the pictures stay in the inbox.
         output: a folder that gets a copy of each result; None: no copies.
+        refused: whether further pictures were refused.
         clock: returns monotonic seconds.
         sleep: waits for the given number of seconds.
     """
@@ -123,6 +126,8 @@ def wait_for(
     states = {status.state for status in watched.ended.values()}
     if "failed" in states:
         raise typer.Exit(ExitStatus.FAILED)
+    if refused:
+        raise typer.Exit(ExitStatus.REFUSED)
     if "cancelled" in states:
         raise typer.Exit(ExitStatus.CANCELLED)
     if watched.gone:

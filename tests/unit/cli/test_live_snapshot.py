@@ -337,7 +337,7 @@ def test_who_drops_or_lists_pictures_hears_that_the_outbox_is_away(settings: Set
     paths = settings.paths
     picture = paths.home / "new.png"
     picture.write_bytes(b"a picture")
-    monkeypatch.setattr("daemon.cli.verbs.submit.plain_fault", lambda *_: None)
+    monkeypatch.setattr("daemon.cli.verbs.submit.picture_fault", lambda *_: None)
     monkeypatch.setenv("MULTIPLANE_CONFIG", "")
     make_folders(FS, paths.journal_bytes)
     tell(settings)
