@@ -25,6 +25,7 @@ class Request(Frozen):
     Attributes:
         verb: what to do.
         jobs: the ids of the jobs.
+        in_inbox: of `cancel`: files in the inbox that will become some of these jobs; paths relative to the inbox.
         batch: the batch's id or its folder's name; None: no batch.
         before: of `prune`: only jobs that ended before this time.
         keep_source: of `prune`: whether only the results are removed.
@@ -35,6 +36,7 @@ class Request(Frozen):
 
     verb: Verb
     jobs: tuple[AnyJobId, ...] = Field((), max_length=10_000)
+    in_inbox: tuple[str, ...] = Field((), max_length=10_000)
     batch: str | None = Field(None, max_length=1000)
     before: AwareDatetime | None = None
     keep_source: bool = False

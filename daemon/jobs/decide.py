@@ -3,11 +3,13 @@
 This is the "decide" half of the usual decide/evolve pair; `daemon.jobs.fold` is the "evolve" half.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from daemon.contract.commands import command
 from daemon.contract.records import AnyRecord, AttemptEnded, CancelRequested, Ended, Job, Returning
+from daemon.contract.requests import Verb
 from daemon.contract.status import ErrorInfo, Source
 from daemon.errors import BY_CODE, Cancelled, ImageUnreadable, WorkerCrashed
 
@@ -247,6 +249,25 @@ def may_remove(job: Job) -> Answer:
     if not job.ended:
         return Answer(False, f"{job.job_id} has not ended yet ({job.state}); cancel it first")
     return Answer(True, f"{job.job_id} was removed")
+
+
+def fits(verb: Verb, job: Job) -> bool:
+    """Whether a request for a whole batch is about this job of the batch."""
+    match verb:
+        case "cancel":
+            return job.ended is None
+        case "retry":
+            return job.state in ("failed", "cancelled")
+        case "rm" | "prune" | "redo":
+            return job.ended is not None
+
+
+def none_fits(verb: Verb, batch: str, jobs: Iterable[Job]) -> str | None:
+    """The sentence that says that a request is about none of the jobs of a batch; None if it is about one."""
+    if any(fits(verb, job) for job in jobs):
+        return None
+    what = {"cancel": "none of its jobs is pending or running", "retry": "none of its jobs failed or was cancelled"}
+    return f"batch {batch}: {what.get(verb, 'it has no ended jobs')}"
 
 
 def may_prune(job: Job, *, before: datetime | None, owes: bool) -> Answer:

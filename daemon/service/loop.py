@@ -155,7 +155,7 @@ class Service:
             self._folder.close(self._disk_space.problem)
             if not self._recovered and not self._recover():
                 return
-            if is_regular or self._wakeup.is_set:
+            if is_regular or self._wakeup.is_set or (self._requests.held and not self._ledger.jobs.uncopied):
                 self._requests.handle()
             self._copying = self._disk_space.problem is None and self._copies.advance()
             if now >= self._folder.next_turn(now, woken=self._wakeup.is_set):

@@ -7,7 +7,7 @@ must be safe to repeat.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from daemon.claiming.redoing import OPTIONS, Redoing, Wish
 from daemon.claiming.source_files import sidecars_of
-from daemon.contract.names import to_text
+from daemon.contract.names import to_bytes, to_text
 from daemon.contract.records import Job, Requeued
 from daemon.contract.requests import JobAnswer, Request, RequestAnswer, Verb
 from daemon.contract.spec import JobSpec
@@ -57,13 +57,15 @@ class Requests:
     batch: Callable[[str], list[Job]]
     #: Requests that are done but could not be removed yet; they are not done again.
     done: set[bytes] = field(default_factory=set)
+    #: The jobs of requests that wait: because of copies that are made, or of pictures that are not taken yet.
+    held: set[str] = field(default_factory=set)
     clock: Callable[[], float] = time.monotonic
     #: When each answer that nobody has read was first seen, in monotonic seconds: file times are wrong if the clock was set.
     _unfetched: dict[bytes, float] = field(default_factory=dict)
     _troubles: Troubles = field(default_factory=Troubles)
 
     def handle(self) -> None:
-        """Carry out all waiting requests, and remove old answers.
+        """Carry out all requests that need not wait for something, in their order, and remove old answers.
 
         Raises:
             JournalError: the process must stop.
@@ -75,11 +77,14 @@ class Requests:
             self._troubles.tell(_LOOKING, f"cannot look for requests: {error}")
             return
         self._troubles.over(_LOOKING)
+        self.held.clear()
         for name in names:
             if name.endswith(SUFFIX) and not name.endswith(ANSWER_SUFFIX) and not name.startswith(b"."):
                 path = os.path.join(folder, name)
                 if name not in self.done:
-                    self._answer(path, self._do(path))
+                    if (answer := self._do(path)) is None:
+                        continue
+                    self._answer(path, answer)
                     self.done.add(name)
                 self._put_away(folder, name)
         self._remove_unread(folder, [name for name in names if name.endswith(ANSWER_SUFFIX)])
@@ -112,7 +117,8 @@ class Requests:
         else:
             self._troubles.over(to_text(name))
 
-    def _do(self, path: bytes) -> RequestAnswer:
+    def _do(self, path: bytes) -> RequestAnswer | None:
+        """Carry out a request. Returns None if it must wait; then nothing was done."""
         try:
             request = Request.model_validate_json(self.fs.read(path, _MAX_REQUEST_BYTES))
         except (OSError, ValidationError) as error:
@@ -126,10 +132,11 @@ class Requests:
             if request.verb == "redo":  # of a picture that was redone already, the newest job alone
                 older = {job.accepted.redo_of for job in jobs}
                 jobs = [job for job in jobs if job.job_id not in older]
-            ids += [job.job_id for job in jobs if _fits(request.verb, job)]
+            ids += [job.job_id for job in jobs if decide.fits(request.verb, job)]
             if not ids:
-                what = {"cancel": "none of its jobs is pending or running", "retry": "none of its jobs failed or was cancelled"}
-                return RequestAnswer(problem=f"batch {request.batch}: {what.get(request.verb, 'it has no ended jobs')}")
+                return RequestAnswer(problem=decide.none_fits(request.verb, request.batch, jobs))
+        if self._must_wait(request, ids):
+            return None
         if request.verb == "redo":
             return self._redo(request, ids, to_text(os.path.basename(path)))
         verbs: dict[Verb, Callable[[Job], decide.Answer]] = {
@@ -151,6 +158,36 @@ class Requests:
             logger.info("{}: {}", request.verb, answer.sentence)
             answers.append(JobAnswer(job_id=job_id, accepted=answer.accepted, sentence=answer.sentence))
         return RequestAnswer(answers=tuple(answers))
+
+    def _must_wait(self, request: Request, ids: Sequence[str]) -> bool:
+        """Whether a request about these jobs cannot be carried out yet.
+
+        Copies of the files of a job that is to be removed may still be made, or a job that is to be cancelled may still be in the
+        inbox. Later requests about the same jobs wait, too: requests are carried out in the order in which they were made.
+        """
+        needed = {job.accepted.redo_of for job in self.ledger.jobs.uncopied.values()}
+        takes_away = request.verb == "rm" or (request.verb == "prune" and not request.keep_source)
+        waits = (
+            not self.held.isdisjoint(ids)
+            or (takes_away and not needed.isdisjoint(ids))
+            or (
+                any(self.ledger.jobs.find(job_id) is None for job_id in ids)
+                and any(self._is_in_inbox(path) for path in request.in_inbox)
+            )
+        )
+        if waits:
+            self.held.update(ids)
+        return waits
+
+    def _is_in_inbox(self, path: str) -> bool:
+        """Whether a file is still in the inbox. A disk that does not answer says nothing."""
+        try:
+            self.fs.lstat(os.path.join(self.settings.paths.inbox_bytes, to_bytes(path)))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
+        return True
 
     def _of_batch(self, batch: str) -> list[Job]:
         """The jobs of a batch. A name means the last batch of that name."""
@@ -239,13 +276,3 @@ class Requests:
         unknown = [job_id for job_id, job in found.items() if job is None]
         answers += [JobAnswer(job_id=job_id, accepted=False, sentence=f"there is no job {job_id}") for job_id in unknown]
         return RequestAnswer(answers=tuple(answers))
-
-
-def _fits(verb: Verb, job: Job) -> bool:
-    match verb:
-        case "cancel":
-            return job.ended is None
-        case "retry":
-            return job.state in ("failed", "cancelled")
-        case "rm" | "prune" | "redo":
-            return job.ended is not None

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
+from daemon.cli.asking.sending_requests import ask
 from daemon.cli.common import Home, Json
 from daemon.cli.options import job_ids
-from daemon.cli.sending_requests import ask
 from daemon.contract.commands import SHORT, command
 
 _HELP = SHORT.fill(f"Job ids, as in {command('jobs')}.")

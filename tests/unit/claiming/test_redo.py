@@ -133,13 +133,77 @@ def test_what_cannot_be_redone_is_said_in_one_sentence_and_nothing_is_done(scene
     assert not scene.jobs.live
 
 
-def test_a_job_cannot_be_removed_while_its_picture_is_being_copied(scene):
-    completed(scene, "old")
-    (one,) = ask(scene, "redo", "old").answers
-    (refused,) = ask(scene, "rm", "old", name="2").answers
-    assert (refused.accepted, refused.sentence) == (False, f"old is being copied for {one.new_job}: try again in a moment")
+def put(scene: Scene, name: str, verb: str, *jobs: str, **more) -> None:
+    """Put a request in place without letting the daemon answer it."""
+    (scene.requests_folder / f"{name}.json").write_text(Request(verb=verb, jobs=jobs, **more).model_dump_json())
+
+
+def kept(scene: Scene) -> list[str]:
+    return sorted(path.stem for path in scene.requests_folder.glob("?.json"))
+
+
+def said(scene: Scene, name: str) -> list[str]:
+    answer = RequestAnswer.model_validate_json((scene.requests_folder / f"{name}.answer.json").read_text())
+    return [one.sentence for one in answer.answers]
+
+
+def test_an_rm_behind_a_redo_of_the_same_job_waits_until_its_picture_is_copied(scene):
+    completed(scene, "old", "other")
+    put(scene, "1", "redo", "old")
+    put(scene, "2", "rm", "old")
+    put(scene, "3", "redo", "old")
+    put(scene, "4", "rm", "other")
+    scene.requests.handle()
+    assert kept(scene) == ["2", "3"], "what comes after the removal waits as well, and nothing else does"
+    assert said(scene, "4") == ["other was removed"]
+    (new,) = scene.jobs.uncopied
+    scene.requests.handle()
+    assert kept(scene) == ["2", "3"]
     copy_all(scene)
-    assert ask(scene, "rm", "old", name="3").answers[0].accepted
+    scene.requests.handle()
+    assert kept(scene) == []
+    assert (said(scene, "2"), said(scene, "3")) == (["old was removed"], ["there is no job old"])
+    assert (scene.root / new / "source" / "old.jpg").read_bytes() == b"a picture"
+    assert not (scene.root / "old").exists()
+
+
+def test_an_rm_behind_a_redo_is_still_done_after_a_crash_between_them(scene):
+    completed(scene, "old")
+    put(scene, "1", "redo", "old")
+    put(scene, "2", "rm", "old")
+    scene.requests.handle()
+    put(scene, "1", "redo", "old")  # a power loss brought it back
+    recorded = list(scene.history.entries())
+    scene.journal.close()
+    again = Scene(scene.inbox.parent)
+    for entry in recorded:
+        again.jobs.apply(entry)
+    again.requests.handle()
+    assert kept(again) == ["2"]
+    copy_all(again)
+    again.requests.handle()
+    assert kept(again) == []
+    (new,) = again.jobs.live
+    assert (again.root / new / "source" / "old.jpg").read_bytes() == b"a picture"
+    assert not (again.root / "old").exists()
+
+
+def test_a_cancel_of_a_picture_in_the_inbox_waits_until_it_is_a_job(scene):
+    path = scene.inbox / "new.jpg.yaml"
+    path.write_text("id: new\n")
+    put(scene, "1", "cancel", "new", in_inbox=("new.jpg.yaml",))
+    scene.requests.handle()
+    assert kept(scene) == ["1"]
+    scene.pending("new")
+    path.unlink()
+    scene.requests.handle()
+    assert (kept(scene), said(scene, "1")) == ([], ["new is being cancelled"])
+
+
+def test_a_cancel_of_a_picture_that_was_taken_back_waits_no_longer(scene):
+    put(scene, "1", "cancel", "new", in_inbox=("new.jpg.yaml",))
+    scene.requests.handle()
+    assert (kept(scene), said(scene, "1")) == ([], ["there is no job new"])
 
 
 def test_a_redo_waits_for_space_and_says_so(scene):

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from daemon.cli import sending_requests
 from daemon.cli.answers import PrunedJob, Pruning
+from daemon.cli.asking import sending_requests
 from daemon.cli.verbs.upkeep import prune
 from daemon.contract.requests import RequestAnswer
 

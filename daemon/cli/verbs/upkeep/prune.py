@@ -12,11 +12,12 @@ from rich.table import Table
 
 from daemon.amounts import size
 from daemon.cli.answers import PrunedJob, Pruning
+from daemon.cli.asking.kept_requests import KeptRequests
+from daemon.cli.asking.sending_requests import is_put_off, send
 from daemon.cli.common import Home, Json, err, fs, give_up, out, print_json, printable, settings_in_use
 from daemon.cli.display.render import cell, local, state_cell
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries
-from daemon.cli.sending_requests import is_put_off, send
 from daemon.clock import rfc3339
 from daemon.contract.requests import JobAnswer, Request
 from daemon.errors import Refusal
@@ -114,11 +115,20 @@ def _old(
     """
     outbox = Outbox(fs, settings.paths.outbox_bytes)
     follow_ups = queries.history.now().follow_ups
+    kept = KeptRequests(settings, queries)
     for job in queries.history.past():
         is_wanted = (not states or job.state in states) and (batches is None or job.batch in batches)
         is_old = datetime.fromisoformat(job.ended_at) < before and not follow_ups.is_owed(job.job_id)
-        if is_wanted and is_old and (not keep_source or outbox.has_result(job.job_id)):
+        if is_wanted and is_old and (not keep_source or outbox.has_result(job.job_id)) and _stays_ended(job, kept):
             yield job
+
+
+def _stays_ended(job: EndedJob, kept: KeptRequests) -> bool:
+    """Whether the job neither runs again nor goes by requests that are carried out before."""
+    if not kept.requests:
+        return True
+    foreseen = kept.foreseen(job.job())
+    return foreseen is not None and foreseen.ended is not None
 
 
 def _listed(settings: Settings, job: EndedJob, *, keep_source: bool) -> PrunedJob:

@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 import yaml
 
+from daemon.cli.asking.sending_requests import ask
 from daemon.cli.common import Home, Json, err, fs, give_up, settings_in_use
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.options import job_ids
-from daemon.cli.sending_requests import ask
 from daemon.cli.submitting import spec_options as options
 from daemon.cli.submitting.spec_options import spec_fields, without_place
 from daemon.cli.verbs.upkeep.estimated_jobs import estimated_jobs

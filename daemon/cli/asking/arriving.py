@@ -1,0 +1,64 @@
+"""Finds the picture in the inbox that will become a job: the daemon has not taken it yet, so no journal knows its id."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from daemon.cli.common import fs
+from daemon.contract.names import to_text
+from daemon.intake.names import classify, key_of
+from daemon.settings import Settings
+from daemon.sidecar import MAX_BYTES
+from daemon.sidecar.reading import requested_id
+
+
+@dataclass(frozen=True, slots=True)
+class Arriving:
+    """A sidecar in the inbox.
+
+    Attributes:
+        path: its path, relative to the inbox.
+        job_id: the id that its job will have; None if the daemon will choose one.
+    """
+
+    path: str
+    job_id: str | None
+
+
+def arriving(settings: Settings, name: str) -> Arriving | None:
+    """The sidecar in the inbox that asks for this id, or belongs to a picture of this name; None if there is none."""
+    inbox, picture = settings.paths.inbox_bytes, key_of(os.fsencode(name))
+    named: Arriving | None = None
+    for folder in _folders(inbox):
+        for sidecar in _sidecars(folder):
+            path = os.path.join(folder, sidecar)
+            found = Arriving(to_text(os.path.relpath(path, inbox)), _id_in(path))
+            if found.job_id == name:
+                return found
+            if os.path.splitext(key_of(sidecar))[0] in (picture, os.path.splitext(picture)[0]):
+                named = named or found
+    return named
+
+
+def _folders(inbox: bytes) -> Iterator[bytes]:
+    yield inbox
+    try:
+        below = sorted(entry.name for entry in fs.scan(inbox) if entry.kind == "directory" and not entry.name.startswith(b"."))
+    except OSError:
+        return
+    yield from (os.path.join(inbox, name) for name in below)
+
+
+def _sidecars(folder: bytes) -> list[bytes]:
+    try:
+        names = sorted(entry.name for entry in fs.scan(folder) if entry.kind == "file")
+    except OSError:
+        return []
+    return [name for name in names if classify(name, in_inbox=True).role == "sidecar"]
+
+
+def _id_in(path: bytes) -> str | None:
+    try:
+        return requested_id(fs.read(path, MAX_BYTES))
+    except (OSError, ValueError):
+        return None
