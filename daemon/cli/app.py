@@ -169,13 +169,20 @@ def _run() -> None:
             app(prog_name=_program_name(), complete_var="_MULTIPLANE_COMPLETE")
         finally:
             sys.stdout.flush()  # an error can still be told here
+    except SystemExit as ended:
+        # The libraries of the command line end the program with 1 if nobody reads the output any more.
+        if isinstance(ended.__context__, BrokenPipeError):
+            _of_output(ended.__context__)
+            sys.exit(exit_status.ExitStatus.UNREAD)
+        raise
     except Exception as error:
         found = _of_output(error) or _explained(error)
         if found is None:
             raise
-        from daemon.cli.common import print_error
+        if found.exit_status != exit_status.ExitStatus.UNREAD:
+            from daemon.cli.common import print_error
 
-        print_error(found.message, found.hint)
+            print_error(found.message, found.hint)
         sys.exit(found.exit_status)
 
 
@@ -195,7 +202,9 @@ def _of_output(error: Exception) -> "Refusal | None":
             with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:
                 os.dup2(nowhere.fileno(), 1)
             hint = "If its disk is full, make room on it. Then type the command again."
-            return Refusal(f"the output cannot be written: {error.strerror}", hint=hint, exit_status=1)
+            unread = isinstance(again, BrokenPipeError)
+            status = exit_status.ExitStatus.UNREAD if unread else exit_status.ExitStatus.DISK
+            return Refusal(f"the output cannot be written: {error.strerror}", hint=hint, exit_status=status)
     return None
 
 

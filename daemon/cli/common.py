@@ -1,5 +1,6 @@
 """What the verbs share: finding the home, printing, and reporting errors."""
 
+import errno
 import json
 import os
 import shutil
@@ -37,6 +38,10 @@ class _Screen(Console):
         if not self.is_terminal:
             return ConsoleDimensions(_UNLIMITED, super().size.height)
         return ConsoleDimensions(*shutil.get_terminal_size()) if self.is_dumb_terminal else super().size
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to `daemon.cli.app` to end the program."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 out = _Screen(emoji=False, highlight=False, soft_wrap=True)

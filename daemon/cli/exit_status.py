@@ -34,6 +34,7 @@ class ExitStatus(IntEnum):
     SETTINGS = 78
     RESTART = 80
     INTERRUPTED = 130
+    UNREAD = 141
 
 
 MEANINGS: dict[ExitStatus, str] = {
@@ -41,7 +42,7 @@ MEANINGS: dict[ExitStatus, str] = {
     ExitStatus.FAILED: "a job failed, a request was refused, or a check found something wrong",
     ExitStatus.USAGE: "the command line is wrong: an unknown option, a wrong value; submit: every picture was refused",
     ExitStatus.CANCELLED: "a job was cancelled, and none failed; service status: the daemon is not alive",
-    ExitStatus.UNKNOWN: "there is no such job or batch, or the job was removed",
+    ExitStatus.UNKNOWN: "there is no such job, batch or model, or the job was removed",
     ExitStatus.EXISTS: "the id or the folder for the result is taken (submit --if-exists fail)",
     ExitStatus.REFUSED: "submit: some pictures were refused; the others were submitted, and with --wait, completed",
     ExitStatus.NO_WEIGHTS: "models: there are no weights of this model",
@@ -50,12 +51,13 @@ MEANINGS: dict[ExitStatus, str] = {
     ExitStatus.NO_NETWORK: "models fetch: the hub cannot be reached; cluster status: the scheduler cannot be reached",
     ExitStatus.BUG: "models: a bug in the program",
     ExitStatus.NO_SERVICE: "service: the service manager of the system refused",
-    ExitStatus.DISK: "a disk cannot be read or written; run: the journal cannot be written",
+    ExitStatus.DISK: "a disk or the output cannot be read or written; run: the journal cannot be written",
     ExitStatus.NO_DAEMON: "no daemon runs that could do it, and nothing is lost; run: another daemon runs already",
     ExitStatus.DENIED: "a permission is missing",
     ExitStatus.SETTINGS: "the settings or the folders are wrong",
     ExitStatus.RESTART: "run, as a service: the program was changed, and is to be started again",
     ExitStatus.INTERRUPTED: "a person interrupted it with Ctrl-C",
+    ExitStatus.UNREAD: "the program that read the output ended first, as after `| head`",
 }
 
 

@@ -6,12 +6,14 @@ Results go to standard output, everything else to standard error. The exit statu
 import argparse
 import contextlib
 import datetime
+import errno
 import json
 import os
 import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rich.console import Console
 from rich.markup import escape
@@ -29,6 +31,7 @@ from pipeline.weights.store import State, record_of, remove, state
 
 _IO_ERROR = 74  # sysexits.h, EX_IOERR
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
+_UNREAD = 141  # 128 + SIGPIPE
 _SHOWN: dict[State, str] = {
     "installed": "[green]installed[/]",
     "own folder": "[green]own folder[/]",
@@ -59,45 +62,77 @@ class _Context:
     commands: Commands
 
 
+class _Console(Console):
+    """Rich's console; but the end of whoever reads its output is an error."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to `main` to end the program."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run one verb and return the exit status."""
     spell_what_cannot_be_shown()
-    # Only `fetch` may open a connection, whatever a library tries.
     asked = _parser().parse_args(arguments)
+    # Only `fetch` may open a connection, whatever a library tries.
     if asked.verb not in ("fetch", "fetch-default"):
         os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    err = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
+    err = _Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
+    tell = partial(_tell, err, as_json=getattr(asked, "json", False))
     commands = Commands(asked.program, asked.home)
     try:
-        context = _Context(
-            os.path.abspath(asked.folder),
-            weights.catalogue(*asked.catalogue or ()),
-            Console(emoji=False, highlight=False, soft_wrap=True),
-            err,
-            commands,
-        )
-        match asked.verb:
-            case "list":
-                return _list(context, as_json=asked.json)
-            case "fetch":
-                return _fetch(context, asked.name, asked.accept_licence)
-            case "fetch-default":
-                return _fetch_default(context, asked.later)
-            case "verify":
-                return _verify(context, asked.name, as_json=asked.json)
-            case _:
-                return _remove(context, asked.name)
+        status = _run(asked, err, commands)
+        sys.stdout.flush()
     except DiskFull as error:
-        return _tell(err, unmarked(error.message), commands.fill(error.info().hint), _IO_ERROR)
+        return tell(unmarked(error.message), commands.fill(error.info().hint), _IO_ERROR)
     except JobError as error:
-        return _tell(err, unmarked(error.message), commands.fill(error.info().hint), error.exit_status)
+        return tell(unmarked(error.message), commands.fill(error.info().hint), error.exit_status)
     except Refusal as refusal:
-        return _tell(err, unmarked(refusal.message), commands.fill(refusal.hint), refusal.exit_status)
+        return tell(unmarked(refusal.message), commands.fill(refusal.hint), refusal.exit_status)
     except OSError as error:
-        return _tell(err, f"The weights cannot be read or written: {error}.", "Correct the permissions, or the disk.", _IO_ERROR)
+        if _is_of_output(error):
+            hint = "If its disk is full, make room on it. Then type the command again."
+            unread = isinstance(error, BrokenPipeError)
+            return _UNREAD if unread else tell(f"the output cannot be written: {error.strerror}", hint, _IO_ERROR)
+        return tell(f"The weights cannot be read or written: {error}.", "Correct the permissions, or the disk.", _IO_ERROR)
     except KeyboardInterrupt:
-        return _tell(err, "Interrupted.", "What was already fetched is kept; run the same command to continue.", _INTERRUPTED)
+        return tell("Interrupted.", "What was already fetched is kept; run the same command to continue.", _INTERRUPTED)
+    return status
+
+
+def _run(asked: argparse.Namespace, err: Console, commands: Commands) -> int:
+    context = _Context(
+        os.path.abspath(asked.folder),
+        weights.catalogue(*asked.catalogue or ()),
+        _Console(emoji=False, highlight=False, soft_wrap=True),
+        err,
+        commands,
+    )
+    match asked.verb:
+        case "list":
+            return _list(context, as_json=asked.json)
+        case "fetch":
+            return _fetch(context, asked.name, asked.accept_licence)
+        case "fetch-default":
+            return _fetch_default(context, asked.later)
+        case "verify":
+            return _verify(context, asked.name, as_json=asked.json)
+        case _:
+            return _remove(context, asked.name)
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Whether standard output cannot be written. What is still to be written then goes nowhere."""
+    if error.filename is not None:
+        return False
+    try:
+        os.write(1, b"\n")
+    except OSError:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        return True
+    return False
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -290,7 +325,11 @@ def _print_json(context: _Context, value: object) -> int:
     return 0
 
 
-def _tell(err: Console, message: str, hint: str, status: int) -> int:
+def _tell(err: Console, message: str, hint: str, status: int, *, as_json: bool) -> int:
+    if as_json:
+        error = {"message": message, "hint": hint}
+        sys.stderr.write(json.dumps({"error": error}, ensure_ascii=not shows_all(sys.stderr)) + "\n")
+        return status
     err.print(f"multiplane: {message}", style="bold", markup=False)
     err.print(hint, markup=False)
     return status

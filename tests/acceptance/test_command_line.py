@@ -189,21 +189,37 @@ def test_a_picture_that_is_not_all_there_is_refused_before_it_is_dropped(folder:
     assert "depth_unreadable" in folder.verb("check", str(depth)).stdout
 
 
+#: One that prints through rich, two that print JSON, one whose process becomes the pipeline's, and one that is no verb.
+PRINTING = (["schema"], ["jobs", "--json"], ["config"], ["models", "list"], ["models", "verify", "--json"], ["--help"])
+
+
+def printing_to(folder: HotFolder, words: list[str], output: int) -> tuple[int, str]:
+    """Exit status and standard error of a command whose standard output is this descriptor."""
+    done = subprocess.run(
+        [MULTIPLANE, *words], env=folder.environment, stdout=output, stderr=subprocess.PIPE, text=True, check=False
+    )
+    return done.returncode, done.stderr.replace("\n", " ")
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is always full")
-def test_an_output_that_cannot_be_written_is_one_sentence(folder: HotFolder) -> None:
-    for words in (["schema"], ["jobs", "--json"]):
-        with open("/dev/full", "wb") as full:
-            done = subprocess.run(
-                [MULTIPLANE, *words],
-                env=folder.environment,
-                stdout=full,
-                stderr=subprocess.PIPE,
-                text=True,
-                check=False,
-            )
-        assert done.returncode == 1
-        assert "the output cannot be written: No space left on device" in done.stderr.replace("\n", " ")
-        assert "Traceback" not in done.stderr
+@pytest.mark.parametrize("words", PRINTING, ids=" ".join)
+def test_an_output_that_cannot_be_written_is_one_sentence(folder: HotFolder, words: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        status, told = printing_to(folder, words, full.fileno())
+    assert status == 74
+    assert told.count("the output cannot be written: No space left on device") == 1
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("words", PRINTING, ids=" ".join)
+def test_an_output_that_nobody_reads_any_more_ends_it_quietly(folder: HotFolder, words: list[str]) -> None:
+    """As `| head -1` does."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        assert printing_to(folder, words, writing) == (141, "")
+    finally:
+        os.close(writing)
 
 
 def test_check_finds_what_the_daemon_would_refuse(running: HotFolder, tmp_path) -> None:

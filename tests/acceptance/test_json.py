@@ -111,6 +111,14 @@ def test_what_is_asked_is_answered_by_its_schema(used) -> None:
     assert answer(used, "prune", "--older-than", "1d", "--state", "completed")["jobs"] == []
 
 
+def test_a_model_that_is_not_listed_is_an_error_in_json(used) -> None:
+    for words in (("verify", "depth-pr"), ("verify", "depth-pr", "--json"), ("fetch", "depth-pr"), ("remove", "depth-pr")):
+        done = used.verb("models", *words)
+        assert (done.returncode, done.stdout) == (4, ""), words
+        said = json.loads(done.stderr)["error"]["message"] if "--json" in words else " ".join(done.stderr.split())
+        assert 'there is no model "depth-pr"; did you mean "depth-pro"?' in said
+
+
 def test_what_is_submitted_is_told_by_its_schema(used) -> None:
     photo = str(used.home.parent / "photo.png")
     (job_id,) = answer(used, "submit", photo)

@@ -13,12 +13,16 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from daemon.cli.common import Home, Json, settings_of
+from daemon.catalogues.models import catalogue
+from daemon.cli.common import Home, Json, give_up, settings_of
 from daemon.cli.examples import epilog
+from daemon.cli.exit_status import ExitStatus
 from daemon.contract.commands import SHORT, command
+from daemon.errors import Refusal
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
 from daemon.settings.typed_command import commands_here
+from daemon.sidecar.problems import did_you_mean, quoted
 
 #: 128 + SIGINT, as shells count.
 _INTERRUPTED = 130
@@ -46,6 +50,7 @@ def fetch(
     home: Home = None,
 ) -> None:
     """Fetch a model's weights from the hub, resuming an interrupted fetch."""
+    _must_be_listed(home, name)
     _become(home, "fetch", *([f"--accept-licence={accept_licence}"] if accept_licence is not None else []), "--", name)
 
 
@@ -56,17 +61,32 @@ def verify(
     json: Json = False,
 ) -> None:
     """Compare weights, byte for byte, with what was recorded when they were fetched; exit 33 if they were changed."""
+    if name is not None:
+        _must_be_listed(home, name)
     _become(home, "verify", *_if(json, "--json"), *(["--", name] if name is not None else []))
 
 
 @models.command(epilog=epilog("models remove"))
 def remove(name: Name, home: Home = None) -> None:
     """Remove a model's fetched weights. A folder of your own is never touched."""
+    _must_be_listed(home, name)
     _become(home, "remove", "--", name)
 
 
 def _if(wanted: bool, option: str) -> list[str]:
     return [option] if wanted else []
+
+
+def _must_be_listed(home: Path | None, name: str) -> None:
+    """End the program if no model has this name; why was printed."""
+    try:
+        known = catalogue(settings_of(home).paths.model_lists).models
+    except Refusal as refusal:
+        give_up(refusal)
+    if name not in known:
+        sentence = f"there is no model {quoted(name)}{did_you_mean(name, known)}"
+        hint = f"{command('models', 'list')} shows the names."
+        give_up(Refusal(sentence, hint=hint, exit_status=ExitStatus.UNKNOWN))
 
 
 def fetch_default_model(settings: Settings) -> None:
