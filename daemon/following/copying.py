@@ -50,7 +50,7 @@ def deliver(fs: FileSystem, source: HeldFolder, made: Result, root: bytes, trail
         folder = stack.enter_context(fs.hold(root))
         for part in trail[:-1]:
             folder = stack.enter_context(_entered(folder, to_bytes(part)))
-        for name in _candidates(to_bytes(trail[-1])):
+        for name in candidates(to_bytes(trail[-1])):
             if _is_free(folder, name):
                 _remove(folder, hidden)
                 folder.mkdir(hidden)
@@ -71,7 +71,8 @@ def deliver(fs: FileSystem, source: HeldFolder, made: Result, root: bytes, trail
         raise FileExistsError(errno.EEXIST, f"{_MOST_NAMES} folders have this name already", os.path.join(folder.path, name))
 
 
-def _candidates(name: bytes) -> Iterator[bytes]:
+def candidates(name: bytes) -> Iterator[bytes]:
+    """The names that a copy may get, in the order in which they are tried."""
     yield name
     for number in range(2, _MOST_NAMES + 1):
         yield name + b" %d" % number

@@ -1,11 +1,9 @@
 """Puts pictures into the inbox in the documented way: under temporary names first, with the sidecar's rename last."""
 
 import contextlib
-import errno
 import os
 import secrets
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import typer
@@ -13,19 +11,16 @@ import yaml
 
 from daemon.cli import exit_status
 from daemon.cli.common import fs, print_error, print_note
+from daemon.cli.submitting.turns import TurnTimeout, turn
 from daemon.cli.submitting.waiting_for_jobs import Dropped
-from daemon.fs import make_folders, write_new
+from daemon.fs import write_new
 from daemon.intake.names import DEPTH_EXTENSIONS, key_of
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES
 
 Identity = tuple[int, int]
-#: Seconds between two tries to take the lock. Another submit holds it only for a few renames.
-_LOCK_POLL_SECONDS = 0.02
 #: Seconds to wait for the lock. If this is not enough, the process that holds it was stopped, or its disk does not answer.
 _LOCK_SECONDS = 60.0
-#: Errors of a home that belongs to somebody else, or of a disk without locks. submit then works without the lock.
-_NO_LOCK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 def sidecar_of(options: dict[str, object]) -> bytes:
@@ -36,7 +31,13 @@ def sidecar_of(options: dict[str, object]) -> bytes:
     return data
 
 
-def drop(image: Path, options: dict[str, object], settings: Settings, folder: Path | None = None) -> Dropped:
+def drop(
+    image: Path,
+    options: dict[str, object],
+    settings: Settings,
+    folder: Path | None = None,
+    instead: Callable[[], Dropped | None] = lambda: None,
+) -> Dropped:
     """Put a picture into the inbox, with a new sidecar and its depth picture, if it has one. Returns what to wait for.
 
     The files are written under temporary names. Then they are renamed, while a lock keeps any other submit from renaming. The
@@ -47,6 +48,7 @@ def drop(image: Path, options: dict[str, object], settings: Settings, folder: Pa
         options: the content of the sidecar, with the `id` of the job.
         settings: the settings of the home.
         folder: the inbox, or a folder in it; None: the inbox.
+        instead: asked while no other submit can drop anything: returns what there is already instead of this picture, or None.
 
     Raises:
         typer.Exit: the picture cannot be dropped; the reason was printed.
@@ -61,7 +63,11 @@ def drop(image: Path, options: dict[str, object], settings: Settings, folder: Pa
             for source, part in zip(sources, parts[:-1], strict=True):
                 fs.copy(os.path.realpath(source), part)
             write_new(fs, parts[-1], sidecar_of(options), durable=True)
-            with _submit_lock(settings):
+            with turn(fs, settings, b"submit.lock", seconds=_LOCK_SECONDS):
+                if (existing := instead()) is not None:
+                    for part in parts:
+                        fs.unlink(part)
+                    return existing
                 name = _free_name(inbox, os.fsencode(image.name))
                 beside = [os.path.splitext(name)[0] + b".depth" + os.path.splitext(depth)[1]] if depth else []
                 targets = [os.path.join(inbox, each) for each in (name, *beside, name + b".yaml")]
@@ -70,7 +76,7 @@ def drop(image: Path, options: dict[str, object], settings: Settings, folder: Pa
                     ours[target] = (found.dev, found.ino)
                     fs.rename(part, target)
                     del ours[part]
-    except _LockTimeout:
+    except TurnTimeout:
         print_error(
             f"{image.name} cannot be put into the inbox: another submit is running and does not finish; if it hangs, end it",
             "Find it with: ps -ef | grep '[m]ultiplane'",
@@ -123,36 +129,6 @@ def _all_or_nothing() -> Iterator[dict[bytes, Identity | None]]:
                 if identity in (None, (found.dev, found.ino)):
                     fs.unlink(path)
         raise
-
-
-class _LockTimeout(Exception):
-    """Another submit has held the lock for too long."""
-
-
-@contextlib.contextmanager
-def _submit_lock(settings: Settings) -> Iterator[None]:
-    """Hold the lock of submit. Without it, two processes could choose the same name, and one would replace the other's picture.
-
-    Raises:
-        OSError: the lock cannot be taken.
-        _LockTimeout: another submit has held it for too long.
-    """
-    path, held = os.path.join(settings.paths.state_bytes, b"submit.lock"), None
-    deadline = time.monotonic() + _LOCK_SECONDS
-    try:
-        make_folders(fs, settings.paths.state_bytes)
-        while (held := fs.lock(path)) is None:
-            if time.monotonic() > deadline:
-                raise _LockTimeout
-            time.sleep(_LOCK_POLL_SECONDS)
-    except OSError as error:
-        if error.errno not in _NO_LOCK:
-            raise
-    try:
-        yield
-    finally:
-        if held is not None:
-            fs.close(held)
 
 
 def _free_name(inbox: bytes, name: bytes) -> bytes:

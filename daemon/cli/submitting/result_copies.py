@@ -1,48 +1,60 @@
 """Copies of results where the person who submitted the pictures wants them: `submit --output DIR`."""
 
+import errno
 import os
-from collections.abc import Sequence
-from enum import StrEnum
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import typer
 
 from daemon.cli.common import fs, print_error, print_note
 from daemon.cli.exit_status import ExitStatus, after
-from daemon.contract.names import to_text
+from daemon.cli.submitting.turns import turn
+from daemon.contract.names import to_bytes, to_text
 from daemon.contract.status import Status
-from daemon.following.copying import Result, deliver
+from daemon.following.copying import UNFINISHED, Result, candidates, deliver
 from daemon.fs import make_folders
 from daemon.outbox import Outbox
 from daemon.settings import Settings
 from daemon.settings.delivery_layout import safe_name
 
 
-class IfExists(StrEnum):
-    """What happens to a picture whose result would get a name that is taken."""
+def output_folder(text: str) -> Path:
+    """The folder that was named. An empty name is refused: in a script, it is a variable that was never set."""
+    if not text:
+        raise typer.BadParameter("it is empty. Name a folder, or leave --output out.")
+    return Path(text)
 
-    FAIL = "fail"
-    SKIP = "skip"
-    NEW = "new"
 
-
-def wanted(images: Sequence[Path], output: Path, if_exists: IfExists) -> list[Path]:
-    """The pictures to submit: all, or with `skip` those without a result in the folder.
+def prepare(output: Path, settings: Settings) -> None:
+    """Make the folder for results, and try whether something can be written there.
 
     Raises:
-        typer.Exit: there is one, and that is an error; it was printed.
+        typer.Exit: results cannot be copied there; the reason was printed.
     """
-    places = {image: output / name_for(image) for image in images}
-    if if_exists is IfExists.NEW:
-        return list(images)
-    there = [image for image, place in places.items() if os.path.lexists(place)]
-    if there and if_exists is IfExists.FAIL:
-        hint = "Nothing was submitted. Choose another --output, or add --if-exists skip or new."
-        print_error(f"{places[there[0]]} is there already", hint)
-        raise typer.Exit(ExitStatus.EXISTS)
-    for image in there:
-        print_note(f"{image} is skipped: {places[image]} is there already.")
-    return [image for image in images if image not in there]
+    paths, place = settings.paths, os.path.realpath(os.fspath(output))
+    for name, home in (("inbox", paths.inbox), ("outbox", paths.outbox), ("state", paths.state)):
+        if os.path.commonpath((place, own := os.path.realpath(os.fspath(home)))) == own:
+            print_error(f"--output {output} is inside the {name} of this home", "Choose another folder for the copies.")
+            raise typer.Exit(ExitStatus.USAGE)
+    folder = os.fsencode(place)
+    probe = os.path.join(folder, UNFINISHED + b"probe-" + secrets.token_hex(8).encode())
+    try:
+        make_folders(fs, folder)
+        fs.mkdir(probe)
+        fs.rmdir(probe)
+    except OSError as error:
+        if error.errno in (errno.ENOTDIR, errno.EEXIST):
+            print_error(f"--output {output} is not a folder", "Nothing was submitted. Choose another folder.")
+            raise typer.Exit(ExitStatus.USAGE) from error
+        print_error(f"--output {output} cannot be written: {error.strerror}", "Nothing was submitted. Choose another folder.")
+        raise typer.Exit(after(error)) from error
+
+
+def names_for(image: Path) -> Iterator[str]:
+    """The names that the folder for the result of a picture may get, in order."""
+    return (os.fsdecode(name) for name in candidates(os.fsencode(name_for(image))))
 
 
 def name_for(image: Path) -> str:
@@ -63,9 +75,13 @@ def copied(status: Status, settings: Settings, output: Path, image: Path) -> Sta
         make_folders(fs, folder)
         with Outbox(fs, settings.paths.outbox_bytes).held_job(status.job_id, b"result") as result:
             made = Result(status.job_id, status.outputs, status.manifest or "result/layer_manifest.json")
-            place = deliver(fs, result, made, folder, (name_for(image),))
+            # Two submits that wait for the same job would use the same hidden folder.
+            with turn(fs, settings, b"copy.lock", seconds=None):
+                place = deliver(fs, result, made, folder, (name_for(image),))
     except OSError as error:
         where = settings.paths.outbox / status.job_id / "result"
         print_error(f"the result of {status.job_id} cannot be copied to {output}: {error.strerror}", f"It is in {where}.")
         raise typer.Exit(after(error)) from error
+    if os.path.basename(place) != (taken := to_bytes(name_for(image))):
+        print_note(f"{image} was copied to {os.fsdecode(place)}: the name {os.fsdecode(taken)} was taken.")
     return status.model_copy(update={"delivered": to_text(place)})

@@ -2,6 +2,7 @@
 
 import os
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,12 +16,15 @@ from daemon.cli.live_snapshot import standstill
 from daemon.cli.options import presets
 from daemon.cli.submitting import spec_options as options
 from daemon.cli.submitting.dropping import drop, sidecar_of
+from daemon.cli.submitting.existing_jobs import ExistingJobs
+from daemon.cli.submitting.if_exists import IfExists, WhatIsThere
 from daemon.cli.submitting.plain_faults import picture_fault
 from daemon.cli.submitting.preset_folders import preset_folder
-from daemon.cli.submitting.result_copies import IfExists, wanted
+from daemon.cli.submitting.result_copies import output_folder, prepare
 from daemon.cli.submitting.spec_options import spec_fields, without_place
 from daemon.cli.submitting.waiting_for_jobs import NO_DAEMON_SECONDS, Dropped, wait_for
 from daemon.contract.commands import command
+from daemon.contract.spec import JobSpec
 from daemon.errors import JobError
 from daemon.jobs.identity import generated_id
 from daemon.settings import Settings
@@ -57,12 +61,20 @@ def submit(
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Wait, and copy each result to DIR/NAME, after the picture's name.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", parser=output_folder, help="Wait, and copy each result to DIR/NAME, after the picture's name."
+        ),
     ] = None,
     if_exists: Annotated[
-        IfExists,
-        typer.Option(help="If DIR/NAME or the --id is there already: fail, skip the picture, or take a new name."),
-    ] = IfExists.FAIL,
+        IfExists | None,
+        typer.Option(
+            help="If the same picture waits, runs or is completed with the same settings, if DIR has its result, or if the --id "
+            "is taken: fail (submit nothing), skip (use what is there), or new (make another). Without it, only a taken --id or "
+            "DIR/NAME fails.",
+            show_default=False,
+        ),
+    ] = None,
     job_id: Annotated[str | None, typer.Option("--id", help="The job's id; for one picture only.")] = None,
     wait: Annotated[
         bool,
@@ -97,25 +109,27 @@ def submit(
         print_error("--id names one job, but there are several pictures", "Leave --id out, or submit them one by one.")
         raise typer.Exit(ExitStatus.USAGE)
     folder, control = (settings.paths.inbox, None) if preset is None else preset_folder(settings, preset)
-    _check_options(fields if job_id is None else {**fields, "id": job_id}, settings, control)
+    spec = _resolved(fields if job_id is None else {**fields, "id": job_id}, settings, control)
     good = [image for image in images if _is_good(image, settings)]
     refused = len(good) < len(images)
     if not good:
         raise typer.Exit(ExitStatus.USAGE)
     if output is not None:
-        good = wanted(good, output, if_exists)
-    if job_id and _is_taken(job_id, settings):
-        job_id = _instead(job_id, if_exists)
-        good = good if job_id != "" else []
+        prepare(output, settings)
+    there = WhatIsThere(settings, ExistingJobs(settings, spec, folder, control), if_exists, output)
+    plans = there.plans(good, job_id)
     dropped: list[Dropped] = []
-    for image in good:
-        chosen = job_id or generated_id(os.fsencode(image.name), datetime.now(UTC))
+    for image, wanted_id in plans:
+        chosen = wanted_id or generated_id(os.fsencode(image.name), datetime.now(UTC))
+        instead = partial(there.instead, image, wanted_id)
         try:
-            dropped.append(drop(image, {**fields, "id": chosen}, settings, folder))
+            one = drop(image, {**fields, "id": chosen}, settings, folder, instead)
         except typer.Exit:
             for one in dropped:
                 print_note(f"{one.job_id} is already in the inbox.")
             raise
+        if one.job_id not in [other.job_id for other in dropped]:
+            dropped.append(one)
     if wait or output is not None:
         wait_for(dropped, settings, as_json=json, patience=patience, output=output, refused=refused)
         return
@@ -139,28 +153,10 @@ def _say_what_holds_them_up(settings: Settings) -> None:
         print_note(f"The daemon isn't running; it takes the pictures when it starts: {command('run')}.")
 
 
-def _is_taken(job_id: str, settings: Settings) -> bool:
-    return (settings.paths.outbox / job_id).exists()
-
-
-def _instead(job_id: str, if_exists: IfExists) -> str | None:
-    """What to use instead of an id that is taken: None for a new one, empty to submit nothing."""
-    match if_exists:
-        case IfExists.FAIL:
-            hint = "Choose another id, remove that job first, or add --if-exists skip or new."
-            print_error(f'the id "{job_id}" belongs to a job in the outbox', hint)
-            raise typer.Exit(ExitStatus.EXISTS)
-        case IfExists.SKIP:
-            print_note(f"{job_id} is there already.")
-            return ""
-        case IfExists.NEW:
-            return None
-
-
-def _check_options(fields: dict[str, object], settings: Settings, control: Sidecar | None) -> None:
-    """Refuse now the options that the daemon would refuse later, for every picture."""
+def _resolved(fields: dict[str, object], settings: Settings, control: Sidecar | None) -> JobSpec:
+    """What the jobs should do. Options that the daemon would refuse later, for every picture, are refused now."""
     try:
-        resolve(
+        return resolve(
             defaults=settings.spec_defaults,
             preset=control,
             own=read(sidecar_of(fields), name="options"),

@@ -8,8 +8,8 @@ import typer
 import yaml
 from service_scene import SETTINGS
 
-from daemon.cli.asking import sending_requests
 from daemon.cli.app import _explained
+from daemon.cli.asking import sending_requests
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.submitting import dropping
 from daemon.cli.verbs import submit
