@@ -2,9 +2,9 @@
 
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 
 from pydantic import ValidationError
 
@@ -65,35 +65,43 @@ class JobQueries:
             return None
 
     def statuses(
-        self, first: int, most: int, *, state: State | None = None, batches: Collection[str] | None = None
+        self, first: int, most: int | None, *, state: State | None = None, batches: Collection[str] | None = None
     ) -> list[Status]:
         """Jobs in this order: running; pending; back in the inbox; accepted but not claimed yet; ended, newest first.
 
         Args:
             first: how many jobs to skip.
-            most: the maximum number of jobs to return.
+            most: the maximum number of jobs to return; None: no maximum.
             state: only jobs in this state.
             batches: only jobs of these batches.
 
         Raises:
             Refusal: a segment of the journal is damaged.
         """
+
+        def is_wanted(one: Status | EndedJob) -> bool:
+            return _is_one_of(state, batches, one)
+
+        live = [status for status in self._live() if is_wanted(status)]
+        # The history is read lazily: nothing older than this page is read.
+        past = (past for past in self.history.past() if is_wanted(past))
+        last = None if most is None else first + most
+        begin, end = max(0, first - len(live)), None if last is None else max(0, last - len(live))
+        return live[first:last] + [status_of(one.job()) for one in islice(past, begin, end)]
+
+    def count(self, *, state: State | None = None, batches: Collection[str] | None = None) -> int:
+        """How many jobs there are; the arguments and errors are those of `statuses`. No job that ended is decoded."""
+        everything: Iterator[Status | EndedJob] = chain(self._live(), self.history.past())
+        return sum(_is_one_of(state, batches, one) for one in everything)
+
+    def _live(self) -> list[Status]:
         jobs = self.history.now()
         live = [self.status(job.job_id) or status_of(job) for job in jobs.live.values() if job.state == "processing"]
         now = time.time()
         live += [status_of(job, position=place, at=now) for job, place in in_line(jobs.queue, pause_left_at(now))]
         live += [status_of(job, at=now) for job in jobs.returned.values()]
         # Their files cannot be moved out of the inbox yet, but the journal has accepted them.
-        live += [status_of(job, at=now) for job in (*jobs.unclaimed.values(), *jobs.uncopied.values())]
-
-        def wanted(one: Status | EndedJob) -> bool:
-            return state in (None, one.state) and (batches is None or one.batch in batches)
-
-        live = [status for status in live if wanted(status)]
-        # The history is read lazily: nothing older than this page is read.
-        past = (past for past in self.history.past() if wanted(past))
-        begin, end = max(0, first - len(live)), max(0, first + most - len(live))
-        return live[first : first + most] + [status_of(one.job()) for one in islice(past, begin, end)]
+        return live + [status_of(job, at=now) for job in (*jobs.unclaimed.values(), *jobs.uncopied.values())]
 
     def batches_under_way(self) -> tuple[BatchProgress, ...]:
         """The batches that are not done, oldest first: as the daemon reports them, or without a daemon by the journal.
@@ -139,6 +147,10 @@ class JobQueries:
             Refusal: a segment of the journal is damaged.
         """
         return self.history.job(job_id)
+
+
+def _is_one_of(state: State | None, batches: Collection[str] | None, one: Status | EndedJob) -> bool:
+    return state in (None, one.state) and (batches is None or one.batch in batches)
 
 
 def _save_index(fs: FileSystem, path: bytes, data: bytes) -> bool:

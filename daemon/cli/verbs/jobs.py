@@ -24,7 +24,10 @@ _REMARK_COLUMNS, _PICTURE_COLUMNS, _GAP = 40, 20, 2
 def jobs(
     state: Annotated[State | None, typer.Option("--state", help="Only jobs in this state.")] = None,
     batch: Annotated[str | None, typer.Option("--batch", help="Only jobs of this batch: its name, or its id.")] = None,
-    page: Annotated[int, typer.Option("--page", min=1, help="Which page; page 1 has the running jobs and the latest ones.")] = 1,
+    page: Annotated[
+        int, typer.Option("--page", min=1, help=f"Which page of {PAGE} jobs; page 1 has the running jobs and the latest ones.")
+    ] = 1,
+    all_: Annotated[bool, typer.Option("--all", help="List all jobs instead of a page.")] = False,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -35,9 +38,11 @@ def jobs(
     if batches is not None and not batches:
         print_error(f"there is no batch {batch}", "Its name is that of the folder that was dropped, or the id in status.json.")
         raise typer.Exit(ExitStatus.UNKNOWN)
+    if all_ and page != 1:
+        raise typer.BadParameter("--all lists the jobs of all pages: leave --page out")
     # One more than the page shows, to know whether there is another page.
-    found = queries.statuses((page - 1) * PAGE, PAGE + 1, state=state, batches=batches)
-    shown = found[:PAGE]
+    found = queries.statuses((page - 1) * PAGE, None if all_ else PAGE + 1, state=state, batches=batches)
+    shown = found if all_ else found[:PAGE]
     halt = standstill(settings, queries, now())
     if halt and not halt.lasts and (json or all(status.state in ENDED for status in shown)):
         halt = None
@@ -45,6 +50,8 @@ def jobs(
         if halt:
             print_note(halt.sentence)
         print_json([located(status, settings) for status in shown])
+        if not all_ and (page > 1 or len(found) > PAGE):
+            _tell_total(queries.count(state=state, batches=batches), len(shown), page)
         return
     if halt:
         err.print(printable(halt.sentence), markup=False)
@@ -57,8 +64,17 @@ def jobs(
                 cell(f"{progress.name}: {batch_text(progress, stale=halt is not None and halt.stale)}", "bold"), soft_wrap=False
             )
     out.print(listing(shown, out.width, halt), soft_wrap=False)
-    if len(found) > PAGE:
-        err.print(f"More with --page {page + 1}.")
+    if len(shown) < len(found):
+        total = queries.count(state=state, batches=batches)
+        err.print(f"These are {len(shown)} of {total:,} jobs. More with --page {page + 1}, all with --all.")
+
+
+def _tell_total(total: int, shown: int, page: int) -> None:
+    """Tell a program that the list it got is one page of several."""
+    first, pages = (page - 1) * PAGE + 1, max(1, -(-total // PAGE))
+    which = "none" if not shown else f"job {first:,}" if shown == 1 else f"jobs {first:,} to {first + shown - 1:,}"
+    rest = f"--page {page + 1} lists the next ones, --all lists all" if page < pages else "this is the last page; --all lists all"
+    print_note(f"Listed: {which} of {total:,}: {rest}.", total=total, shown=shown, page=page, pages=pages)
 
 
 def _progress(queries: JobQueries, batch: str | None) -> tuple[BatchProgress, ...]:

@@ -1,12 +1,15 @@
 """What commands know about jobs: pages of a long history, of which only the requested page is read."""
 
+import json
 import os
 from itertools import chain
 from pathlib import Path
 
 import pytest
 from job_records import accepted
+from typer.testing import CliRunner
 
+from daemon.cli.app import command_line
 from daemon.cli.job_queries import JobQueries
 from daemon.contract.records import Claimed, Ended, Job, Removed, Requeued, Started
 from daemon.contract.status import ErrorInfo
@@ -59,7 +62,7 @@ def again(job: Job) -> Job:
     )
 
 
-def ids(queries: JobQueries, first: int, most: int, **only: object) -> list[str]:
+def ids(queries: JobQueries, first: int, most: int | None, **only: object) -> list[str]:
     return [status.job_id for status in queries.statuses(first, most, **only)]
 
 
@@ -72,6 +75,33 @@ def test_what_goes_on_comes_first_then_what_ended_last(queries: JobQueries) -> N
         ("pending", 1),
         ("pending", 2),
     ]
+
+
+def test_the_count_is_that_of_all_pages_together(queries: JobQueries) -> None:
+    assert queries.count() == len(ids(queries, 0, None)) == 41
+    for only in ({"state": "failed"}, {"state": "pending"}, {"batches": {"spring"}}, {"state": "failed", "batches": {"spring"}}):
+        assert queries.count(**only) == len(ids(queries, 0, None, **only)), only
+
+
+def test_a_program_that_gets_one_page_is_told_how_many_jobs_there_are(queries: JobQueries, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("daemon.cli.verbs.jobs.PAGE", 20)
+    monkeypatch.setenv("MULTIPLANE_CONFIG", "")
+
+    def listed(*words: str) -> tuple[int, list[dict]]:
+        done = CliRunner().invoke(command_line("jobs"), ["jobs", "--json", "--home", str(tmp_path), *words])
+        assert done.exit_code == 0, done.output
+        return len(json.loads(done.stdout)), [note for line in done.stderr.splitlines() if "total" in (note := json.loads(line))]
+
+    shown, (note,) = listed()
+    assert (shown, note["shown"], note["total"], note["page"], note["pages"]) == (20, 20, 41, 1, 3)
+    assert note["note"] == "Listed: jobs 1 to 20 of 41: --page 2 lists the next ones, --all lists all."
+    assert listed("--page", "3")[0] == 1
+    assert listed("--page", "3")[1][0]["note"].startswith("Listed: job 41 of 41: this is the last page")
+    assert listed("--page", "4")[1][0]["note"].startswith("Listed: none of 41: this is the last page")
+    assert listed("--all") == (41, [])
+    assert listed("--state", "failed")[1] == []
+    told = CliRunner().invoke(command_line("jobs"), ["jobs", "--home", str(tmp_path)])
+    assert "These are 20 of 41 jobs. More with --page 2, all with --all." in told.stderr
 
 
 @pytest.mark.parametrize("most", [1, 2, 7, 40])
