@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from daemon.cli.service_status import ServiceStatus
+from daemon.cli.submitting.waiting_for_jobs import Submitted
 from daemon.cli.verbs.watch import Scene
 from daemon.cluster.messages import ClusterSurvey
 from daemon.contract.manifest import Manifest
@@ -130,7 +131,7 @@ FILES: dict[str, TypeAdapter[Any]] = {
 _REQUEST: TypeAdapter[Any] = TypeAdapter(RequestAnswer)
 #: The verbs' output. `submit` without --wait prints only the ids.
 VERBS: dict[str, TypeAdapter[Any]] = {
-    "submit": TypeAdapter(list[str] | list[Status]),
+    "submit": TypeAdapter(list[str] | list[Status | Submitted]),
     "jobs": TypeAdapter(list[Status]),
     "show": TypeAdapter(JobHistory),
     "waiting": TypeAdapter(list[Waiting]),

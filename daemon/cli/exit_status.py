@@ -22,6 +22,7 @@ class ExitStatus(IntEnum):
     UNKNOWN = 4
     EXISTS = 5
     REFUSED = 6
+    UNDELIVERED = 7
     NO_WEIGHTS = 32
     WEIGHTS = 33
     LICENCE = 34
@@ -35,6 +36,7 @@ class ExitStatus(IntEnum):
     RESTART = 80
     INTERRUPTED = 130
     UNREAD = 141
+    TERMINATED = 143
 
 
 MEANINGS: dict[ExitStatus, str] = {
@@ -45,6 +47,7 @@ MEANINGS: dict[ExitStatus, str] = {
     ExitStatus.UNKNOWN: "there is no such job, batch or model, or the job was removed",
     ExitStatus.EXISTS: "the id or the folder for the result is taken (submit --if-exists fail)",
     ExitStatus.REFUSED: "submit: some pictures were refused; the others were submitted, and with --wait, completed",
+    ExitStatus.UNDELIVERED: "submit --wait: all are completed, but a result could not be delivered yet; it is tried again",
     ExitStatus.NO_WEIGHTS: "models: there are no weights of this model",
     ExitStatus.WEIGHTS: "models: weights are not what they should be",
     ExitStatus.LICENCE: "models fetch: the licence has to be accepted first",
@@ -58,6 +61,7 @@ MEANINGS: dict[ExitStatus, str] = {
     ExitStatus.RESTART: "run, as a service: the program was changed, and is to be started again",
     ExitStatus.INTERRUPTED: "a person interrupted it with Ctrl-C",
     ExitStatus.UNREAD: "the program that read the output ended first, as after `| head`",
+    ExitStatus.TERMINATED: "it was asked to end with SIGTERM, as by `timeout`",
 }
 
 

@@ -337,7 +337,10 @@ def test_two_submits_of_one_name_at_once_lose_neither_picture(folder: HotFolder,
 def test_waiting_without_a_daemon_is_given_up_and_loses_nothing(folder: HotFolder, photo) -> None:
     done = folder.verb("submit", str(photo), "--id", "patient", "--wait", "--patience", "0.1", "--json")
     assert done.returncode == 75
-    assert json.loads(done.stdout) == []
+    (submitted,) = json.loads(done.stdout)
+    assert submitted == {"job_id": "patient", "state": "waiting", "image": str(photo)}
+    told = [json.loads(line) for line in done.stderr.splitlines()]
+    assert (told[0]["job_id"], told[0]["image"]) == ("patient", str(photo)), "before the waiting begins"
     assert "waiting 0.1 s for it" in done.stderr
     assert "no daemon has been running for 0.1 s; the picture waits for it" in done.stderr
     assert (folder.inbox / photo.name).read_bytes() == photo.read_bytes()

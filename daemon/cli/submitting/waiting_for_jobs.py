@@ -1,11 +1,15 @@
 """Waits until the jobs of submitted pictures have ended, or until no daemon has run for too long."""
 
+import contextlib
 import os
 import re
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import typer
 
@@ -16,7 +20,7 @@ from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import outbox_trouble, silence
 from daemon.cli.submitting.result_copies import copied
 from daemon.contract.commands import command
-from daemon.contract.status import ENDED, Status
+from daemon.contract.status import ENDED, Frozen, Status
 from daemon.errors import Refusal
 from daemon.outbox import status_of
 from daemon.settings import Settings
@@ -43,6 +47,14 @@ class Dropped:
     image: Path
 
 
+class Submitted(Frozen):
+    """A picture that is no job: it still waits in the inbox, or it, or its job, was removed. `image`: its absolute path."""
+
+    job_id: str
+    state: Literal["waiting", "removed"]
+    image: str
+
+
 @dataclass
 class _Watched:
     """What has happened so far.
@@ -51,11 +63,15 @@ class _Watched:
         ended: the final statuses, by job id.
         gone: ids whose job was removed, or whose picture never became a job.
         printed_reason: the last reason for waiting that was printed; None if there is none now.
+        undelivered: ids of jobs whose result could not be delivered yet.
+        not_copied: the exit status that says why a result cannot be copied; None if all could.
         idle_since: when the daemon was first found not running, in monotonic seconds; None while it runs.
     """
 
     ended: dict[str, Status] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
+    undelivered: set[str] = field(default_factory=set)
+    not_copied: ExitStatus | None = None
     printed_reason: str | None = None
     idle_since: float | None = None
 
@@ -76,13 +92,14 @@ def wait_for(
 ) -> None:
     """Print each job as it ends, or all of them at the end as JSON.
 
-    Exits with 1 if a job failed, else with 6 if pictures were refused, else with 3 if one was cancelled, else with 4 if one was
-    removed.
+    Exits with 1 if a job failed; else with 74 or 77 if a result cannot be copied; else with 6 if pictures were refused; else with
+    3 if a job was cancelled; else with 4 if one was removed; else with 7 if a result is not delivered. However it ends, by Ctrl-C
+    and SIGTERM as well, every job is named.
 
     Args:
         dropped: what to wait for.
         settings: the settings of the home.
-        as_json: print one list: the statuses of the jobs that ended, in the order of `dropped`.
+        as_json: print one list, in the order of `dropped`: the statuses of the jobs as they ended, or as they are now.
         patience: how many seconds to wait without a running daemon. Then give up with exit 75; the pictures stay in the inbox.
         output: a folder that gets a copy of each result; None: no copies.
         refused: whether further pictures were refused.
@@ -90,33 +107,42 @@ def wait_for(
         sleep: waits for the given number of seconds.
     """
     queries, watched, asked_at = JobQueries(fs, settings), _Watched(), float("-inf")
-    given_up = False
-    while left := [one for one in dropped if watched.is_left(one)]:
-        tick = clock()
-        expired = watched.idle_since is not None and tick - watched.idle_since >= patience
-        # Look once more before giving up: the daemon may have just started, or stopped right after the last job.
-        asks = expired or tick - asked_at >= _ASK_SECONDS
-        if asks:
-            asked_at = tick
-            _look_at_the_daemon(queries, watched, settings, tick, patience)
-        given_up = expired and watched.idle_since is not None
-        ended = [(one, status) for one in left if (status := _look_at(one, queries, watched, thoroughly=asks)) is not None]
-        for one, status in _delivered(ended, queries, settings, thoroughly=asks):
-            if output is not None and status.state == "completed":
-                status = copied(status, settings, output, one.image)
-            watched.ended[one.job_id] = status
-            if not as_json:
-                _print_end(status, settings)
-        if given_up:
-            break
-        sleep(_POLL_SECONDS)
-    if as_json:
-        print_json([located(watched.ended[one.job_id], settings) for one in dropped if one.job_id in watched.ended])
+    given_up, ended_by = False, None
+    try:
+        with _ended_by_sigterm():
+            while left := [one for one in dropped if watched.is_left(one)]:
+                tick = clock()
+                expired = watched.idle_since is not None and tick - watched.idle_since >= patience
+                # Look once more before giving up: the daemon may have just started, or stopped right after the last job.
+                asks = expired or tick - asked_at >= _ASK_SECONDS
+                if asks:
+                    asked_at = tick
+                    _look_at_the_daemon(queries, watched, settings, tick, patience)
+                given_up = expired and watched.idle_since is not None
+                ended = [
+                    (one, status) for one in left if (status := _look_at(one, queries, watched, thoroughly=asks)) is not None
+                ]
+                for one, status in _delivered(ended, queries, settings, watched, thoroughly=asks):
+                    if output is not None and status.state == "completed":
+                        status = _copied(status, settings, output, one, watched)
+                    watched.ended[one.job_id] = status
+                    if not as_json:
+                        _print_end(status, settings)
+                if given_up:
+                    break
+                sleep(_POLL_SECONDS)
+    except KeyboardInterrupt:
+        ended_by = ExitStatus.INTERRUPTED
+    except _Terminated:
+        ended_by = ExitStatus.TERMINATED
     left = [one for one in dropped if watched.is_left(one)]
-    if left:
-        if as_json:
-            for one in left:
-                print_note(f"{one.job_id} has not ended.")
+    if as_json:
+        print_json([_answer(one, queries, watched, settings) for one in dropped])
+    for one in left:
+        print_note(f"{one.job_id} has not ended.")
+    if ended_by is not None:
+        raise typer.Exit(ended_by)
+    if given_up and left:
         what = "the picture waits" if len(left) == 1 else f"{len(left):,} pictures wait"
         print_error(
             f"no daemon has been running for {patience:g} s; {what} for it, and nothing is lost",
@@ -124,14 +150,58 @@ def wait_for(
         )
         raise typer.Exit(ExitStatus.NO_DAEMON)
     states = {status.state for status in watched.ended.values()}
-    if "failed" in states:
-        raise typer.Exit(ExitStatus.FAILED)
-    if refused:
-        raise typer.Exit(ExitStatus.REFUSED)
-    if "cancelled" in states:
-        raise typer.Exit(ExitStatus.CANCELLED)
-    if watched.gone:
-        raise typer.Exit(ExitStatus.UNKNOWN)
+    worst = (
+        ExitStatus.FAILED if "failed" in states else None,
+        watched.not_copied,
+        ExitStatus.REFUSED if refused else None,
+        ExitStatus.CANCELLED if "cancelled" in states else None,
+        ExitStatus.UNKNOWN if watched.gone else None,
+        ExitStatus.UNDELIVERED if watched.undelivered else None,
+    )
+    if any(worst):
+        raise typer.Exit(next(filter(None, worst)))
+
+
+class _Terminated(Exception):
+    """The program was asked to end, as by `timeout`."""
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Raise `_Terminated` if the program is asked to end meanwhile. Only the main thread can be told."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(_number: int, _frame: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _copied(status: Status, settings: Settings, output: Path, one: Dropped, watched: _Watched) -> Status:
+    """The status with the place of the copy; unchanged if that cannot be made, which is noted and keeps no other job waiting."""
+    try:
+        return copied(status, settings, output, one.image)
+    except typer.Exit as failure:
+        watched.not_copied = ExitStatus(failure.exit_code)
+        return status
+
+
+def _answer(one: Dropped, queries: JobQueries, watched: _Watched, settings: Settings) -> Status | Submitted:
+    """What a program gets about a picture: its job as it ended, or as it is now; or what there is instead of a job."""
+    if (ended := watched.ended.get(one.job_id)) is not None:
+        return located(ended, settings)
+    if one.job_id not in watched.gone:
+        job = queries.job(one.job_id)
+        if (status := queries.status(one.job_id) or (status_of(job) if job else None)) is not None:
+            return located(status, settings)
+    state: Literal["waiting", "removed"] = "removed" if one.job_id in watched.gone else "waiting"
+    return Submitted(job_id=one.job_id, state=state, image=os.path.abspath(one.image))
 
 
 def _look_at_the_daemon(queries: JobQueries, watched: _Watched, settings: Settings, tick: float, patience: float) -> None:
@@ -177,11 +247,11 @@ def _look_at(one: Dropped, queries: JobQueries, watched: _Watched, *, thoroughly
 
 
 def _delivered(
-    ended: Iterable[tuple[Dropped, Status]], queries: JobQueries, settings: Settings, *, thoroughly: bool
+    ended: Iterable[tuple[Dropped, Status]], queries: JobQueries, settings: Settings, watched: _Watched, *, thoroughly: bool
 ) -> Iterator[tuple[Dropped, Status]]:
     """Those of the ended jobs whose delivery is not about to be made, with statuses that say where they were delivered.
 
-    A delivery that has failed is not waited for: it is tried again for days.
+    A delivery that has failed is noted, and not waited for: it is tried again for days.
     """
     journal = None
     for one, status in ended:
@@ -191,9 +261,15 @@ def _delivered(
             # Read once for all jobs, and after their statuses: so it says of each of them what is owed.
             if journal is None:
                 journal = queries.history.now()
-            if journal.follow_ups.owed.get((one.job_id, "delivery")) != 0:
-                job = queries.job(one.job_id)
-                yield one, status if job is None else status_of(job)
+            failures = journal.follow_ups.owed.get((one.job_id, "delivery"))
+            if failures == 0:
+                continue
+            job = queries.job(one.job_id)
+            if failures:
+                watched.undelivered.add(one.job_id)
+                why = dict(job.troubles).get("delivery") if job else None
+                print_note(f"{one.job_id}: {why or 'the result could not be delivered yet; it is tried again'}")
+            yield one, status if job is None else status_of(job)
 
 
 def _print_end(status: Status, settings: Settings) -> None:

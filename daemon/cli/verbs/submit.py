@@ -80,7 +80,8 @@ def submit(
         bool,
         typer.Option(
             "--wait",
-            help="Wait until all jobs have ended and are delivered. Exit status: 1: one failed, 3: cancelled, 4: removed.",
+            help="Wait until all jobs have ended and are delivered. Exit status: 1: one failed, 3: cancelled, 4: removed, 7: not "
+            "delivered yet.",
         ),
     ] = False,
     patience: Annotated[
@@ -131,6 +132,8 @@ def submit(
         if one.job_id not in [other.job_id for other in dropped]:
             dropped.append(one)
     if wait or output is not None:
+        for one in dropped:
+            print_note(f"{one.image} is submitted as {one.job_id}.", job_id=one.job_id, image=os.path.abspath(one.image))
         wait_for(dropped, settings, as_json=json, patience=patience, output=output, refused=refused)
         return
     _say_what_holds_them_up(settings)
