@@ -129,7 +129,7 @@ FILES: dict[str, TypeAdapter[Any]] = {
     "health": TypeAdapter(Health),
 }
 _REQUEST: TypeAdapter[Any] = TypeAdapter(RequestAnswer)
-#: The verbs' output. `submit` without --wait prints only the ids.
+#: The verbs' output. `submit` without --wait prints only the ids; `redo` without it prints the answer to a request.
 VERBS: dict[str, TypeAdapter[Any]] = {
     "submit": TypeAdapter(list[str] | list[Status | Submitted]),
     "jobs": TypeAdapter(list[Status]),
@@ -139,7 +139,7 @@ VERBS: dict[str, TypeAdapter[Any]] = {
     "stats": TypeAdapter(Stats),
     "cancel": _REQUEST,
     "retry": _REQUEST,
-    "redo": _REQUEST,
+    "redo": TypeAdapter(RequestAnswer | list[Status | Submitted]),
     "rm": _REQUEST,
     "prune": TypeAdapter(Pruning),
     "config": TypeAdapter(Configuration),

@@ -127,6 +127,17 @@ def test_what_is_submitted_is_told_by_its_schema(used) -> None:
     assert status["state"] == "completed"
 
 
+def test_what_is_redone_is_waited_for_and_told_by_its_schema(used) -> None:
+    (status,) = answer(used, "submit", str(used.home.parent / "photo.png"), "--wait")
+    (redone,) = answer(used, "redo", status["job_id"], "--num-layers", "6", "--wait")
+    assert (redone["state"], redone["redo_of"], redone["spec"]["num_layers"]) == ("completed", status["job_id"], 6)
+    done = used.verb("redo", status["job_id"], "nobody", "--wait", "--json")
+    assert (done.returncode, [one["redo_of"] for one in json.loads(done.stdout)]) == (4, [status["job_id"]])
+    said = [json.loads(line) for line in done.stderr.splitlines()]
+    assert "there is no job 'nobody'" in said[0]["error"]["message"]
+    assert said[1]["redo_of"] == status["job_id"]
+
+
 def test_the_files_are_what_their_schemas_say(used) -> None:
     (good,) = used.of("good.png")
     FILES["status"].validate_json((used.job(good) / "status.json").read_bytes())

@@ -4,7 +4,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import typer
@@ -34,66 +34,97 @@ _DECISIONS: dict[str, Callable[[Job], decide.Answer]] = {
 }
 
 
-def ask(
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why nothing is requested for a job, and a hint. `is_unknown`: there is no such job, or there will be none."""
+
+    job_id: str
+    sentence: str
+    hint: str | None = None
+    is_unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a request: for which jobs it was not even sent, and the daemon's answer for the others."""
+
+    refused: tuple[Refused, ...] = ()
+    answer: RequestAnswer = field(default_factory=RequestAnswer)
+    batch: str | None = None
+
+    @property
+    def is_put_off(self) -> bool:
+        """Whether the daemon will carry it out later."""
+        return self.answer.problem is not None and is_put_off(self.answer.problem)
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        """`FAILED` if it was refused for a job; `UNKNOWN` if there is no such job or batch, and nothing else was wrong."""
+        no_batch = self.batch is not None and self.answer.problem == f"there is no batch {self.batch}"
+        is_known = any(not one.is_unknown for one in self.refused) or not all(one.accepted for one in self.answer.answers)
+        if is_known:
+            return ExitStatus.FAILED
+        if self.refused or no_batch:
+            return ExitStatus.UNKNOWN
+        return ExitStatus.FAILED if self.answer.problem and not self.is_put_off else ExitStatus.DONE
+
+    def and_then(self, other: "Outcome") -> "Outcome":
+        """This outcome and that of a further request as one."""
+        answers = self.answer.answers + other.answer.answers
+        answer = RequestAnswer(answers=answers, problem=self.answer.problem or other.answer.problem)
+        return Outcome(self.refused + other.refused, answer, self.batch)
+
+    def tell(self, *, as_json: bool) -> None:
+        """Print it: for people, or as one JSON document."""
+        if as_json:
+            refusals = tuple(JobAnswer(job_id=one.job_id, accepted=False, sentence=one.sentence) for one in self.refused)
+            print_json(self.answer.model_copy(update={"answers": refusals + self.answer.answers}))
+            return
+        for one in self.refused:
+            print_error(one.sentence, one.hint)
+        for said in (self.answer.problem, *(answer.sentence for answer in self.answer.answers)):
+            if said:
+                err.print(printable(said), markup=False)
+
+
+def ask(home: Path | None, verb: Verb, jobs: list[str], *, as_json: bool, batch: str | None = None) -> None:
+    """Request something for jobs, or for a whole batch, print the outcome, and exit with its status if it is not 0."""
+    outcome = request(home, verb, jobs, batch=batch)
+    outcome.tell(as_json=as_json)
+    if outcome.exit_status:
+        raise typer.Exit(outcome.exit_status)
+
+
+def request(
     home: Path | None,
     verb: Verb,
     jobs: list[str],
     *,
-    as_json: bool,
     batch: str | None = None,
     changes: str = "",
     named: str | None = None,
     once: bool = False,
-) -> None:
-    """Request something for jobs, or for a whole batch, and print the outcome. `changes`: the `settings` of a `Request`.
-
-    Exits with `FAILED` if it was refused for a job; with `UNKNOWN` if there is no such job or batch, and nothing else was wrong.
-    """
+) -> Outcome:
+    """Request something for jobs, or for a whole batch. `changes`: the `settings` of a `Request`."""
     settings = settings_in_use(home)
     queries = JobQueries(fs, settings)
     asking = _Asking(settings, queries, verb, runs=queries.daemon_runs())
     jobs = list(dict.fromkeys(asking.in_full(job_id) for job_id in jobs))
     refused = {job_id: why for job_id in jobs if (why := asking.refusal(job_id))}
-    if not as_json:
-        for one in refused.values():
-            print_error(one.sentence, one.hint)
     answer = RequestAnswer()
     asked = tuple(job_id for job_id in jobs if job_id not in refused)
     if batch is not None and (why_not := asking.refusal_of_batch(batch)):
         answer = RequestAnswer(problem=why_not)
     elif asked or batch is not None:
         files = asking.arriving
-        request = Request(verb=verb, jobs=asked, in_inbox=files, batch=batch, settings=changes, named=named, once=once)
-        answer = send(settings, request, runs=asking.runs)
-    if as_json:
-        refusals = tuple(JobAnswer(job_id=job_id, accepted=False, sentence=why.sentence) for job_id, why in refused.items())
-        print_json(answer.model_copy(update={"answers": refusals + answer.answers}))
-    else:
-        for said in (answer.problem, *(one.sentence for one in answer.answers)):
-            if said:
-                err.print(printable(said), markup=False)
-    no_batch = batch is not None and answer.problem == f"there is no batch {batch}"
-    unknown = [one for one in refused.values() if one.is_unknown]
-    if len(unknown) < len(refused) or not all(one.accepted for one in answer.answers):
-        raise typer.Exit(ExitStatus.FAILED)
-    if unknown or no_batch:
-        raise typer.Exit(ExitStatus.UNKNOWN)
-    if answer.problem and not is_put_off(answer.problem):
-        raise typer.Exit(ExitStatus.FAILED)
+        wanted = Request(verb=verb, jobs=asked, in_inbox=files, batch=batch, settings=changes, named=named, once=once)
+        answer = send(settings, wanted, runs=asking.runs)
+    return Outcome(tuple(refused.values()), answer, batch)
 
 
 def is_put_off(problem: str) -> bool:
     """Whether a request with this `problem` in its answer is kept, and the daemon will carry it out later."""
     return problem in (_NOT_RUNNING, _NO_ANSWER)
-
-
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    """Why nothing is requested for a job, and a hint. `is_unknown`: there is no such job, or there will be none."""
-
-    sentence: str
-    hint: str | None = None
-    is_unknown: bool = False
 
 
 class _Asking:
@@ -118,7 +149,7 @@ class _Asking:
         self.arriving += (found.path,)
         return found.job_id
 
-    def refusal(self, job_id: str) -> _Refused | None:
+    def refusal(self, job_id: str) -> Refused | None:
         """Why this is refused for a job; None if it may be requested. Raises Refusal if the journal is damaged."""
         job = self._known(job_id)
         if job is None:
@@ -127,9 +158,9 @@ class _Asking:
             return None
         foreseen = self._kept.foreseen(job)
         if foreseen is None:
-            return _Refused(f"{job_id} is to be removed already, as soon as the daemon starts", is_unknown=True)
+            return Refused(job_id, f"{job_id} is to be removed already, as soon as the daemon starts", is_unknown=True)
         answer = _DECISIONS[self._verb](foreseen)
-        return None if answer.accepted else _Refused(answer.sentence)
+        return None if answer.accepted else Refused(job_id, answer.sentence)
 
     def refusal_of_batch(self, batch: str) -> str | None:
         """Why this is refused for a whole batch; None if it may be requested. Raises Refusal if the journal is damaged."""
@@ -145,18 +176,18 @@ class _Asking:
     def _known(self, job_id: str) -> Job | None:
         return self._queries.job(job_id) if is_job_id(job_id) else None
 
-    def _unless_arriving(self, name: str) -> _Refused | None:
+    def _unless_arriving(self, name: str) -> Refused | None:
         found = arriving(self._settings, name)
         if found is None:
-            return _Refused(*no_such_job(self._queries, name), is_unknown=True)
+            return Refused(name, *no_such_job(self._queries, name), is_unknown=True)
         path = self._settings.paths.inbox / found.path
         if found.job_id is None:
             hint = f"To take it back, move it and {path} out of the inbox."
-            return _Refused(f"{name} is still in the inbox, and has no id yet", hint, is_unknown=True)
+            return Refused(name, f"{name} is still in the inbox, and has no id yet", hint, is_unknown=True)
         if self._verb == "cancel":
             return None
         hint = f"To take it back: {command('cancel', found.job_id)}."
-        return _Refused(f"{name} is still in the inbox: the daemon has not taken {path} yet", hint, is_unknown=True)
+        return Refused(name, f"{name} is still in the inbox: the daemon has not taken {path} yet", hint, is_unknown=True)
 
 
 def send(settings: Settings, request: Request, *, runs: bool) -> RequestAnswer:

@@ -84,6 +84,13 @@ def test_a_job_that_is_to_run_again_or_to_be_removed_is_not_pruned_as_well(folde
         assert {job["job_id"] for job in json.loads(folder.verb(*words).stdout)["jobs"]} == left
 
 
+def test_a_redo_cannot_be_waited_for_without_a_daemon_but_is_kept(folder, scene) -> None:
+    done = folder.verb("redo", "done", "--wait", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (75, [])
+    assert "is kept and carried out when it starts" in json.loads(done.stderr)["error"]["message"]
+    assert len(list(scene.requests_folder.iterdir())) == 1
+
+
 def test_a_batch_of_which_nothing_can_be_cancelled_is_told_at_once(folder, scene) -> None:
     scene.pending("one", batch="20260131T110000-holiday-01234567", folder="holiday")
     assert folder.verb("cancel", "--batch", "holiday").returncode == 0

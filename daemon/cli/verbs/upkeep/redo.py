@@ -5,14 +5,17 @@ from typing import Annotated
 import typer
 import yaml
 
-from daemon.cli.asking.sending_requests import ask
-from daemon.cli.common import Home, Json, err, fs, give_up, settings_in_use
+from daemon.cli.asking.sending_requests import Outcome, request
+from daemon.cli.common import Home, Json, fs, give_up, print_error, print_json, print_note, settings_in_use
+from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.options import job_ids
 from daemon.cli.submitting import spec_options as options
 from daemon.cli.submitting.spec_options import spec_fields, without_place
+from daemon.cli.submitting.waiting_for_jobs import NO_DAEMON_SECONDS, Dropped, wait_for
 from daemon.cli.verbs.upkeep.estimated_jobs import estimated_jobs
 from daemon.contract.commands import SHORT, command
+from daemon.contract.requests import RequestAnswer
 from daemon.errors import JobError, Refusal
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
@@ -51,6 +54,13 @@ def redo(
     mesh: options.Mesh = None,
     priority: options.Priority = None,
     timeout_seconds: options.TimeoutSeconds = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until the new jobs have ended. Exit status and JSON: as with submit --wait.")
+    ] = False,
+    patience: Annotated[
+        float,
+        typer.Option(min=0, help="With --wait: if no daemon runs for this many seconds, give up with exit status 75."),
+    ] = NO_DAEMON_SECONDS,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -78,10 +88,37 @@ def redo(
             _refuse_another_guess(settings)
         chosen, name = estimated_jobs(JobQueries(fs, settings), settings, asked=depth is not None), GUESSED
         if not chosen:
-            err.print("No job is left whose depth was estimated without a model.")
+            print_note("No job is left whose depth was estimated without a model.")
+            if json:
+                print_json([] if wait else RequestAnswer())
             return
+    outcome = Outcome(batch=batch)
     for part in _parts(chosen) if chosen else [[]]:
-        ask(home, "redo", part, as_json=json, batch=batch, changes=changes, named=name, once=guessed)
+        outcome = outcome.and_then(request(home, "redo", part, batch=batch, changes=changes, named=name, once=guessed))
+    if wait:
+        _wait_for(outcome, settings_in_use(home), as_json=json, patience=patience)
+    else:
+        outcome.tell(as_json=json)
+    if outcome.exit_status:
+        raise typer.Exit(outcome.exit_status)
+
+
+def _wait_for(outcome: Outcome, settings: Settings, *, as_json: bool, patience: float) -> None:
+    """Tell at once what becomes of the request, and then wait for the new jobs. Exits like `submit --wait`."""
+    for refused in outcome.refused:
+        print_error(refused.sentence, refused.hint)
+    made = [one for one in outcome.answer.answers if one.new_job is not None]
+    for one in outcome.answer.answers:
+        if one.new_job is None:
+            print_error(one.sentence)
+        else:
+            print_note(one.sentence, job_id=one.new_job, redo_of=one.job_id)
+    if outcome.answer.problem:
+        print_error(outcome.answer.problem)
+    new = [Dropped(one.new_job, b"", settings.paths.outbox / one.job_id) for one in made if one.new_job is not None]
+    wait_for(new, settings, as_json=as_json, patience=patience)
+    if outcome.is_put_off:
+        raise typer.Exit(ExitStatus.NO_DAEMON)
 
 
 def _refuse_another_guess(settings: Settings) -> None:
