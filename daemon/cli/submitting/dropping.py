@@ -36,7 +36,7 @@ def drop(
     options: dict[str, object],
     settings: Settings,
     folder: Path | None = None,
-    instead: Callable[[], Dropped | None] = lambda: None,
+    instead: Callable[[], Dropped | None] | None = None,
 ) -> Dropped:
     """Put a picture into the inbox, with a new sidecar and its depth picture, if it has one. Returns what to wait for.
 
@@ -49,6 +49,7 @@ def drop(
         settings: the settings of the home.
         folder: the inbox, or a folder in it; None: the inbox.
         instead: asked while no other submit can drop anything: returns what there is already instead of this picture, or None.
+            None: nothing is asked.
 
     Raises:
         typer.Exit: the picture cannot be dropped; the reason was printed.
@@ -64,7 +65,7 @@ def drop(
                 fs.copy(os.path.realpath(source), part)
             write_new(fs, parts[-1], sidecar_of(options), durable=True)
             with turn(fs, settings, b"submit.lock", seconds=_LOCK_SECONDS):
-                if (existing := instead()) is not None:
+                if instead is not None and (existing := instead()) is not None:
                     for part in parts:
                         fs.unlink(part)
                     return existing
