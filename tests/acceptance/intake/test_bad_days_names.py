@@ -57,7 +57,7 @@ def test_both_forms_of_one_name_side_by_side_are_ambiguous_and_named(running: Qu
         running.write(f"{name}.jpg")
     running.write("öl.yaml")
     for name in both:
-        assert "ambiguous" in running.waits(f"{name}.jpg", "share the sidecar")
+        assert "ambiguous" in running.waits(f"{name}.jpg", "share the YAML file")
         os.unlink(running.at(f"{name}.jpg"))
     os.unlink(running.at("öl.yaml"))
 
@@ -73,7 +73,7 @@ def test_case_twins_are_ambiguous(running: QuickFolder) -> None:
 def test_two_pictures_with_one_short_sidecar_wait_and_say_so(running: QuickFolder) -> None:
     for name in ("a.jpg", "a.png", "a.yaml"):
         running.write(name)
-    running.waits("a.yaml", "ambiguous: a.jpg and a.png share the sidecar a.yaml")
+    running.waits("a.yaml", "ambiguous: a.jpg and a.png share the YAML file a.yaml")
     running.write("a.png.yaml")
     running.done("a.png")
 

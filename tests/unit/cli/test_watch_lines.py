@@ -5,7 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
+from daemon.cli.display.render import whole
 from daemon.cli.verbs import watch
+from daemon.cli.verbs.jobs import listing
 from daemon.contract.status import ErrorInfo, Source, Status
 from daemon.outbox import Health, Waiting
 
@@ -67,3 +69,19 @@ def test_each_change_is_one_line_and_a_dumb_terminal_gets_no_control_characters(
         "the daemon is paused",
     ]
     assert "\x1b" not in text.getvalue()
+
+
+@pytest.mark.parametrize("width", [50, 80, 130, 200])
+def test_jobs_names_the_photo_beside_the_id_however_wide_the_terminal_is(width: int) -> None:
+    made = job("20260131T120000-beach-0a1b2c3d", "completed", completed_at=THEN, processing_seconds=8.3)
+    text = io.StringIO()
+    Console(file=text, width=width).print(
+        listing([made.model_copy(update={"source": Source(image="Strand.jpg", bytes=1)})], width)
+    )
+    assert "Strand.jpg" in text.getvalue()
+    assert "8 s" in text.getvalue()
+    assert "20260131T120000-beach-0a1b2c3d" in text.getvalue()
+
+
+def test_the_time_that_is_left_is_told_in_whole_seconds() -> None:
+    assert [whole(seconds) for seconds in (0.0, 0.6, 8.0, 9.6, 75.2)] == ["1 s", "1 s", "8 s", "10 s", "1 min 15 s"]

@@ -127,7 +127,7 @@ def test_show_jobs_and_watch_tell_of_a_job_that_rests():
         console.print(listing([resting()], 160))
     assert said in captured.get()
     line = next(line for line in drawn(scene(queue=(resting(),), queue_total=1), 160) if "photo.jpg" in line)
-    assert line.split() == ["–", "photo.jpg", *said.split()]
+    assert line.split() == ["–", "photo.jpg", "a", *said.split()]
     assert ("", resting().error.hint) in list(job_lines(resting(), "/outbox/a"))
 
 
