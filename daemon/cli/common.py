@@ -19,9 +19,9 @@ from daemon.contract.commands import Commands, command, has_marks
 from daemon.contract.printable import replace_unprintable, shows_all
 from daemon.contract.status import Status
 from daemon.errors import Refusal
-from daemon.fs import LocalFiles
+from daemon.fs import LocalFiles, make_folders
 from daemon.platform.mounts import mount_of
-from daemon.settings import Settings, load
+from daemon.settings import Layout, Settings, load
 from daemon.settings.layout import default_home
 from daemon.settings.loading import home_of, load_what_is_right
 from daemon.settings.typed_command import commands_here
@@ -94,17 +94,38 @@ def settings_in_use(home: Path | None) -> Settings:
     return _must_exist(settings_of(home))
 
 
+def home_to_fill(home: Path | None) -> Settings:
+    """`settings_in_use`, for a verb that drops pictures: it makes an inbox in a home that has never run."""
+    settings = settings_of(home)
+    paths = settings.paths
+    if not _is_home(paths) and os.path.isdir(paths.home) and (_may_be_new(paths) or not os.listdir(paths.home)):
+        # Imported here, because it is needed only once.
+        from daemon.health.shipped_presets import ShippedPresets
+
+        make_folders(fs, paths.state_bytes)
+        make_folders(fs, paths.inbox_bytes)
+        ShippedPresets(fs, paths).put()
+    return _must_exist(settings)
+
+
 def _must_exist(settings: Settings) -> Settings:
     paths = settings.paths
-    is_home = any(os.path.isdir(path) for path in (paths.inbox, paths.outbox, paths.journal))
     there = os.path.isdir(paths.home)
-    # The default home has perhaps never run.
-    if not is_home and not (there and paths.home == default_home().expanduser()):
+    if not _is_home(paths) and not (there and _may_be_new(paths)):
         why = f"the home {paths.home} {'is not a folder' if os.path.lexists(paths.home) else 'does not exist'}"
         if there:
             why = f"{paths.home} is no home of Multiplane: it has no inbox, outbox or journal"
         give_up(Refusal(why, hint=f"Check --home and MULTIPLANE_HOME. To create a new home: {command('run')}."))
     return settings
+
+
+def _is_home(paths: Layout) -> bool:
+    return any(os.path.isdir(path) for path in (paths.inbox, paths.outbox, paths.journal))
+
+
+def _may_be_new(paths: Layout) -> bool:
+    """Whether this is the default home, which nobody can have mistyped: without folders, it has simply never run."""
+    return paths.home == default_home().expanduser()
 
 
 def settings_at(home: Path | None) -> Settings:

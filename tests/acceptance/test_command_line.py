@@ -276,11 +276,23 @@ def test_a_home_that_is_not_there_is_told_and_not_made(folder: HotFolder, photo,
     assert "is not a folder" in folder.verb("jobs", "--home", str(photo)).stderr
     other = tmp_path / "pictures"
     other.mkdir()
+    (other / "holiday.jpg").touch()
     for verb in (["jobs"], ["waiting"], ["watch"], ["stats"], ["rm", "x"], ["prune", "--older-than", "1d"]):
         done = folder.verb(*verb, "--home", str(other))
         assert done.returncode == 78, verb
         assert f"{other} is no home of Multiplane" in done.stderr
-    assert not list(other.iterdir())
+    assert folder.verb("submit", str(photo), "--home", str(other)).returncode == 78
+    assert [path.name for path in other.iterdir()] == ["holiday.jpg"]
+
+
+def test_who_submits_into_an_empty_folder_makes_it_a_home_with_presets(folder: HotFolder, photo, tmp_path) -> None:
+    new = tmp_path / "new"
+    new.mkdir()
+    done = folder.verb("submit", str(photo), "--home", str(new))
+    assert done.returncode == 0, done.stderr
+    assert "it takes the pictures when it starts" in done.stderr
+    assert {photo.name, f"{photo.name}.yaml", "photo in 4 layers"} <= {path.name for path in (new / "inbox").iterdir()}
+    assert folder.verb("jobs", "--home", str(new)).returncode == 0
     done = folder.run("run", "--home", str(photo))
     assert done.returncode == 78
     assert done.stderr.count("Not a directory") == 1

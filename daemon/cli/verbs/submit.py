@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli.common import Home, Json, fs, out, print_error, print_json, print_note, settings_in_use
+from daemon.cli.common import Home, Json, fs, home_to_fill, out, print_error, print_json, print_note
 from daemon.cli.display.render import now
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries
@@ -95,7 +95,7 @@ def submit(
 
     Options that you leave out have the defaults in the settings.
     """
-    settings = settings_in_use(home)
+    settings = home_to_fill(home)
     given: dict[str, object] = {
         "mode": mode, "num_layers": num_layers, "style": style, "strength": strength, "seed": seed, "depth": depth,
         "depth_kind": depth_kind, "depth_quality": depth_quality, "matting": matting, "fill": fill,

@@ -166,7 +166,7 @@ def test_a_submit_that_was_stopped_in_its_turn_is_waited_for_only_so_long(monkey
 def test_what_was_dropped_before_one_that_could_not_be_is_told(monkeypatch, settings, photo, tmp_path, capsys):
     (tmp_path / "second.png").write_bytes(b"another picture")
     monkeypatch.setattr(dropping, "fs", Failing(3))  # the first, its depth and its sidecar
-    monkeypatch.setattr(submit, "settings_in_use", lambda home: settings)
+    monkeypatch.setattr(submit, "home_to_fill", lambda home: settings)
     with pytest.raises(typer.Exit):
         submit.submit([photo, tmp_path / "second.png"], json=True)
     told = " ".join(capsys.readouterr().err.split())
