@@ -21,6 +21,7 @@ from skimage import data
 
 from daemon.cli.common import settings_of
 from daemon.cli.verbs.models import fetch_default_model
+from daemon.outbox import stage_name
 from daemon.shipped import PRESETS
 
 HOME = Path(__file__).resolve().parents[1]
@@ -30,6 +31,8 @@ MULTIPLANE = Path(sys.executable).parent / "multiplane"
 
 #: Until everything is done.
 RUN = [MULTIPLANE, "run", "--once", "--no-model", "--home", HOME]
+#: Seconds between two looks at the jobs: a stage takes a second or more.
+LOOK_SECONDS = 0.3
 #: The exit status of `multiplane run` if another daemon is running in the folder (sysexits.h, EX_TEMPFAIL).
 ALREADY_RUNNING = 75
 
@@ -78,10 +81,14 @@ def main() -> int:
     drop(INBOX, "motorcycle.png.yaml", SIDECAR.encode())
     drop(PRESET, "coffee.png", encoded(data.coffee()))
     print(f"Dropped motorcycle.png with its depth into {INBOX}\nand coffee.png, bare, into {PRESET}\n")
-    status = subprocess.run(RUN, check=False).returncode
+    told: dict[str, str] = {}
+    with subprocess.Popen(RUN) as running:
+        while (status := running.poll()) is None:
+            tell_progress(before, told)
+            time.sleep(LOOK_SECONDS)
     if status == ALREADY_RUNNING:
         print("A daemon is already running here; it does the work.")
-        status = await_daemon(before)
+        status = await_daemon(before, told)
     made = sorted(set(OUTBOX.glob("*/status.json")) - before)
     if status or len(made) != 2:
         print(f"\nSomething went wrong (exit status {status}); see {MULTIPLANE.relative_to(HOME)} jobs", file=sys.stderr)
@@ -110,10 +117,21 @@ def first_start() -> int:
     return 0
 
 
-def await_daemon(before: set[Path]) -> int:
+def tell_progress(before: set[Path], told: dict[str, str]) -> None:
+    """Print for each new job that runs what is being done, if that has changed. `told`: what was printed last, by picture."""
+    for path in sorted(set(OUTBOX.glob("*/status.json")) - before):
+        status = json.loads(path.read_text())
+        picture, progress = status["source"]["image"], status["progress"]
+        if status["state"] == "processing" and progress and told.get(picture) != progress["stage"]:
+            told[picture] = progress["stage"]
+            print(f"  {picture:<15} {stage_name(progress['stage'])} …", flush=True)
+
+
+def await_daemon(before: set[Path], told: dict[str, str]) -> int:
     """Wait until two more jobs have ended; returns 0 if both completed."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
+        tell_progress(before, told)
         states = [json.loads(path.read_text())["state"] for path in set(OUTBOX.glob("*/status.json")) - before]
         if len(states) >= 2 and not {"pending", "processing"} & set(states):
             return int(states != ["completed"] * 2)

@@ -3,6 +3,7 @@
 `test_default_model` says what is real here.
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,7 @@ def test_make_demo_fetches_the_model_once_and_shows_a_bare_photo_cut_by_it(clone
     for told in (NAME, "0.2 MB", "Apache-2.0", f"{hub.address}/{REPO}", "MODEL=none"):
         assert told in line
     assert f"depth: found by {REPO}" in done.stdout
+    assert re.search(r"^  motorcycle\.png +\w.* …$", done.stdout, re.MULTILINE), "it says what is being done"
     depth = manifest(clone.home, "coffee.png")["depth"]
     assert (depth["source"], depth["model"], depth["revision"], depth["licence"]) == ("model", REPO, COMMIT, "Apache-2.0")
     assert manifest(clone.home, "motorcycle.png")["depth"]["source"] == "file"
