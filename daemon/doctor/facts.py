@@ -36,6 +36,7 @@ from daemon.doctor.model import (
 from daemon.doctor.survey import Survey, job_folders
 from daemon.errors import Refusal
 from daemon.fs import FileSystem
+from daemon.fs.removable import user_named
 from daemon.journal.lock import is_running
 from daemon.outbox import DiskUse, Health, measure_outbox
 from daemon.outbox.ownership import Owner, Ownership, who
@@ -89,6 +90,7 @@ def gather(settings: Settings, fs: FileSystem) -> Facts:
         writable = not elsewhere and all(folder.there and not folder.writing for folder in folders)
         return Facts(
             home=str(paths.home),
+            user=user_named(os.geteuid()),
             python=f"{platform.python_version()} ({sys.executable}) on {platform.system()} {platform.machine()}",
             barred=why_not_run(sys.executable),
             folders=folders,
@@ -121,11 +123,11 @@ def _folder(fs: FileSystem, name: Literal["inbox", "outbox", "state folder"], pa
     """The facts about a folder. `home`: the home that its marker should name; None if it has no marker."""
     raw = os.fsencode(path)
     trouble = writing = None
-    there, found, free, disk = False, False, None, None
+    there, found, free, seen = False, False, None, None
     try:
         # A link to a folder counts as a folder here, as it does for the daemon: `scan` follows it.
         names = {entry.name for entry in fs.scan(raw)}
-        there, found, free, disk = True, MARKER in names, fs.free_bytes(raw), os.stat(raw).st_dev
+        there, found, free, seen = True, MARKER in names, fs.free_bytes(raw), os.stat(raw)
         writing = _trouble(lambda: _touch(fs, raw))
     except OSError as error:
         trouble = _trouble_of(error)
@@ -139,7 +141,8 @@ def _folder(fs: FileSystem, name: Literal["inbox", "outbox", "state folder"], pa
         marked=found if home else None,
         trouble=trouble,
         writing=writing,
-        disk=disk,
+        owner=user_named(seen.st_uid) if seen and seen.st_uid != os.geteuid() else None,
+        disk=seen.st_dev if seen else None,
         free=free,
         network=mount.kind if mount.network else None,
         guarded=_guarded(path),

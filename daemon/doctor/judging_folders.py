@@ -84,13 +84,24 @@ def permissions(facts: Facts) -> Iterator[Finding]:
     for several in _by_disk(read_only):
         sentence = f"The disk of {_named(several)} is read-only: {several[0].path} cannot be written."
         yield Finding(area="permissions", grade="problem", sentence=sentence, hint=_READ_ONLY_HINT)
+    others = [folder for folder in there if folder.owner and folder.writing and folder.writing.number in _NO_PERMISSION]
+    for owner in dict.fromkeys(folder.owner for folder in others):
+        several = [folder for folder in others if folder.owner == owner]
+        whose = "It belongs" if len(several) == 1 else "They belong"
+        sentence = f"{_capital(facts.user)} may not write in {_named(several)} ({several[0].path}). {whose} to {owner}."
+        hint = f"Run Multiplane as {owner}, or give {facts.user} the right to write there."
+        yield Finding(area="permissions", grade="problem", sentence=sentence, hint=hint)
     for folder in there:
-        if folder.writing and folder not in read_only and not _is_full(folder, facts):
-            sentence = f"No file can be created in the {folder.name} {folder.path}: {folder.writing.text}."
-            hint = f"{_capital(permission_hint())}."
-            if folder.writing.number in _NO_SPACE:
-                hint = "Remove some files there: the disk is full, or it can hold no more files, or your share of it is used up."
-            yield Finding(area="permissions", grade="problem", sentence=sentence, hint=hint)
+        trouble = folder.writing
+        if trouble is None or folder in read_only or folder in others:
+            continue
+        if trouble.number in _NO_SPACE and _is_full(folder, facts):
+            continue  # the check of the room says so
+        sentence = f"No file can be created in the {folder.name} {folder.path}: {trouble.text}."
+        hint = f"{_capital(permission_hint())}."
+        if trouble.number in _NO_SPACE:
+            hint = "Remove some files there: the disk is full, or it can hold no more files, or your share of it is used up."
+        yield Finding(area="permissions", grade="problem", sentence=sentence, hint=hint)
     if len(there) < len(facts.folders) or any(folder.writing for folder in there):
         return
     if facts.moving is None:

@@ -68,6 +68,7 @@ class Folder:
         marked: whether its marker file is there; None if it needs none.
         trouble: the error when reading it; None if there was none.
         writing: the error when making and removing a file in it, or why it cannot be created; None if there was none.
+        owner: the user that it belongs to, in words, if that is not who asks; None otherwise.
         disk: the number of the disk that it is on; None if unknown.
         free: free bytes; None if unknown.
         network: the type of the network file system that it is on; None if it is on a local disk.
@@ -81,6 +82,7 @@ class Folder:
     marked: bool | None = None
     trouble: Trouble | None = None
     writing: Trouble | None = None
+    owner: str | None = None
     disk: int | None = None
     free: int | None = None
     network: str | None = None
@@ -223,6 +225,7 @@ class Facts:
 
     Attributes:
         home: the home folder.
+        user: who asks, in words.
         python: the version and path of Python, and the system.
         barred: why this user cannot start it again, as workers and services must; None if this user can.
         folders: the inbox, the outbox and the state folder.
@@ -257,6 +260,7 @@ class Facts:
     devices: Answer
     not_prevented: tuple[str, ...] = ()
     h264: bool = True
+    user: str = "this user"
     barred: str | None = None
     unwritable: tuple[OutputFormat, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)

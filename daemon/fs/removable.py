@@ -23,8 +23,8 @@ def folder_obstacle(folder: int) -> str | None:
     if found.st_uid == os.geteuid():
         return f"the folder may not be changed (its mode is {stat.S_IMODE(found.st_mode):04o}): chmod u+wx"
     return (
-        f"the folder belongs to {_user(found.st_uid)} and cannot be emptied by {_user(os.geteuid())}, whom Multiplane runs as: "
-        "chmod g+w with a common group, or chmod o+w"
+        f"the folder belongs to {user_named(found.st_uid)} and cannot be emptied by {user_named(os.geteuid())}, whom Multiplane "
+        "runs as: chmod g+w with a common group, or chmod o+w"
     )
 
 
@@ -39,10 +39,11 @@ def name_obstacle(folder: int, name: bytes) -> str | None:
         return None
     if owner == mine:
         return None
-    return f"it belongs to {_user(owner)}, and in this folder (sticky) only its owner can move it: chmod -t the folder"
+    return f"it belongs to {user_named(owner)}, and in this folder (sticky) only its owner can move it: chmod -t the folder"
 
 
-def _user(uid: int) -> str:
+def user_named(uid: int) -> str:
+    """A user for people: the name or, if there is none, the number."""
     try:
         return f"user {pwd.getpwuid(uid).pw_name}"
     except KeyError:

@@ -135,6 +135,13 @@ def test_what_ails_a_disk_is_said_once_for_all_folders_on_it() -> None:
     assert len([each for each in elsewhere if each.grade == "problem"]) == 2
 
 
+def test_who_may_not_write_what_belongs_to_another_user_learns_both_names_once() -> None:
+    denied = {"writing": Trouble(number=errno.EACCES, text="Permission denied"), "owner": "user anna"}
+    said = problem("permissions", folders=folders(inbox=denied, outbox=denied), user="user ben")
+    assert said.sentence == "User ben may not write in the inbox and the outbox (/h/inbox). They belong to user anna."
+    assert said.hint == "Run Multiplane as user anna, or give user ben the right to write there."
+
+
 @pytest.mark.parametrize("health", [HEALTH, None])
 @pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES])
 def test_a_daemon_that_cannot_write_into_its_outbox_is_not_to_be_ended_for_its_silence(number, health) -> None:
