@@ -1,6 +1,7 @@
 """The options that the verbs share, and how their values are completed. `multiplane --install-completion` sets up the shell."""
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +9,10 @@ import typer
 
 if TYPE_CHECKING:
     from daemon.settings import Settings
+
+
+#: Characters with a meaning for a shell.
+_SPECIAL = re.compile(r"""[\s'"`$&|;<>()*?!\[\]{}#~\\]""")
 
 
 def _home(text: str) -> Path:
@@ -64,7 +69,7 @@ def presets(ctx: typer.Context, incomplete: str) -> list[str]:
         return []
     from daemon.cli.submitting.preset_folders import preset_names
 
-    return [name for name in preset_names(settings.paths.inbox) if name.startswith(incomplete)]
+    return [_typeable(name) for name in preset_names(settings.paths.inbox) if name.startswith(incomplete)]
 
 
 def styles(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -80,6 +85,15 @@ def formats(incomplete: str) -> list[str]:
     before, comma, begun = incomplete.rpartition(",")
     words = [each.word for each in FORMATS if each.word not in before.split(",")] + ([] if comma else ["none"])
     return [before + comma + word for word in words if word.startswith(begun)]
+
+
+def _typeable(name: str) -> str:
+    """The name as one word. zsh sees to that itself; bash does not, except in quotes."""
+    if os.environ.get("_MULTIPLANE_COMPLETE") != "complete_bash":
+        return name
+    words, place = os.environ.get("COMP_WORDS", "").split("\n"), int(os.environ.get("COMP_CWORD", "0"))
+    quoted = place < len(words) and words[place].startswith(("'", '"'))
+    return name if quoted else _SPECIAL.sub(r"\\\g<0>", name)
 
 
 def _job_folders(ctx: typer.Context) -> list[str]:

@@ -1,6 +1,7 @@
 """Shells complete commands, options and job ids with the script that `--install-completion` writes."""
 
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -32,6 +33,10 @@ class User:
         for name in ("20260131T120000-beach-0a1b2c3d", "20260131T120001-boat-0a1b2c3e", "order-123", ".work"):
             (outbox / name).mkdir(parents=True)
         (outbox / "order-file").touch()
+        preset = path / "layers" / "inbox" / "photo in 4 layers"
+        preset.mkdir(parents=True)
+        (preset / "_preset.yaml").touch()
+        (preset.parent / "photos of mine").mkdir()
         environ = {key: value for key, value in os.environ.items() if not key.startswith(("_TYPER", "COMP_", "MULTIPLANE"))}
         self.environ = environ | {
             "HOME": str(path),
@@ -76,6 +81,15 @@ def test_bash_completes_ids_with_what_was_installed(user) -> None:
     assert found.split() == ["20260131T120000-beach-0a1b2c3d", "20260131T120001-boat-0a1b2c3e"]
 
 
+@pytest.mark.parametrize("begun", ["pho", '"pho'])
+def test_bash_completes_the_name_of_a_preset_as_one_word(user, begun) -> None:
+    user.shell("bash", "multiplane --install-completion; true")
+    ask = ASK_BASH.replace("({words})", f"(multiplane submit a.jpg --preset {shlex.quote(begun)})")
+    found = user.shell("bash", ask.format(place=4))
+    word = found.rstrip("\n")
+    assert shlex.split(f'"{word}"' if begun.startswith('"') else word) == ["photo in 4 layers"]
+
+
 @pytest.mark.parametrize(
     ("words", "expected", "unexpected"),
     [
@@ -84,6 +98,13 @@ def test_bash_completes_ids_with_what_was_installed(user) -> None:
         ("multiplane retry order-123 2026", ["20260131T120000-beach-0a1b2c3d"], ["order-123"]),
         ("multiplane rm --home /nowhere order-", [], ["order-123"]),
         ("multiplane jobs --state comp", ["completed"], ["failed"]),
+        ("multiplane redo order-", ["order-123"], ["order-file"]),
+        ("multiplane submit a.jpg --preset pho", ["photo in 4 layers"], ["photos of mine"]),
+        ("multiplane submit a.jpg --style oil-", ["oil-strokes"], ["wash-strokes"]),
+        ("multiplane redo order-123 --style oil-", ["oil-strokes"], ["wash-strokes"]),
+        ("multiplane submit a.jpg --formats ps", ["psd"], ["video"]),
+        ("multiplane submit a.jpg --formats psd,v", ["psd,video"], ["psd,psd"]),
+        ("multiplane submit a.jpg --if-exists s", ["skip"], ["fail"]),
         ("multiplane service install --qu", ["--quick-action"], []),
     ],
 )
