@@ -18,6 +18,7 @@ from loguru import logger
 from daemon.claiming.moving import UNFINISHED, Mover, NameTakenError
 from daemon.claiming.source_files import SOURCE
 from daemon.contract.names import to_bytes
+from daemon.contract.printable import counted
 from daemon.contract.records import Claimed, ClaimedFile, Job, Withdrawn
 from daemon.fs import HeldFolder, Wanted
 from daemon.journal.ledger import Ledger
@@ -71,7 +72,7 @@ class SourceCopies:
     def reason_to_wait(self) -> str | None:
         """A sentence that says why files cannot be copied; None if they can."""
         why = next((why for _, why in self._later.values()), None)
-        return why and f"{len(self._later):,} redone pictures cannot be copied yet: {why}"
+        return why and f"{counted(len(self._later), 'redone picture')} cannot be copied yet: {why}"
 
     def _current(self) -> Job | None:
         if self._job is None and (job := self._next()) is not None:

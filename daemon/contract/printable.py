@@ -16,6 +16,11 @@ _SPELLED = {
 _HANDLER = "multiplane.spelled"
 
 
+def counted(count: int, what: str) -> str:
+    """A number of things: ``1 record``, ``1,200 records``. `what`: the word for one of them, which an s makes plural."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def _dot(_character: str) -> str:
     return "·"
 

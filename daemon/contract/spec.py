@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from daemon.contract.printable import counted
 from daemon.contract.registry import DEPTH_SOURCES, FORMATS
 
 Mode = Literal["photo-realistic", "painterly"]
@@ -27,8 +28,8 @@ else:
 
 #: The second form is that of generated ids, so that ids which `submit` chooses sort together with those of the daemon.
 JOB_ID_PATTERN = r"^(?:[a-z0-9][a-z0-9._-]{0,63}|[0-9]{8}T[0-9]{6}-[a-z0-9-]{1,48})$"
-#: Names that match the pattern but are reserved: the daemon's own files in the outbox have these names.
-RESERVED_IDS = ("daemon.json", "index.html")
+#: Names that match the pattern but are reserved: the daemon's own files in the outbox, or in a job's folder, have these names.
+RESERVED_IDS = ("daemon.json", "index.html", "metrics.prom", "status.json", "job.log")
 MIN_LAYERS, MAX_LAYERS = 2, 12
 
 
@@ -108,7 +109,7 @@ class JobSpec(BaseModel):
         if not isinstance(self.split, str):
             if len(self.split) != self.num_layers - 1:
                 raise ValueError(
-                    f"split: {self.num_layers} layers need {self.num_layers - 1} thresholds, {len(self.split)} given"
+                    f"split: {self.num_layers} layers need {counted(self.num_layers - 1, 'threshold')}, {len(self.split)} given"
                 )
             if any(b <= a for a, b in zip(self.split, self.split[1:], strict=False)):
                 raise ValueError("split: the thresholds must rise from far (0) to near (1)")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from daemon.clock import local
 from daemon.contract.commands import as_code, command
+from daemon.contract.printable import counted
 from daemon.doctor.judging_cluster import cluster
 from daemon.doctor.judging_folders import cannot_report, folders, permissions, space
 from daemon.doctor.judging_machine import after_jobs, device, formats, program, sandbox, videos, weights
@@ -132,7 +133,7 @@ def _journal(facts: Facts) -> Iterator[Finding]:
         yield Finding(area="journal", grade="note", sentence=sentence, hint=hint)
     if not journal.faults and not any(segment.damage for segment in journal.segments):
         records, files = sum(segment.records for segment in journal.segments), len(journal.segments)
-        sentence = f"The journal can be read from end to end: {records:,} records in {files:,} file{'s' if files > 1 else ''}."
+        sentence = f"The journal can be read from end to end: {counted(records, 'record')} in {counted(files, 'file')}."
         yield Finding(area="journal", grade="ok", sentence=sentence)
 
 

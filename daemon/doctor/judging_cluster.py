@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from daemon.contract.commands import command
+from daemon.contract.printable import counted
 from daemon.doctor.model import ClusterFacts, ClusterMember, Facts, Finding
 from daemon.errors import Refusal
 from daemon.settings import Settings
@@ -89,4 +90,6 @@ def cluster(facts: Facts) -> Iterator[Finding]:
     if useful:
         slots = sum(member.slots for member in useful)
         names = ", ".join(member.name for member in useful)
-        yield Finding(area="cluster", grade="ok", sentence=f"The cluster {found.address} runs {slots} jobs at once, on {names}.")
+        yield Finding(
+            area="cluster", grade="ok", sentence=f"The cluster {found.address} runs {counted(slots, 'job')} at once, on {names}."
+        )

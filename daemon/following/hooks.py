@@ -167,7 +167,7 @@ class Hooks:
         if run.over is None:
             run.over = run.process.poll()
             if run.over is None and now >= run.until:
-                run.over = f"it ran for more than {self._hooks.timeout_seconds:g} seconds"
+                run.over = f"it ran for more than {self._hooks.timeout_seconds:g} s"
             if run.over is None:
                 return
             # Also after it ended by itself: nothing that it started may stay behind.

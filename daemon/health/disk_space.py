@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from loguru import logger
 
+from daemon.contract.printable import counted
 from daemon.fs import FileSystem, write_new
 from daemon.journal.journal import RESERVE_BYTES
 from daemon.outbox import Outbox
@@ -62,7 +63,7 @@ def shortage(disks: Sequence[Disk]) -> str | None:
             return f"the disk of the {disk.what} is full: {free:,} MB are free, {wanted:,} MB are needed"
         if disk.files is not None and disk.files < MIN_FREE_FILES:
             return (
-                f"the disk of the {disk.what} is full: it can hold {disk.files:,} more files (inodes), "
+                f"the disk of the {disk.what} is full: it can hold {counted(disk.files, 'more file')} (inodes), "
                 f"{MIN_FREE_FILES:,} are needed"
             )
     return None

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.contract.printable import counted
 from pipeline.image.filters import box, dilate, dilate_mask, erode
 from pipeline.layers.natural_breaks import border_on_surfaces, natural
 
@@ -150,7 +151,7 @@ def _sample(disparity: NDArray[np.float32], visible: NDArray[np.bool_] | None) -
 
 def _given(split: Sequence[float], num_layers: int) -> tuple[float, ...]:
     if len(split) != num_layers - 1:
-        raise ValueError(f"split: {num_layers} layers need {num_layers - 1} thresholds, {len(split)} given")
+        raise ValueError(f"split: {num_layers} layers need {counted(num_layers - 1, 'threshold')}, {len(split)} given")
     if any(b <= a for a, b in pairwise(split)):
         raise ValueError("split: the thresholds must rise from far (0) to near (1)")
     return _rising(np.asarray(split, np.float64))

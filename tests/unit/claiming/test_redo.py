@@ -213,7 +213,7 @@ def test_a_redo_waits_for_space_and_says_so(scene):
     scene.parts.copies._clock = lambda: now[0]
     (one,) = ask(scene, "redo", "old").answers
     copy_all(scene)
-    assert scene.parts.copies.reason_to_wait() == "1 redone pictures cannot be copied yet: No space left on device"
+    assert scene.parts.copies.reason_to_wait() == "1 redone picture cannot be copied yet: No space left on device"
     assert os.listdir(scene.root / one.new_job / "source") == []
     scene.fs.failing.clear()
     copy_all(scene)

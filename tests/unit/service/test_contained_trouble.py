@@ -30,6 +30,7 @@ from daemon.service import Service, assemble
 from daemon.service.hotfolder import HotFolder
 from daemon.settings import load
 from daemon.supervisor import Failed
+from daemon.views import metrics
 
 
 @pytest.fixture
@@ -463,4 +464,7 @@ def test_every_name_that_the_daemon_writes_beside_the_jobs_is_no_id(scene: Scene
     scene.refresh()
     scene.views.refresh(1000.0, force=True)
     beside = {name for name in os.listdir(scene.root) if re.fullmatch(JOB_ID_PATTERN, name)} - {"j"}
-    assert beside == set(RESERVED_IDS)
+    assert beside == {"daemon.json", "index.html"}
+    in_it = {path.name for path in (scene.root / "j").iterdir() if path.is_file()}
+    assert "status.json" in in_it
+    assert beside | in_it | {os.fsdecode(metrics.NAME)} <= set(RESERVED_IDS)

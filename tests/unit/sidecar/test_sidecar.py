@@ -173,6 +173,10 @@ def test_scalars_follow_the_core_rules_and_the_field(text, field, meaning):
             "seed: 1\nid: daemon.json",
             'line 2: id "daemon.json" is reserved: a file of the outbox has this name; choose another id',
         ),
+        (
+            "id: status.json",
+            'line 1: id "status.json" is reserved: a file of the outbox has this name; choose another id',
+        ),
         ('id: "a\\n"', 'line 1: id contains a line break or another control character: "a\\n"'),
         ("images: ['../x.jpg']", 'line 1: images may name only files beside the batch file, not "../x.jpg"'),
         ("images: ['a\\b']", 'line 1: images may name only files beside the batch file, not "a\\b"'),
