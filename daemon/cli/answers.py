@@ -10,7 +10,7 @@ from daemon.cli.verbs.watch import Scene
 from daemon.cluster.messages import ClusterSurvey
 from daemon.contract.manifest import Manifest
 from daemon.contract.requests import JobAnswer, RequestAnswer
-from daemon.contract.status import Frozen, State, Status
+from daemon.contract.status import ErrorInfo, Frozen, State, Status
 from daemon.doctor.model import Report
 from daemon.outbox import Health, Waiting
 from daemon.stats import Stats
@@ -34,11 +34,16 @@ class JobHistory(Frozen):
 
 
 class CheckedFile(Frozen):
-    """The result of `check` for one file. `says`: what is wrong, or the values that apply."""
+    """The result of `check` for one file.
+
+    `file`: its absolute path. `says`: what is wrong, or the values that apply. `error`: what is wrong, as status.json would say
+    it; null if nothing is.
+    """
 
     file: str
     ok: bool
     says: str
+    error: ErrorInfo | None = None
 
 
 class ListedModel(Frozen):

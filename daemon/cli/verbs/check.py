@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_of
+from daemon.cli.exit_status import ExitStatus
 from daemon.cli.submitting.missing_parts import missing_depth, missing_weights
 from daemon.cli.submitting.plain_faults import plain_fault
 from daemon.cli.submitting.unwritable_formats import format_fault
 from daemon.contract.names import to_text
-from daemon.errors import JobError, Refusal, SpecInvalid
+from daemon.contract.status import ErrorInfo
+from daemon.errors import ImageType, JobError, Refusal, SourceMissing, SpecInvalid
 from daemon.intake.kinds.unread import reason
 from daemon.intake.lookalikes import settings_under_another_name
 from daemon.intake.names import BATCH_NAME, PRESET_NAME, classify, key_of
@@ -26,42 +28,56 @@ def check(
 ) -> None:
     """Check YAML files, presets and pictures without dropping them; exit 1 if one would be refused."""
     settings = settings_of(home)
-    results = [(path, *_check(path, settings)) for path in files]
+    results = [(path, _check(path, settings)) for path in files]
     if json:
-        print_json([{"file": str(path.absolute()), "ok": ok, "says": says} for path, ok, says in results])
+        print_json([_answer(path, found) for path, found in results])
     else:
-        for path, ok, says in results:
+        for path, found in results:
+            ok, says = isinstance(found, str), _says(found)
             mark = "[green]ok[/]" if ok else "[red]not ok[/]"
             out.print(f"{mark}  {printable(str(path)).replace('[', chr(92) + '[')}")
             out.print(f"    {printable(says)}".replace("\n", "\n    "), markup=False)
-    if not all(ok for _, ok, _ in results):
-        raise typer.Exit(1)
+    if not all(isinstance(found, str) for _, found in results):
+        raise typer.Exit(ExitStatus.FAILED)
 
 
-def _check(path: Path, settings: Settings) -> tuple[bool, str]:
+def _answer(path: Path, found: str | ErrorInfo) -> dict[str, object]:
+    error = None if isinstance(found, str) else found.model_dump(mode="json")
+    return {"file": str(path.absolute()), "ok": error is None, "says": _says(found), "error": error}
+
+
+def _says(found: str | ErrorInfo) -> str:
+    if isinstance(found, str):
+        return found
+    return f"{found.code}: {found.detail if found.code == SpecInvalid.code and found.detail else found.message}\n{found.hint}"
+
+
+def _check(path: Path, settings: Settings) -> str | ErrorInfo:
+    """What a file says, or what is wrong with it."""
     name = os.fsencode(path.name)
     try:
         data = fs.read(os.fsencode(path.absolute()), MAX_BYTES + 1)
     except OSError as error:
-        return False, f"it cannot be read: {error.strerror}"
+        return SourceMissing(f"it cannot be read: {error.strerror}", hint="Check its name and its permissions.").info()
     role = classify(name, in_inbox=False).role
     if role in ("sidecar", "control"):
         return _check_yaml(path, data, settings)
     if role in ("image", "raw", "depth") and (fault := plain_fault(path, settings)) is not None:
-        return False, f"{fault.code}: {fault.message}\n{fault.info().hint}"
+        return fault.info()
     if role == "image":
-        return True, "a picture, judging by its name and its end; it is decoded when it is dropped"
+        return "a picture, judging by its name and its end; it is decoded when it is dropped"
     if role == "depth":
-        return True, "a depth picture by its name; drop it beside its photo"
+        return "a depth picture by its name; drop it beside its photo"
     if role == "raw":
-        return True, (
+        return (
             f"a camera raw file: if it gets a YAML file of its own ({path.name}.yaml), the preview in it is layered, if "
             "that has the full size; better export it as TIFF or HEIC"
         )
-    return False, settings_under_another_name(name) or reason(key_of(name))
+    why = settings_under_another_name(name) or reason(key_of(name))
+    return ImageType(why, hint="Only pictures and YAML files are read.").info()
 
 
-def _check_yaml(path: Path, data: bytes, settings: Settings) -> tuple[bool, str]:
+def _check_yaml(path: Path, data: bytes, settings: Settings) -> str | ErrorInfo:
     name = os.fsencode(path.name)
     kinds: dict[str, JobKind] = {PRESET_NAME: "preset", BATCH_NAME: "batch"}
     kind = kinds.get(key_of(name), "pair")
@@ -78,7 +94,7 @@ def _check_yaml(path: Path, data: bytes, settings: Settings) -> tuple[bool, str]
     except JobError as error:
         mistakes = error.detail if isinstance(error, SpecInvalid) and error.detail else error.message
         correct = "Correct them, and check it again." if "\n" in mistakes else "Correct it, and check it again."
-        return False, f"{error.code}: {mistakes}\n{correct}"
+        return error.info().model_copy(update={"hint": correct})
     depth, remarks = missing_depth(spec, path, kind), []
     fault: JobError | None = None
     try:
@@ -89,7 +105,7 @@ def _check_yaml(path: Path, data: bytes, settings: Settings) -> tuple[bool, str]
         )
     fault = fault or missing_weights(spec, settings) or (depth if isinstance(depth, JobError) else None)
     if fault is not None:
-        return False, f"{fault.code}: {fault.message}\n{fault.info().hint}"
+        return fault.info()
     if isinstance(depth, str):
         remarks.append(depth)
-    return True, "\n".join((render(spec).decode().rstrip(), *remarks))
+    return "\n".join((render(spec).decode().rstrip(), *remarks))

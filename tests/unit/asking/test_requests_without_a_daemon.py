@@ -126,3 +126,10 @@ def test_a_picture_without_an_id_is_taken_back_by_hand_and_the_hint_says_how(fol
     assert done.returncode == 4
     assert f"move it and {folder.inbox}/photo.yaml out of the inbox" in " ".join(done.stderr.split())
     assert not list(scene.requests_folder.iterdir())
+
+
+def test_the_status_of_a_cluster_that_there_is_not_says_how_to_name_one(folder) -> None:
+    done = folder.verb("cluster", "status", "--json")
+    error = json.loads(done.stderr)["error"]
+    assert (done.returncode, error["message"]) == (2, "this home has no cluster: no scheduler is named")
+    assert "cluster status tls://studio.local:8786" in error["hint"]

@@ -1,10 +1,12 @@
 """What `check` finds before anything is dropped: all mistakes of a file, and what is asked for but not there."""
 
+import json
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from daemon.cli.answers import CheckedFile
 from daemon.cli.app import command_line
 
 
@@ -54,3 +56,20 @@ def test_a_depth_picture_that_is_not_there_is_found_or_said_to_be_unknown(checke
 def test_the_fault_of_a_depth_picture_is_called_that(checked) -> None:
     status, told = checked("photo.depth.png", b"")
     assert (status, "depth_unreadable: The depth picture photo.depth.png is empty." in told) == (1, True), told
+
+
+def test_a_program_gets_the_error_as_a_status_file_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MULTIPLANE_CONFIG", "")
+    files = {"good.yaml": b"depth: cues\n", "bad.yaml": b"num_layer: 3\nid: x y\n", "cut.png": b"", "notes.txt": b"x"}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    paths = [str(tmp_path / name) for name in (*files, "missing.png")]
+    words = ["check", "--json", "--home", str(tmp_path / "home"), *paths]
+    done = CliRunner().invoke(command_line("check"), words)
+    found = [CheckedFile.model_validate(one) for one in json.loads(done.stdout)]
+    assert (done.exit_code, [one.file for one in found]) == (1, paths)
+    codes = [one.error and one.error.code for one in found]
+    assert codes == [None, "spec_invalid", "image_unreadable", "image_type", "source_missing"]
+    assert [one.ok for one in found] == [code is None for code in codes]
+    assert found[1].error.detail.count("\n") == 1
+    assert all(one.error.hint for one in found if one.error)

@@ -55,10 +55,10 @@ def keys(
 @cluster.command(epilog=epilog("cluster scheduler"))
 def scheduler(address: Address = None, home: Home = None) -> None:
     """Run the scheduler, which decides where jobs run, in the foreground until you stop it (Ctrl-C, SIGTERM)."""
-    _needs_libraries()
     settings = settings_of(home)
     try:
-        where = _address(settings, address)
+        where = _address(settings, address, "scheduler")
+        _needs_libraries()
         from daemon.cluster.scheduling import run_scheduler
 
         _log(settings)
@@ -77,10 +77,10 @@ def worker(
     home: Home = None,
 ) -> None:
     """Run jobs of the cluster on this machine, in the foreground until you stop it (Ctrl-C, SIGTERM)."""
-    _needs_libraries()
     settings = settings_of(home)
     try:
-        where = _address(settings, address)
+        where = _address(settings, address, "worker")
+        _needs_libraries()
         from daemon.cluster.machine.naming import own_name
         from daemon.cluster.machine.serving import RESTART, Serving
 
@@ -98,12 +98,13 @@ def worker(
 @cluster.command(epilog=epilog("cluster status"))
 def status(address: Address = None, home: Home = None, json: Json = False) -> None:
     """List the machines of the cluster: slots, versions, devices, models, and the jobs that run there."""
-    _needs_libraries()
     settings = settings_of(home)
     try:
+        where = _address(settings, address, "status")
+        _needs_libraries()
         from daemon.cluster.survey import survey, table
 
-        found = survey(settings, _address(settings, address))
+        found = survey(settings, where)
     except Refusal as refusal:
         give_up(refusal)
     if json:
@@ -113,12 +114,12 @@ def status(address: Address = None, home: Home = None, json: Json = False) -> No
             out.print(commands().fill(line), markup=False)
 
 
-def _address(settings: "Settings", typed: str | None) -> str:
+def _address(settings: "Settings", typed: str | None, verb: str) -> str:
     """The scheduler's address: the one that was typed, or that of the settings."""
     if typed is None and settings.cluster.scheduler is None:
         raise Refusal(
-            "no scheduler is named",
-            hint=f"Type its address, as in {command('cluster', 'worker', 'tls://studio.local:8786')}, or set cluster.scheduler.",
+            "this home has no cluster: no scheduler is named",
+            hint=f"Type its address, as in {command('cluster', verb, 'tls://studio.local:8786')}, or set cluster.scheduler.",
             exit_status=2,
         )
     try:
