@@ -167,7 +167,8 @@ class Hooks:
         if run.over is None:
             run.over = run.process.poll()
             if run.over is None and now >= run.until:
-                run.over = f"it ran for more than {self._hooks.timeout_seconds:g} s"
+                seconds = self._hooks.timeout_seconds
+                run.over = f"it ran for more than {seconds:g} second{'' if seconds == 1 else 's'}"
             if run.over is None:
                 return
             # Also after it ended by itself: nothing that it started may stay behind.
