@@ -103,7 +103,8 @@ class WhatIsThere:
             waiting = arriving(self._settings, job_id)
             inbox = self._settings.paths.inbox
             return Dropped(job_id, os.fsencode(inbox / waiting.path) if waiting else b"", image)
-        whose = "another picture, or has other settings" if self._asked is IfExists.SKIP else "a job in the outbox or the inbox"
+        others = "a job of another picture, with other settings, or that did not complete"
+        whose = others if self._asked is IfExists.SKIP else "a job in the outbox, or a picture in the inbox"
         hint = "Choose another id, remove that job first, or add --if-exists new."
         print_error(f'the id "{job_id}" belongs to {whose}', hint, file=image)
         raise typer.Exit(ExitStatus.EXISTS)
