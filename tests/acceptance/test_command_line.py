@@ -189,8 +189,8 @@ def test_a_picture_that_is_not_all_there_is_refused_before_it_is_dropped(folder:
     assert "depth_unreadable" in folder.verb("check", str(depth)).stdout
 
 
-#: One that prints through rich, two that print JSON, one whose process becomes the pipeline's, and one that is no verb.
-PRINTING = (["schema"], ["jobs", "--json"], ["config"], ["models", "list"], ["models", "verify", "--json"], ["--help"])
+#: One that prints JSON, one that prints through rich, one whose process becomes the pipeline's, and one that is no verb.
+PRINTING = (["jobs", "--json"], ["config"], ["models", "list"], ["--help"])
 
 
 def printing_to(folder: HotFolder, words: list[str], output: int) -> tuple[int, str]:
