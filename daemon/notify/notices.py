@@ -40,12 +40,14 @@ class _Group:
     """The jobs of one batch, or all single drops.
 
     `whole`: no job of the group is from before this start. `last`: when a job of the group last ended, in monotonic seconds.
+    `names`: the first pictures that were completed. A group grows without end where drops never pause, so it has no more of them.
     """
 
     name: str
     whole: bool = True
     live: set[str] = field(default_factory=set)
-    completed: list[str] = field(default_factory=list)
+    completed: int = 0
+    names: list[str] = field(default_factory=list)
     failed: int = 0
     cancelled: int = 0
     last: float = float("-inf")
@@ -82,7 +84,9 @@ class Notices:
         group.live.discard(job.job_id)
         group.last = now
         if job.state == "completed":
-            group.completed.append(job.image.name)
+            group.completed += 1
+            if len(group.names) < _MAX_NAMES:
+                group.names.append(job.image.name)
         elif job.state == "failed":
             group.failed += 1
             self._failed.append(job)
@@ -116,7 +120,7 @@ class Notices:
         return self._groups.setdefault(batch, _Group(job.accepted.folder or batch or ""))
 
     def _end(self, batch: str | None, group: _Group) -> list[Notice]:
-        done = len(group.completed)
+        done = group.completed
         if batch is not None and self._wanted.batches and (done or group.failed):
             counted = _counted(done, group.failed, group.cancelled)
             if not group.whole:
@@ -129,7 +133,7 @@ class Notices:
             others = _counted(0, group.failed, group.cancelled)
             rest = f" ({others})" if others else ""
             several = "The layers are there" if done == 1 else f"The layers of {done:,} pictures are there"
-            return [Notice("Multiplane: layers", one_line(f"{several}: {_names(group.completed)}{rest}"))]
+            return [Notice("Multiplane: layers", one_line(f"{several}: {_names(group.names, done)}{rest}"))]
         return []
 
 
@@ -143,7 +147,7 @@ def _is_over(batch: str | None, group: _Group, open_batches: Collection[str], no
 
 def _failures(jobs: Sequence[Job]) -> Notice:
     if len(jobs) > 1:
-        text = f"{_names([job.image.name for job in jobs])}. index.html in the outbox says why."
+        text = f"{_names([job.image.name for job in jobs], len(jobs))}. index.html in the outbox says why."
         return Notice(f"Multiplane: {len(jobs):,} pictures failed", one_line(text))
     job = jobs[0]
     why = job.ended.error.message if job.ended and job.ended.error else "no reason is known"
@@ -157,8 +161,9 @@ def _counted(done: int, failed: int, cancelled: int) -> str:
     return ", ".join(f"{number:,} {what}" for number, what in parts if number)
 
 
-def _names(names: Sequence[str]) -> str:
-    more = len(names) - _MAX_NAMES
+def _names(names: Sequence[str], count: int) -> str:
+    """The first of the names, and how many of the `count` pictures are not named."""
+    more = count - _MAX_NAMES
     return ", ".join(names[:_MAX_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 

@@ -115,6 +115,16 @@ def test_what_was_dropped_singly_is_told_together_when_all_of_it_is_done(day) ->
     ]
 
 
+def test_drops_that_never_pause_fill_no_memory_and_are_told_when_they_do(day) -> None:
+    for number in range(500):
+        day.run(f"p{number}")
+        assert day.after(1) == []
+    (group,) = day.notifications._notices._groups.values()
+    assert len(group.names) == 3
+    text = "The layers of 500 pictures are there: p0.jpg, p1.jpg, p2.jpg and 497 more"
+    assert [notice.text for notice in day.after(1)] == [text]
+
+
 def test_a_single_picture_is_named(day) -> None:
     day.run("beach")
     assert [notice.text for notice in day.after(2)] == ["The layers are there: beach.jpg"]
