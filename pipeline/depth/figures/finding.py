@@ -76,9 +76,8 @@ def find(rgb: NDArray[np.uint8]) -> NDArray[np.int32]:
     small = _reduced(fine, SIDE)
     if min(small.shape[:2]) < NARROWEST:
         return nothing
-    evidence = Evidence(small, fine)
-    masks = [_standing(mask) for mask in proposals(evidence)]
-    chosen = choose(masks, evidence)
+    masks, evidence = proposals(small, fine)
+    chosen = choose([_standing(mask) for mask in masks], evidence)
     return nothing if chosen is None else components(_outlined(chosen, small, fine))[0]
 
 
