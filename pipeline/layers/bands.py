@@ -18,6 +18,8 @@ from pipeline.image.filters import Raster, resize
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+First = TypeVar("First")
+Second = TypeVar("Second")
 
 BAND_PIXELS = 3.0
 BAND_SHARE = 0.002
@@ -192,6 +194,15 @@ def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> list[R
         return [work(item) for item in items]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, items))
+
+
+def both(first: Callable[[], First], second: Callable[[], Second]) -> tuple[First, Second]:
+    """Do two independent tasks, at the same time if OpenCV uses more than one thread."""
+    if cv2.getNumThreads() <= 1:
+        return first(), second()
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(second)
+        return first(), other.result()
 
 
 def remap_points(

@@ -211,7 +211,7 @@ def _central(evidence: Evidence) -> NDArray[np.uint8]:
 
 
 def _fractions(height: int, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """x (1, w) and y (h, 1) of the pixels' centres, as fractions of the width and of the height."""
+    """Where the pixels' centres are, x (1, w) and y (h, 1), as fractions of the width and of the height."""
     return (np.arange(width) + 0.5)[None, :] / width, (np.arange(height) + 0.5)[:, None] / height
 
 

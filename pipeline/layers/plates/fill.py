@@ -5,14 +5,14 @@ apart. In the farthest layer, they are completed with copies of their surroundin
 pixels alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.image.filters import box, channels, dilate, dilate_mask, exactly, resize, select, stacked, threshold
-from pipeline.layers.bands import BLOCK, Grid, Pixels, Tile, band_radius, in_parallel
+from pipeline.layers.bands import BLOCK, Grid, Pixels, Tile, band_radius, both, in_parallel
 from pipeline.layers.plates.completion import complete
 from pipeline.layers.plates.membrane import push_pull
 from pipeline.layers.plates.painted import Painted, Painter, is_large, painted
@@ -118,9 +118,33 @@ class Filler:
             weight = self.grid.share(chosen)
         # A cell at a border is the mean of only the layer's own pixels: others' colours would spread over the whole fill.
         own = select(self.photo, chosen)
-        plate = self._plate(chosen, own) if everywhere and certain else None
         product = self.grid.shrink(own)[:, :, :3].astype(np.float32)
-        del own  # as large as the photo, and there is a thread for each layer
+        # The deep part takes as long as the rest, and the farthest layer takes by far the longest.
+        fill, plate = both(
+            lambda: self._shallow(layer, everywhere, certain, chosen, product, weight),
+            lambda: self._plate(chosen, own) if everywhere and certain else None,
+        )
+        return replace(fill, plate=plate)
+
+    def _shallow(
+        self,
+        layer: int,
+        everywhere: bool,
+        certain: bool,
+        chosen: NDArray[np.uint8],
+        product: NDArray[np.float32],
+        weight: NDArray[np.float32],
+    ) -> Fill:
+        """The fill of a layer without its deep part.
+
+        Args:
+            layer: its number.
+            everywhere: whether it exists behind everything.
+            certain: whether any cell is made of its own, unmixed pixels.
+            chosen: uint8 (H, W), 255 at the pixels whose colours are used.
+            product: float32 (h, w, 3), the cells' means of the photo, black where it is not chosen. Changed in place.
+            weight: float32 (h, w), the fraction of each cell that is chosen.
+        """
         if certain:
             # The smaller the layer's own part of a cell, the less is known about it.
             product *= channels(weight * weight)
@@ -138,12 +162,12 @@ class Filler:
         texture = find_texture(small_smooth - base, small_weight, hidden > 0.0, reach_cells, noise)
         if texture is None:
             ground = stacked(smooth, np.zeros(self.grid.shape, np.float32))
-            return Fill(ground, reach, near, base, np.zeros(self.small.shape, np.uint8), NO_MOVES, layer, plate)
+            return Fill(ground, reach, near, base, np.zeros(self.small.shape, np.uint8), NO_MOVES, layer, None)
         strength = resize(texture.strength, self.grid.shape, cv2.INTER_LINEAR)
         plain = resize(base, self.grid.shape, cv2.INTER_LINEAR)
         ground = stacked(smooth + channels(strength) * (plain - smooth), strength)
         moves = self._moves(texture.offsets, np.unique(texture.choice[texture.strength > 0.0]), chosen)
-        return Fill(ground, reach, near, base, texture.choice, moves, layer, plate)
+        return Fill(ground, reach, near, base, texture.choice, moves, layer, None)
 
     def _plate(self, chosen: NDArray[np.uint8], own: NDArray[np.uint8]) -> Plate | Painted | None:
         """What fills the deep part of the pixels that are not `chosen`. None if there is no deep part, or too little to copy.
