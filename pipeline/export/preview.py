@@ -24,7 +24,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from pipeline.export.palette import colour_depth, layer_colours
-from pipeline.image.filters import resize
+from pipeline.image.filters import reduce, resize
 from pipeline.layers.bands import in_parallel
 
 Pixels = npt.NDArray[np.uint8]
@@ -165,20 +165,18 @@ def standalone(
 
 
 def shrink(picture: Pixels, size: tuple[int, int]) -> Pixels:
-    """Scale uint8 (H, W, 3 or 4) down to `size` (width, height) by averaging; colours are weighted by their alpha.
+    """Scale uint8 (H, W, 3 or 4) down to `size` (width, height); colours are weighted by their alpha.
 
     Alpha stays straight, and the colour is 0 where alpha is 0.
     """
     if picture.shape[1::-1] == size:
         return picture
     if picture.shape[2] == 3:
-        return _area(picture, size)
+        return reduce(picture, size[::-1])
+    if not cv2.hasNonZero(picture.reshape(picture.shape[0], -1)):
+        return np.zeros((*size[::-1], 4), np.uint8)
     weighted = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGBA2mRGBA)
-    return np.asarray(cv2.cvtColor(_area(np.asarray(weighted, np.uint8), size), cv2.COLOR_mRGBA2RGBA), np.uint8)
-
-
-def _area(picture: Pixels, size: tuple[int, int]) -> Pixels:
-    return resize(picture, size[::-1], cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(reduce(np.asarray(weighted, np.uint8), size[::-1]), cv2.COLOR_mRGBA2RGBA), np.uint8)
 
 
 def _pictures(photo: Pixels, layers: Sequence[Pixels], disparity: npt.NDArray[np.float32], icc: bytes | None) -> dict[str, bytes]:

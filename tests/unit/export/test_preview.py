@@ -148,6 +148,23 @@ def test_shrinking_an_opaque_picture_is_plain_averaging() -> None:
     assert np.abs(preview.shrink(with_alpha, (12, 8))[..., :3].astype(int) - expected).max() <= 1
 
 
+def test_fine_lines_of_a_photo_survive_its_last_reduction_for_the_page() -> None:
+    """Rings that become finer towards the corners, nearer to Lanczos's filter than means of the halved photo."""
+    y, x = np.mgrid[:756, :1008]
+    rings = np.rint(127.5 + 127.5 * np.cos(((y - 378.0) ** 2 + (x - 504.0) ** 2) / 1008 * 0.55)).astype(np.uint8)
+    photo = np.dstack([rings] * 3)
+    best = np.asarray(Image.fromarray(photo).resize((400, 300), Image.Resampling.LANCZOS))
+    halved = cv2.resize(photo, (504, 378), interpolation=cv2.INTER_AREA)
+    averaged = cv2.resize(halved, (400, 300), interpolation=cv2.INTER_AREA)
+    opaque = np.dstack([photo, np.full(rings.shape, 255, np.uint8)])
+    for small in (preview.shrink(photo, (400, 300)), preview.shrink(opaque, (400, 300))[..., :3]):
+        assert cv2.PSNR(np.ascontiguousarray(small), best) > cv2.PSNR(averaged, best) + 0.5
+
+
+def test_an_empty_layer_stays_empty_when_it_is_reduced() -> None:
+    assert not preview.shrink(np.zeros((60, 80, 4), np.uint8), (40, 30)).any()
+
+
 def test_missing_descriptions_are_refused(tmp_path: Path) -> None:
     opaque = np.full((4, 4, 4), 255, np.uint8)
     with pytest.raises(ValueError, match="1 layers, but 2"):
