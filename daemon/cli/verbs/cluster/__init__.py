@@ -28,6 +28,8 @@ Address = Annotated[
     typer.Argument(metavar="[tls://HOST:PORT]", help="The scheduler's address. Default: cluster.scheduler of the settings."),
 ]
 
+_EXAMPLE = "tls://studio.local:8786"
+
 
 @cluster.command(epilog=epilog("cluster keys"))
 def keys(
@@ -57,7 +59,7 @@ def scheduler(address: Address = None, home: Home = None) -> None:
     """Run the scheduler, which decides where jobs run, in the foreground until you stop it (Ctrl-C, SIGTERM)."""
     settings = settings_of(home)
     try:
-        where = _address(settings, address, "scheduler")
+        where = _address(settings, address, command("cluster", "scheduler", _EXAMPLE))
         _needs_libraries()
         from daemon.cluster.scheduling import run_scheduler
 
@@ -79,7 +81,7 @@ def worker(
     """Run jobs of the cluster on this machine, in the foreground until you stop it (Ctrl-C, SIGTERM)."""
     settings = settings_of(home)
     try:
-        where = _address(settings, address, "worker")
+        where = _address(settings, address, command("cluster", "worker", _EXAMPLE))
         _needs_libraries()
         from daemon.cluster.machine.naming import own_name
         from daemon.cluster.machine.serving import RESTART, Serving
@@ -100,7 +102,7 @@ def status(address: Address = None, home: Home = None, json: Json = False) -> No
     """List the machines of the cluster: slots, versions, devices, models, and the jobs that run there."""
     settings = settings_of(home)
     try:
-        where = _address(settings, address, "status")
+        where = _address(settings, address, command("cluster", "status", _EXAMPLE))
         _needs_libraries()
         from daemon.cluster.survey import survey, table
 
@@ -114,12 +116,12 @@ def status(address: Address = None, home: Home = None, json: Json = False) -> No
             out.print(commands().fill(line), markup=False)
 
 
-def _address(settings: "Settings", typed: str | None, verb: str) -> str:
-    """The scheduler's address: the one that was typed, or that of the settings."""
+def _address(settings: "Settings", typed: str | None, example: str) -> str:
+    """The scheduler's address: the one that was typed, or that of the settings. `example`: the command with an address."""
     if typed is None and settings.cluster.scheduler is None:
         raise Refusal(
             "this home has no cluster: no scheduler is named",
-            hint=f"Type its address, as in {command('cluster', verb, 'tls://studio.local:8786')}, or set cluster.scheduler.",
+            hint=f"Type its address, as in {example}, or set cluster.scheduler.",
             exit_status=2,
         )
     try:
