@@ -132,7 +132,7 @@ def submit(
         if one.job_id not in [other.job_id for other in dropped]:
             dropped.append(one)
     if wait or output is not None:
-        for one in dropped:
+        for one in dropped if json else ():  # a person sees them as they end, or when they do not
             print_note(f"{one.image} is submitted as {one.job_id}.", job_id=one.job_id, image=os.path.abspath(one.image))
         wait_for(dropped, settings, as_json=json, patience=patience, output=output, refused=refused)
         return
