@@ -129,10 +129,16 @@ def polite_but_late() -> None:
 
 
 def hang_in_c() -> None:
-    """Stays in C code that checks no signals, so no Python signal handler can run."""
+    """Waits for itself in C code that holds the interpreter and checks no signals, so no Python signal handler can run."""
+    import ctypes
+
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.alarm(LONG)
+    library, mutex = ctypes.PyDLL(None), ctypes.create_string_buffer(256)
+    library.pthread_mutex_init(mutex, None)
+    library.pthread_mutex_lock(mutex)
     begun()
-    sum(range(10**10))
+    library.pthread_mutex_lock(mutex)
 
 
 def hang_in_regex() -> None:

@@ -134,9 +134,13 @@ def stubborn(command, report):
 
 
 def stuck(command, report):
-    """Hangs in C code that holds the interpreter and checks no signals."""
+    """Waits for itself in C code that holds the interpreter and checks no signals."""
+    signal.alarm(120)
+    library, mutex = ctypes.PyDLL(None), ctypes.create_string_buffer(256)
+    library.pthread_mutex_init(mutex, None)
+    library.pthread_mutex_lock(mutex)
     report("stuck", 0.5)
-    sum(range(10**10))
+    library.pthread_mutex_lock(mutex)
 
 
 def null_page(command, report):
