@@ -13,12 +13,15 @@ RECORDED = Path(__file__).with_name("durations.json")
 SHORT = 5
 """Files that take less than these seconds are not recorded: they end soon wherever they begin."""
 SHARED = {
-    "test_paintings.py": "diffusion",
-    "test_models_used.py": "diffusion",
-    "test_diffusion.py": "diffusion",
-    "test_depth_model.py": "depth models",
-    "test_depth_choose.py": "depth models",
-    "test_preparation.py": "depth models",
+    "test_paintings.py": "models",
+    "test_models_used.py": "models",
+    "test_diffusion.py": "models",
+    "test_hidden.py": "models",
+    "test_template_kinds.py": "models",
+    "test_matting.py": "models",
+    "test_depth_model.py": "models",
+    "test_depth_choose.py": "models",
+    "test_preparation.py": "models",
 }
 """File → group, for files that load transformers or diffusers, which takes longer than most of their tests. One process runs all
 files of a group, one after the other."""

@@ -16,7 +16,7 @@ def test_the_longest_begin_first_and_the_others_wait_and_compute_by_turns():
 
 def test_files_that_share_a_process_stand_together_where_their_sum_belongs():
     shared = ["tests/unit/test_depth_model.py", "tests/unit/test_preparation.py"]
-    assert {running_order.process_of(file) for file in shared} == {"depth models"}
+    assert {running_order.process_of(file) for file in shared} == {"models"}
     seconds = {shared[0]: 20, "tests/unit/test_long.py": 30, shared[1]: 15}
     assert running_order.in_order(seconds, seconds) == [*shared, "tests/unit/test_long.py"]
     assert running_order.in_order([shared[1], "tests/unit/test_long.py", shared[0]], {shared[0]: 40}) == [
