@@ -150,10 +150,10 @@ def test_the_depth_map_has_16_bits_and_near_is_bright(tmp_path: Path) -> None:
 @beside_the_project
 @pytest.mark.parametrize("name", PHOTOS)
 def test_written_layers_of_the_samples_recompose_for_2_to_12_layers(tmp_path: Path, name: str) -> None:
-    photo = Image.open(SAMPLES / name).convert("RGB").reduce(3)
+    photo = Image.open(SAMPLES / name).convert("RGB").reduce(4)
     depth = None
     if name.endswith("_rgb.png"):
-        depth = encoded(np.asarray(Image.open(SAMPLES / name.replace("_rgb", "_depth")))[1::3, 1::3], "PNG")
+        depth = encoded(np.asarray(Image.open(SAMPLES / name.replace("_rgb", "_depth")))[2::4, 2::4], "PNG")
     with each_photo_searched_once({}):
         for count in (2, 4, 7, 12):
             result = layered(
