@@ -19,6 +19,7 @@ from daemon.outbox import BatchProgress, Health, MoreWaiting, Outbox, Waiting
 from daemon.outbox.gallery import Gallery
 from daemon.outbox.gallery.cards import card_of, inert
 from daemon.outbox.gallery.chunks import Chunks
+from tests.acceptance.pages.tabs import Tabs
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 HOSTILE = '<img src=x onerror="window.hacked=1"></script><script>window.hacked=1</script>\'&amp;\u2028\u202etxt.exe'
@@ -122,31 +123,23 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "out box #1")
 
 
+@pytest.fixture(scope="module")
+def tabs(browser) -> Iterator[Tabs]:
+    given = {"viewport": {"width": 1000, "height": 700}, "reduced_motion": "reduce", "timezone_id": "UTC", "locale": "en-GB"}
+    made = Tabs(browser, script=FIRST_CARD, **given)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def open_page(browser, home: Home) -> Iterator[Open]:
+def open_page(tabs: Tabs, home: Home) -> Iterator[Open]:
     """Opens the page; at the end, nothing may have been logged, thrown or requested from the network."""
-    contexts, complaints = [], []
 
     def open_page(*, at: datetime | None = None, **options: object) -> Page:
-        options = {"viewport": {"width": 1000, "height": 700}, "reduced_motion": "reduce", "timezone_id": "UTC"} | options
-        context = browser.new_context(**{"locale": "en-GB"} | options)
-        contexts.append(context)
-        page = context.new_page()
-        page.add_init_script(FIRST_CARD)
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "request", lambda request: complaints.append(request.url) if not request.url.startswith(("file:", "data:")) else None
-        )
-        if at:
-            page.clock.install(time=at)
-        page.goto((home.root / "index.html").as_uri())
-        return page
+        return tabs.open((home.root / "index.html").as_uri(), clock=at or False, **options)
 
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
+    with tabs.of_one_test():
+        yield open_page
 
 
 def cards(page: Page) -> list[str]:
@@ -349,7 +342,7 @@ def test_clocks_that_differ_are_no_silence_once_the_daemon_is_seen_to_live(home:
 
 def test_a_stop_and_a_problem_are_said_in_words(home: Home, open_page: Open) -> None:
     home.tell(state="paused", problem="The disk is full.", hint="Make room.")
-    page = open_page()
+    page = open_page(own=True)
     page.locator("#banner").wait_for()
     assert page.locator("#banner").text_content() == "The disk is full. Make room."
     home.tell(state="stopped")
@@ -657,7 +650,7 @@ def test_a_name_that_looks_like_a_command_is_shown_as_the_name_it_is(home: Home,
 def test_the_command_for_the_model_is_copied_as_it_stands(home: Home, open_page: Open, clipboard: bool) -> None:
     home.ended("guessed", depth_source="heuristic")
     home.tell(fetch_model=COMMAND)
-    page = open_page()
+    page = open_page(own=True)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.evaluate("navigator.clipboard.writeText('before')")
     if not clipboard:
@@ -690,7 +683,7 @@ def test_filter_and_search_are_in_the_address_and_back_returns_to_them(home: Hom
     home.ended("wedding-2", "failed", error=ErrorInfo(code="image_corrupt", message="It ends early.", hint="Drop it again."))
     home.ended("beach")
     home.tell()
-    page = open_page()
+    page = open_page(own=True)
     page.wait_for_selector(".card")
     page.fill("#search", "wedding")
     page.click("[data-filter=failed]")
@@ -708,7 +701,7 @@ def test_filter_and_search_are_in_the_address_and_back_returns_to_them(home: Hom
 
 def test_back_from_a_folder_leads_to_the_same_place_of_a_long_list(home: Home, open_page: Open) -> None:
     home.many(300)
-    page = open_page()
+    page = open_page(own=True)
     page.wait_for_selector(".card")
     page.evaluate("scrollTo(0, 3000)")
     page.wait_for_function("() => history.state?.top > 2900")
@@ -730,7 +723,7 @@ def test_a_preview_opens_in_place_with_the_next_job_and_a_way_back(home: Home, o
     home.tell()
     preview = home.root / ".pattern" / "result" / "preview.html"
     preview.write_text("<script>onkeydown = ({ key }) => parent.postMessage({ n: 'next', Escape: 'close' }[key], '*')</script>")
-    page = open_page()
+    page = open_page(own=True)
     page.click("#card-picture-0 a[data-role=Preview]")
     inside = page.frame_locator("#viewer iframe")
     inside.locator("script").wait_for(state="attached")
@@ -809,7 +802,7 @@ def test_next_follows_the_cards_and_closing_is_one_step_back_at_the_card(home: H
         of = {} if number % 21 == 2 else {"batch": "20260131T120000-many-00000000"}
         home.ended(f"job-{number:02}", minutes=number * 60 * 24 if not of else number, **of)
     home.tell()
-    page = open_page()
+    page = open_page(own=True)
     page.wait_for_selector("#card-job-01")
     steps = page.evaluate("history.length")
     page.click("#card-job-01 a[data-role=Preview]")
@@ -822,8 +815,7 @@ def test_next_follows_the_cards_and_closing_is_one_step_back_at_the_card(home: H
     assert page.evaluate("history.length") == steps + 1, "Back was taken, so only Forward is left"
     page.click("#card-job-03 a[data-role=Preview]")
     page.wait_for_function("() => document.querySelector('#viewer').open")
-    for _ in range(79):
-        page.click("#next")
+    page.evaluate("() => { for (let step = 0; step < 79; step++) document.querySelector('#next').click(); }")
     assert address(page) == "#job=job-02", "the first of the single drops, behind the whole batch"
     page.click("#close")
     page.wait_for_function("() => document.activeElement.closest('.card')?.id === 'card-job-02'")

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.export import preview
 from pipeline.export.preview import PreviewLayer, PreviewPage
+from tests.acceptance.pages.tabs import Tabs
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 COUNT = 4
@@ -52,31 +53,22 @@ def garden(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(tmp_path_factory.mktemp("garden"))
 
 
+@pytest.fixture(scope="module")
+def tabs(browser) -> Iterator[Tabs]:
+    made = Tabs(browser, must_load=True, viewport={"width": 1000, "height": 640}, reduced_motion="reduce")
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def open_page(browser, garden: Path) -> Iterator[Open]:
+def open_page(tabs: Tabs, garden: Path) -> Iterator[Open]:
     """Opens a page; at the end, nothing may have been logged, thrown or requested from the network."""
-    contexts, complaints = [], []
 
-    def open_page(path: Path = garden, *, clock: bool = False, **options: object) -> Page:
-        options = {"viewport": {"width": 1000, "height": 640}, "reduced_motion": "reduce"} | options
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "request", lambda request: complaints.append(request.url) if not request.url.startswith(("file:", "data:")) else None
-        )
-        page.on("requestfailed", lambda request: complaints.append(request.url))
-        if clock:
-            page.clock.install()
-        page.goto(path.as_uri())
-        return page
+    def open_page(path: Path = garden, **options: object) -> Page:
+        return tabs.open(path.as_uri(), **options)
 
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
+    with tabs.of_one_test():
+        yield open_page
 
 
 def drawn(page: Page) -> None:
