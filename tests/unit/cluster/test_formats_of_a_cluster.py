@@ -8,6 +8,7 @@ from daemon.cli.verbs.check import _check
 from daemon.cluster import survey
 from daemon.cluster.messages import About, ClusterMachine, ClusterSurvey
 from daemon.contract.commands import unmarked
+from daemon.contract.status import ErrorInfo
 from daemon.errors import Refusal
 from daemon.settings import Settings, load
 
@@ -34,11 +35,12 @@ def test_a_format_is_accepted_if_one_machine_of_the_cluster_writes_it(tmp_path, 
     sidecar.write_text("formats: [glb, usdz]\n")
     monkeypatch.setattr("daemon.cli.submitting.unwritable_formats.unwritable", lambda _: pytest.fail("jobs do not run here"))
     found(monkeypatch, machine(), machine("usdz"))
-    assert _check(sidecar, settings)[0]
+    assert isinstance(_check(sidecar, settings), str)
     found(monkeypatch, machine(), machine("usdz", same_program=False))
-    ok, says = _check(sidecar, settings)
-    assert not ok
-    assert says.startswith("format_unavailable: No machine of the cluster can write usdz.\nInstall usd-core on one of them")
+    refused = _check(sidecar, settings)
+    assert isinstance(refused, ErrorInfo)
+    assert (refused.code, refused.message) == ("format_unavailable", "No machine of the cluster can write usdz.")
+    assert refused.hint.startswith("Install usd-core on one of them")
 
 
 def test_what_no_cluster_can_tell_is_no_fault_and_what_all_write_is_not_asked(tmp_path, settings, monkeypatch) -> None:
@@ -49,6 +51,6 @@ def test_what_no_cluster_can_tell_is_no_fault_and_what_all_write_is_not_asked(tm
     sidecar = tmp_path / "a.yaml"
     for written, known in (("[usdz]", False), ("[glb, psd]", True)):
         sidecar.write_text(f"formats: {written}\n")
-        ok, says = _check(sidecar, settings)
-        assert ok
+        says = _check(sidecar, settings)
+        assert isinstance(says, str)
         assert ("can write all formats, because the scheduler does not answer." in unmarked(says)) != known

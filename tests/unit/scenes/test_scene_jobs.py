@@ -16,6 +16,7 @@ from daemon.contract.commands import unmarked
 from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.registry import FORMATS
 from daemon.contract.spec import JobSpec
+from daemon.contract.status import ErrorInfo
 from daemon.doctor.judging_machine import formats
 from daemon.errors import FormatUnavailable
 from daemon.settings import load
@@ -72,12 +73,12 @@ def test_check_and_doctor_name_the_command_that_installs_it(tmp_path: Path, with
     sidecar = tmp_path / "a.yaml"
     sidecar.write_text("formats: [glb]\n")
     settings = load(tmp_path, {"MULTIPLANE_CONFIG": ""})
-    assert _check(sidecar, settings)[0]
+    assert isinstance(_check(sidecar, settings), str)
     sidecar.write_text("formats: [usdz]\n")
-    ok, says = _check(sidecar, settings)
-    assert not ok
-    assert says.startswith("format_unavailable: ")
-    assert INSTALL in unmarked(says)
+    refused = _check(sidecar, settings)
+    assert isinstance(refused, ErrorInfo)
+    assert refused.code == "format_unavailable"
+    assert INSTALL in unmarked(refused.hint)
     (note,) = formats(SimpleNamespace(unwritable=[each for each in FORMATS if each.imported]))
     assert note.grade == "note"
     assert "usdz" in note.sentence
