@@ -17,7 +17,8 @@ from daemon.errors import Refusal
 from daemon.jobs.retry_pause import pause_left
 from daemon.outbox import SILENT_SECONDS, Health
 from daemon.outbox.ownership import said_of_stranger
-from daemon.platform.service import Installed, Manager, ask
+from daemon.platform.service import Installed, Manager, Role, ask
+from daemon.platform.service.current import out_of_date, outdated, renewal
 from daemon.settings import Settings
 
 _MAX_BYTES = 1 << 20
@@ -36,12 +37,20 @@ class ServiceStatus(Frozen):
 
     schema_version: int = 1
     manager: Literal["launchd", "systemd"]
+    role: Role = Field("daemon", description="which service it is; of a worker and a scheduler, only the service is known")
     file: str
     installed: bool
     installed_home: str | None = None
-    managed: bool | None = Field(description="whether the service manager runs the daemon; null if there is no service manager")
+    outdated: tuple[str, ...] = Field(
+        (), description="the entries of the file that `service install` would write differently now"
+    )
+    renewal: str | None = Field(None, description="the command that writes an outdated file anew")
+    managed: bool | None = Field(description="whether the service manager runs the service; null if there is no service manager")
     home: str
-    alive: bool = Field(description="whether a daemon runs for this home and wrote daemon.json within the last minute")
+    alive: bool = Field(
+        description="whether a daemon runs for this home and wrote daemon.json within the last minute; of a worker and a "
+        "scheduler, whether the service manager runs it"
+    )
     health: Health | None
     running: bool = Field(False, description="whether a daemon runs for this home, even if it is silent")
     has_run: bool = Field(False, description="whether a daemon ever ran here")
@@ -53,36 +62,50 @@ class ServiceStatus(Frozen):
     waiting_total: int = Field(0, description="how many entries the waiting list has")
 
 
-def look(settings: Settings, its: Manager) -> ServiceStatus:
-    """The current status of the service and the daemon."""
-    queries = JobQueries(fs, settings)
-    snapshot = SnapshotReader(settings, queries).look(now())
-    health = snapshot.health
+def look_at_service(settings: Settings, its: Manager, role: Role) -> ServiceStatus:
+    """The current status of a service, without what the daemon itself reports."""
     file = installed(its)
     try:
         managed: bool | None = is_managed(its)
     except Refusal:
         managed = None
+    entries = outdated_entries(its, settings, role)
+    return ServiceStatus(
+        manager="launchd" if its.name == "launchd" else "systemd",
+        role=role,
+        file=str(its.path()),
+        installed=file is not None,
+        installed_home=file.home if file else None,
+        outdated=entries,
+        renewal=renewal(role, file.slots) if file and entries else None,
+        managed=managed,
+        home=str(settings.paths.home),
+        alive=managed is True,
+        health=None,
+    )
+
+
+def look(settings: Settings, its: Manager) -> ServiceStatus:
+    """The current status of the daemon and its service."""
+    queries = JobQueries(fs, settings)
+    snapshot = SnapshotReader(settings, queries).look(now())
+    health = snapshot.health
+    service = look_at_service(settings, its, "daemon")
     queue = list(queries.history.now().queue)
     # Other jobs overtake a job that pauses before its next attempt, so it is next only if no other job waits.
     waiting = next((job for job in queue if not pause_left(job, now().timestamp())), next(iter(queue), None))
     ended = next(iter(queries.history.ended(1)), None)
-    return ServiceStatus(
-        manager="launchd" if its.name == "launchd" else "systemd",
-        file=str(its.path()),
-        installed=file is not None,
-        installed_home=file.home if file else None,
-        managed=managed,
-        home=str(settings.paths.home),
-        alive=snapshot.alive and health is not None and health.silent_seconds(now()) <= SILENT_SECONDS,
-        health=health,
-        running=snapshot.alive,
-        has_run=health is not None or _has_run(settings),
-        problem=snapshot.problem or (None if snapshot.alive else _why_not(settings, queries, health)),
-        last_job=JobAtAGlance(job_id=ended.job_id, state=ended.state, at=ended.completed_at) if ended else None,
-        next_job=JobAtAGlance(job_id=waiting.job_id, state=waiting.state) if waiting else None,
-        waiting_total=snapshot.waiting_total,
-    )
+    reported = {
+        "alive": snapshot.alive and health is not None and health.silent_seconds(now()) <= SILENT_SECONDS,
+        "health": health,
+        "running": snapshot.alive,
+        "has_run": health is not None or _has_run(settings),
+        "problem": snapshot.problem or (None if snapshot.alive else _why_not(settings, queries, health)),
+        "last_job": JobAtAGlance(job_id=ended.job_id, state=ended.state, at=ended.completed_at) if ended else None,
+        "next_job": JobAtAGlance(job_id=waiting.job_id, state=waiting.state) if waiting else None,
+        "waiting_total": snapshot.waiting_total,
+    }
+    return service.model_copy(update=reported)
 
 
 def _has_run(settings: Settings) -> bool:
@@ -102,12 +125,17 @@ def status_lines(found: ServiceStatus) -> Iterator[tuple[str, str]]:
     """The status for people: the name and the value of each line. A line without a name continues the one above."""
     health, at = found.health, now()
     if not found.installed:
-        yield "service", f"not installed ({command('service', 'install')})"
+        yield "service", f"not installed ({renewal(found.role)})"
     elif found.installed_home and os.path.realpath(found.installed_home) != os.path.realpath(found.home):
         yield "service", f"installed for another home, {found.installed_home}"
     else:
         runs = {True: "running", False: "not running", None: f"{found.manager} cannot be asked here"}[found.managed]
         yield "service", f"installed for {found.manager}, {runs}"
+        if found.outdated:
+            yield "", out_of_date(found.outdated, found.role)
+            yield "", f"Renew it: {found.renewal}"
+    if found.role != "daemon":
+        return
     if found.alive and health and not found.problem:
         since = duration(at.timestamp() - seconds(health.started_at))
         yield "daemon", f"alive, {health.state}, process {health.pid}, since {local(health.started_at)} ({since})"
@@ -149,6 +177,18 @@ def installed(its: Manager) -> Installed | None:
         return None
     except ValueError as error:
         raise Refusal(f"{its.path()} is {error}", hint="Look at it, and remove it if nobody needs it.", exit_status=1) from error
+
+
+def outdated_entries(its: Manager, settings: Settings, role: Role) -> tuple[str, ...]:
+    """The entries of the installed file that `service install` would write differently now; empty if none is for this home.
+
+    Raises:
+        Refusal: Multiplane did not make the file with that name.
+    """
+    file = installed(its)
+    if file is None or os.path.realpath(file.home) != os.path.realpath(settings.paths.home):
+        return ()
+    return outdated(its, fs.read(os.fsencode(its.path()), _MAX_BYTES), settings, role)
 
 
 def is_managed(its: Manager) -> bool:

@@ -30,9 +30,9 @@ from daemon.doctor.model import (
     Folder,
     JournalFacts,
     Report,
-    ServiceFacts,
     Trouble,
 )
+from daemon.doctor.services import cluster_services, service_facts
 from daemon.doctor.survey import Survey, job_folders
 from daemon.errors import Refusal
 from daemon.fs import FileSystem
@@ -45,7 +45,6 @@ from daemon.platform.mounts import mount_of
 from daemon.platform.packages import unwritable
 from daemon.platform.reach import why_not_run
 from daemon.platform.sandbox import missing
-from daemon.platform.service import Manager, manager
 from daemon.settings import Layout, Settings
 from daemon.settings.layout import PROGRAM
 from daemon.watch import MARKER
@@ -98,7 +97,8 @@ def gather(settings: Settings, fs: FileSystem) -> Facts:
             daemon=_daemon(fs, settings),
             journal=journal_facts(fs, paths.journal_bytes, None if elsewhere else paths.outbox_bytes),
             clock=_clock(fs, paths.inbox_bytes, writable=writable),
-            service=_service(fs, manager()),
+            service=service_facts(fs, settings, "daemon"),
+            cluster_services=cluster_services(fs, settings),
             not_prevented=missing(),
             unwritable=unwritable(),
             h264=can_write_h264(settings.worker.ffmpeg),
@@ -256,18 +256,6 @@ def _clock(fs: FileSystem, folder: bytes, *, writable: bool) -> ClockFacts:
         except OSError:
             stamp = None  # the folder was writable a moment ago; the next run of the doctor will show more
     return ClockFacts(wall=wall, stamp=stamp, program=os.stat(PROGRAM / "daemon" / "__init__.py").st_mtime)
-
-
-def _service(fs: FileSystem, its: Manager) -> ServiceFacts:
-    file = str(its.path())
-    try:
-        installed = its.read(fs.read(os.fsencode(its.path()), _MAX_BYTES))
-    except FileNotFoundError:
-        return ServiceFacts(file=file)
-    except (OSError, ValueError) as error:
-        return ServiceFacts(file=file, error=str(error))
-    there, barred = os.access(installed.python, os.X_OK), why_not_run(installed.python)
-    return ServiceFacts(file=file, home=installed.home, python=installed.python, python_there=there, barred=barred)
 
 
 def _pipeline(*arguments: str) -> Answer:

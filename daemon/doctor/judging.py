@@ -10,6 +10,7 @@ from daemon.contract.printable import counted
 from daemon.doctor.judging_cluster import cluster
 from daemon.doctor.judging_folders import cannot_report, folders, permissions, space
 from daemon.doctor.judging_machine import after_jobs, device, formats, program, sandbox, videos, weights
+from daemon.doctor.judging_services import services
 from daemon.doctor.model import Facts, Finding, JournalFacts
 from daemon.journal.segment import NEWER_HINT
 from daemon.outbox import SILENT_SECONDS
@@ -33,7 +34,7 @@ _UNLISTED = (
     f"If they are yours, stop the daemon and add them: {_REPAIR}. This only lists them; nothing "
     "runs unless you retry it. If they are not yours, remove them."
 )
-_LOGS, _INSTALL = command("service", "logs"), command("service", "install")
+_LOGS = command("service", "logs")
 
 
 def judge(facts: Facts) -> tuple[Finding, ...]:
@@ -50,7 +51,7 @@ def judge(facts: Facts) -> tuple[Finding, ...]:
         *_clock(facts),
         *_journal(facts),
         *_daemon(facts),
-        *_service(facts),
+        *services(facts),
         *(() if facts.barred else (*weights(facts), *device(facts))),  # they are asked through the interpreter
         *sandbox(facts),
         *cluster(facts),
@@ -215,28 +216,6 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
         if health.last_fault:
             sentence = f"Watching the inbox failed and was repaired: {health.last_fault}"
             yield Finding(area="daemon", grade="note", sentence=sentence)
-
-
-def _service(facts: Facts) -> Iterator[Finding]:
-    service = facts.service
-    if service.error:
-        sentence = f"The service's file {service.file} cannot be used: {service.error}."
-        yield Finding(area="service", grade="problem", sentence=sentence, hint=f"Install it again: {_INSTALL}")
-    elif service.home is None:
-        hint = f"To start it automatically: {_INSTALL}"
-        yield Finding(area="service", grade="note", sentence="The daemon is not installed as a service.", hint=hint)
-    elif service.barred:
-        hint = f"Let the user that the service runs as enter it, or install the service again as that user: {_INSTALL}"
-        sentence = f"The service cannot start: {service.barred}."
-        yield Finding(area="service", grade="problem", sentence=sentence, hint=hint)
-    elif not service.python_there:
-        sentence = f"The service should start {service.python}, which no longer exists."
-        yield Finding(area="service", grade="problem", sentence=sentence, hint=f"Install it again: {_INSTALL}")
-    elif os.path.realpath(service.home) != os.path.realpath(facts.home):
-        sentence = f"The service is installed for another home, {service.home}."
-        yield Finding(area="service", grade="note", sentence=sentence, hint="One home is served at a time.")
-    else:
-        yield Finding(area="service", grade="ok", sentence=f"The service is installed: {service.file}.")
 
 
 def _capital(text: str) -> str:

@@ -11,6 +11,7 @@ from daemon.contract.status import Frozen
 from daemon.journal.chain import Fault
 from daemon.outbox import DiskUse, Health
 from daemon.outbox.ownership import Owner
+from daemon.platform.service import Role
 
 Grade = Literal["ok", "note", "problem"]
 Area = Literal[
@@ -174,15 +175,20 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceFacts:
-    """The service file, and the home and the Python that it names. `home` and `python` are None if no service is installed.
+    """A service file, and the home and the Python that it names. `home` and `python` are None if no service is installed.
 
+    `role`: which program it starts, and `slots`, for a worker, how many jobs that runs at once.
     `barred`: why this user cannot start that Python, as far as it can be seen; None if that is no problem.
+    `outdated`: the entries of the file that `service install` would write differently now.
     `error`: why the file cannot be read; None if it can.
     """
 
     file: str
+    role: Role = "daemon"
     home: str | None = None
     python: str | None = None
+    slots: int = 1
+    outdated: tuple[str, ...] = ()
     python_there: bool = True
     barred: str | None = None
     error: str | None = None
@@ -233,7 +239,8 @@ class Facts:
         journal: the state of the journal.
         daemon: the running daemon and its last report.
         clock: the machine's clock and the disk's.
-        service: the installed service.
+        service: the installed service of the daemon.
+        cluster_services: the installed services of a cluster's worker and scheduler.
         models: the answer of `models list --json`.
         verified: the answer of `models verify --json`.
         devices: which devices can run models.
@@ -266,5 +273,6 @@ class Facts:
     settings: Mapping[str, object] = field(default_factory=dict)
     use: DiskUse | None = None
     cluster: ClusterFacts | None = None
+    cluster_services: tuple[ServiceFacts, ...] = ()
     deliveries: str | None = None
     hooks: tuple[str, ...] = ()

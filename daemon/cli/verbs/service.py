@@ -12,7 +12,7 @@ import typer
 from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_of, settings_to_look
 from daemon.cli.examples import epilog
 from daemon.cli.job_queries import JobQueries
-from daemon.cli.service_status import installed, is_managed, look, status_lines
+from daemon.cli.service_status import installed, is_managed, look, look_at_service, outdated_entries, status_lines
 from daemon.cli.startup_refusal import check_interpreter
 from daemon.cli.verbs.models import fetch_default_model
 from daemon.cli.verbs.quick_action import install_actions, remove_actions
@@ -22,18 +22,20 @@ from daemon.fs import make_folders, write_atomic
 from daemon.outbox import Health
 from daemon.platform.finder.actions import script
 from daemon.platform.service import Action, Facts, Manager, Role, manager, perform
+from daemon.platform.service.current import current_facts, out_of_date, removal, renewal
 from daemon.settings import Settings
 from daemon.settings.layout import PROGRAM
 
 service = typer.Typer(name="service", help="Run the daemon in the background, under launchd or systemd.", no_args_is_help=True)
+
+Worker = Annotated[bool, typer.Option("--worker", help="The service of a cluster's worker, instead of the daemon's.")]
+Scheduler = Annotated[bool, typer.Option("--scheduler", help="The service of a cluster's scheduler, instead of the daemon's.")]
 
 #: The exit status that the Linux Standard Base gives to “program is not running”.
 EXIT_NOT_RUNNING = 3
 #: A start loads Python and reads the journal. Even on a busy machine this takes only some seconds.
 _START_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
-#: Variables that move a user's settings, models and state. A service gets them, so that it uses the same files as a terminal.
-_PLACES = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 _LINGER = "It runs while you are logged in. To keep it running after you log out: loginctl enable-linger"
 #: How many bytes at the end of the log are searched for the last lines; more than anybody reads.
 _TAIL_BYTES = 1 << 20
@@ -71,7 +73,7 @@ def install(
     settings, its = settings_of(home), manager(role)
     if role != "daemon" and settings.cluster.scheduler is None:
         raise Refusal("the settings name no cluster", hint="Set cluster.scheduler and the certificates first.", exit_status=1)
-    facts = _facts(settings, role, slots=slots)
+    facts = current_facts(settings, role, slots=slots)
     if show:
         # Standard output has only the file, so that it can be piped.
         err.print(f"Would be installed as {printable(str(its.path()))}:", markup=False)
@@ -80,23 +82,14 @@ def install(
     check_interpreter()
     existing = installed(its)
     if existing and not _same(existing.home, settings) and os.path.exists(existing.python):
-        remedies = {
-            "daemon": command("service", "uninstall", "--home", existing.home),
-            "worker": command("service", "uninstall", "--worker", "--home", existing.home),
-            "scheduler": command("service", "uninstall", "--scheduler", "--home", existing.home),
-        }
         raise Refusal(
             f"the service is installed for another home, {existing.home}",
-            hint=f"One home is served at a time: {remedies[role]}",
+            hint=f"One home is served at a time: {removal(role, existing.home)}",
             exit_status=1,
         )
     if role != "daemon":
         _install_file(its, facts, keep=bool(existing))
-        says = {
-            "worker": "The worker runs, and joins the cluster when the scheduler answers.",
-            "scheduler": f"It runs at {settings.cluster.scheduler}; {command('cluster', 'status')} lists the machines.",
-        }
-        out.print(printable(says[role]), markup=False)
+        _say_started(settings, role)
         if its.name == "systemd":
             out.print(_LINGER)
         return
@@ -149,8 +142,8 @@ def _install_file(its: Manager, facts: Facts, *, keep: bool = False) -> None:
 @service.command(epilog=epilog("service uninstall"))
 def uninstall(
     home: Home = None,
-    worker: Annotated[bool, typer.Option("--worker", help="Remove the service of a cluster's worker.")] = False,
-    scheduler: Annotated[bool, typer.Option("--scheduler", help="Remove the service of a cluster's scheduler.")] = False,
+    worker: Worker = False,
+    scheduler: Scheduler = False,
 ) -> None:
     """Stop and remove the service, the Quick Action and the droplet; pictures, results and settings stay."""
     role = _role(worker=worker, scheduler=scheduler)
@@ -169,27 +162,29 @@ def uninstall(
 
 
 @service.command(epilog=epilog("service start"))
-def start(home: Home = None) -> None:
+def start(home: Home = None, worker: Worker = False, scheduler: Scheduler = False) -> None:
     """Start the installed service."""
-    _act("start", home)
+    _act("start", home, _role(worker=worker, scheduler=scheduler))
 
 
 @service.command(epilog=epilog("service stop"))
-def stop(home: Home = None) -> None:
+def stop(home: Home = None, worker: Worker = False, scheduler: Scheduler = False) -> None:
     """Stop the service; it starts again at the next login."""
-    _act("stop", home)
+    _act("stop", home, _role(worker=worker, scheduler=scheduler))
 
 
 @service.command(epilog=epilog("service restart"))
-def restart(home: Home = None) -> None:
+def restart(home: Home = None, worker: Worker = False, scheduler: Scheduler = False) -> None:
     """Restart the service, for instance after you changed the settings."""
-    _act("restart", home)
+    _act("restart", home, _role(worker=worker, scheduler=scheduler))
 
 
 @service.command(epilog=epilog("service status"))
-def status(home: Home = None, json: Json = False) -> None:
+def status(home: Home = None, worker: Worker = False, scheduler: Scheduler = False, json: Json = False) -> None:
     """Show whether the daemon is alive, since when, its last job and its next one; exit 3 if the daemon isn't alive."""
-    found = look(settings_to_look(home), manager())
+    role = _role(worker=worker, scheduler=scheduler)
+    settings, its = settings_to_look(home), manager(role)
+    found = look(settings, its) if role == "daemon" else look_at_service(settings, its, role)
     if json:
         print_json(found)
     else:
@@ -218,21 +213,32 @@ def logs(
         return
 
 
-def _act(action: Action, home: Path | None) -> None:
-    settings, its = settings_of(home), manager()
-    if not _check_home(its, settings):
-        raise Refusal("the service is not installed", hint=f"Install it with: {command('service', 'install')}", exit_status=1)
-    if action == "start" and JobQueries(fs, settings).daemon_runs():
+def _act(action: Action, home: Path | None, role: Role) -> None:
+    settings, its = settings_of(home), manager(role)
+    found = installed(its) if _check_home(its, settings) else None
+    if found is None:
+        raise Refusal("the service is not installed", hint=f"Install it with: {renewal(role)}", exit_status=1)
+    if action != "stop" and (entries := outdated_entries(its, settings, role)):
+        err.print(printable(f"{out_of_date(entries, role)} Renew it: {renewal(role, found.slots)}"), markup=False)
+    if role == "daemon" and action == "start" and JobQueries(fs, settings).daemon_runs():
         out.print("It is already running.")
         return
     before = JobQueries(fs, settings).health()
     perform(its.steps(action))
     if action == "stop":
-        out.print(
-            printable(f"Stopped. It starts again at the next login; {command('service', 'uninstall')} removes it."), markup=False
-        )
-    else:
+        out.print(printable(f"Stopped. It starts again at the next login; {removal(role, found.home)} removes it."), markup=False)
+    elif role == "daemon":
         _await_start(settings, before)
+    else:
+        _say_started(settings, role)
+
+
+def _say_started(settings: Settings, role: Role) -> None:
+    """Say that the service of a cluster's program was started."""
+    says = "The worker runs, and joins the cluster when the scheduler answers."
+    if role == "scheduler":
+        says = f"It runs at {settings.cluster.scheduler}; {command('cluster', 'status')} lists the machines."
+    out.print(printable(says), markup=False)
 
 
 def _await_start(settings: Settings, before: Health | None) -> None:
@@ -269,27 +275,6 @@ def _role(*, worker: bool, scheduler: bool) -> Role:
     return "worker" if worker else "scheduler" if scheduler else "daemon"
 
 
-def _facts(settings: Settings, role: Role = "daemon", *, slots: int = 1) -> Facts:
-    """What the service file must contain; `slots`: for a worker.
-
-    The settings file is an absolute path, because a service has no working directory.
-    """
-    environ = {key: value for key, value in sorted(os.environ.items()) if key.startswith("MULTIPLANE_") or key in _PLACES}
-    environ.pop("MULTIPLANE_HOME", None)
-    if environ.get("MULTIPLANE_CONFIG"):
-        environ["MULTIPLANE_CONFIG"] = os.path.abspath(os.path.expanduser(environ["MULTIPLANE_CONFIG"]))
-    return Facts(
-        # Do not resolve this link: Python finds the virtual environment's packages through it.
-        python=os.path.abspath(sys.executable),
-        home=str(settings.paths.home),
-        errors=str(settings.paths.state / "log" / ("service.err" if role == "daemon" else f"{role}.err")),
-        environ=environ,
-        role=role,
-        network=settings.cluster.scheduler is not None,
-        slots=slots,
-    )
-
-
 def _check_quick_action(wanted: bool, *, wait: bool) -> None:
     """Refuse what this system does not support, before anything is installed."""
     if wait and not wanted:
@@ -303,7 +288,7 @@ def _check_quick_action(wanted: bool, *, wait: bool) -> None:
 
 
 def _install_quick_action(settings: Settings, *, waits: bool) -> None:
-    for path in install_actions(script(_facts(settings), str(settings.paths.outbox), waits=waits), Path.home()):
+    for path in install_actions(script(current_facts(settings), str(settings.paths.outbox), waits=waits), Path.home()):
         out.print(f"Installed: {printable(str(path))}", markup=False)
     out.print(
         "In Finder, select pictures, then Quick Actions, Make layers; or drop them on the droplet (it can stay in the Dock). "

@@ -35,6 +35,7 @@ class Facts:
         errors: the file for messages that come before the daemon's own log is open.
         role: which program it is.
         network: whether it talks to a cluster.
+        hooks: whether the daemon runs commands of the user's own (`hooks` of the settings).
         slots: for the worker of a cluster, how many jobs it runs at once.
         environ: settings (`MULTIPLANE_…`) and places (`XDG_…_HOME`) of this session that the service should also have.
     """
@@ -45,6 +46,7 @@ class Facts:
     environ: Mapping[str, str]
     role: Role = "daemon"
     network: bool = False
+    hooks: bool = False
     slots: int = 1
 
 
@@ -68,10 +70,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What an installed file says: the home that the service serves, and the interpreter that runs it."""
+    """What an installed file says: the home that the service serves, the interpreter that runs it, and a worker's slots."""
 
     home: str
     python: str
+    slots: int = 1
 
 
 class Manager(Protocol):
@@ -89,6 +92,9 @@ class Manager(Protocol):
 
     def read(self, data: bytes) -> Installed:
         """The content of an installed file; ValueError if the file is not ours."""
+
+    def entries(self, data: bytes) -> Mapping[str, object]:
+        """The entries of one of our files by name, without comments and variables of the environment."""
 
     def steps(self, action: Action) -> tuple[Step, ...]:
         """The calls for an action. The file is written before `install`, and removed between `uninstall` and `forget`."""
@@ -119,6 +125,14 @@ def command(facts: Facts, *more: str) -> list[str]:
         "scheduler": ["cluster", "scheduler"],
     }
     return [facts.python, "-P", "-m", "daemon.cli", *verbs[facts.role], "--home", facts.home, *more]
+
+
+def installed_by(words: Sequence[str]) -> Installed:
+    """What the command of an installed service says; ValueError if the command is not ours."""
+    if "--home" not in words[:-1]:
+        raise ValueError("not a service of Multiplane")
+    slots = words[words.index("--slots") + 1] if "--slots" in words[:-1] else "1"
+    return Installed(home=words[words.index("--home") + 1], python=words[0], slots=int(slots))
 
 
 def perform(steps: Sequence[Step], *, sleep: Callable[[float], None] = time.sleep) -> None:

@@ -7,10 +7,11 @@ WatchPaths and QueueDirectories are not used: the daemon watches for itself, and
 import os
 import plistlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
-from daemon.platform.service import Action, Facts, Installed, Role, Step, command
+from daemon.platform.service import Action, Facts, Installed, Role, Step, command, installed_by
 from daemon.shipped import LAUNCHD
 
 LABEL = "io.multiplane.daemon"
@@ -64,10 +65,13 @@ class Launchd:
     def read(self, data: bytes) -> Installed:
         """The content of an installed list; ValueError if Multiplane did not write it."""
         try:
-            words = plistlib.loads(data)["ProgramArguments"]
-            return Installed(home=words[words.index("--home") + 1], python=words[0])
-        except (ExpatError, plistlib.InvalidFileException, LookupError, TypeError) as error:
+            return installed_by(plistlib.loads(data)["ProgramArguments"])
+        except (ExpatError, plistlib.InvalidFileException, LookupError, TypeError, ValueError) as error:
             raise ValueError("not a LaunchAgent of Multiplane") from error
+
+    def entries(self, data: bytes) -> Mapping[str, object]:
+        """The keys of an installed list. `Umask` is left out: a person adds it, and launchd has no other place for it."""
+        return {key: value for key, value in plistlib.loads(data).items() if key not in ("EnvironmentVariables", "Umask")}
 
     def steps(self, action: Action) -> tuple[Step, ...]:
         """The calls for an action.

@@ -6,15 +6,22 @@ launchd/multiplane.service holds the fixed part of the unit, with reasons; this 
 import os
 import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
-from daemon.platform.service import Action, Facts, Installed, Role, Step, command
+from daemon.platform.service import Action, Facts, Installed, Role, Step, command, installed_by
 from daemon.shipped import LAUNCHD
 
 UNIT = "multiplane.service"
 TEMPLATE = LAUNCHD / UNIT
 #: systemctl's "not loaded": there is nothing to reset or to stop.
 _NOT_LOADED = frozenset({1, 5})
+#: The first restriction of the template's paragraph of restrictions, and what replaces that paragraph if hooks are set.
+_RESTRICTION = "NoNewPrivileges=yes"
+_UNRESTRICTED = """\
+# Hooks are set, and what they start inherits each restriction of the service: without a network, no message leaves; without new
+# privileges, neither sudo nor Postfix' sendmail works. So nothing is restricted here. The workers sandbox themselves."""
+_WHAT: dict[Role, str] = {"daemon": "hot folder", "worker": "cluster worker of", "scheduler": "cluster scheduler of"}
 
 
 class Systemd:
@@ -34,8 +41,12 @@ class Systemd:
         """The unit's text; see `Facts`."""
         start = "ExecStart=" + " ".join(map(_word, command(facts)))
         settings = [f"Environment={_word(f'{key}={value}', command=False)}" for key, value in facts.environ.items()]
-        lines = TEMPLATE.read_text(encoding="utf-8").splitlines()
+        paragraphs = TEMPLATE.read_text(encoding="utf-8").rstrip("\n").split("\n\n")
+        if facts.hooks:
+            paragraphs = [_UNRESTRICTED if _RESTRICTION in each.splitlines() else each for each in paragraphs]
+        lines = "\n\n".join(paragraphs).splitlines()
         made = [line if not line.startswith("ExecStart=") else "\n".join((start, *settings)) for line in lines]
+        made = [line if not line.startswith("Description=") else _description(facts) for line in made]
         if facts.network:
             made = [f"{line} AF_INET AF_INET6" if line.startswith("RestrictAddressFamilies=") else line for line in made]
         if facts.role != "daemon":
@@ -47,10 +58,19 @@ class Systemd:
     def read(self, data: bytes) -> Installed:
         """The content of an installed unit; ValueError if Multiplane did not write it."""
         found = re.search(r"^ExecStart=(.*)$", data.decode(errors="replace"), re.MULTILINE)
-        words = [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(found[1])] if found else []
-        if "--home" not in words[:-1]:
-            raise ValueError("not a unit of Multiplane")
-        return Installed(home=words[words.index("--home") + 1], python=words[0])
+        try:
+            return installed_by([word.replace("%%", "%").replace("$$", "$") for word in shlex.split(found[1] if found else "")])
+        except ValueError as error:
+            raise ValueError("not a unit of Multiplane") from error
+
+    def entries(self, data: bytes) -> Mapping[str, object]:
+        """The lines of an installed unit by their key; the values of a key that is repeated stand in their order."""
+        found: dict[str, list[str]] = {}
+        for line in data.decode(errors="replace").splitlines():
+            key, equals, value = line.strip().partition("=")
+            if equals and key[0] not in "#;" and key != "Environment":
+                found.setdefault(key, []).append(value)
+        return found
 
     def steps(self, action: Action) -> tuple[Step, ...]:
         """The calls for an action. A unit that failed too often starts again only after `reset-failed`."""
@@ -75,6 +95,13 @@ class Systemd:
     def runs(self, answer: str) -> bool:
         """Whether the answer's ActiveState says that it runs."""
         return "ActiveState=active" in answer.splitlines()
+
+
+def _description(facts: Facts) -> str:
+    """The line that `systemctl status` and the system's log show: which service it is, and of which home."""
+    home = " ".join(facts.home.splitlines()).replace("%", "%%")
+    # Not at the end, where a backslash would continue the line.
+    return f"Description=Multiplane, {_WHAT[facts.role]} {home} (photos to layers)"
 
 
 def _word(text: str, *, command: bool = True) -> str:

@@ -25,8 +25,8 @@ SOURCES = sorted(
 BY_HAND = re.compile(rf"\bmultiplane\s+(?:-|\0|$|(?:{'|'.join(VERBS)})\b)")
 LINE_TOOL = typer.main.get_command(command_line())
 UsageError = typer.BadParameter.__base__
-#: Stands for what is known only when the text is written.
-A_VALUE = "a-value"
+#: Stands for what is known only when the text is written: a text or a number.
+A_VALUE = "1"
 
 
 def texts(tree: ast.AST) -> Iterator[tuple[int, str]]:

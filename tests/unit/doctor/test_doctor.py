@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,10 +34,13 @@ from daemon.doctor.model import (
     ServiceFacts,
     Trouble,
 )
+from daemon.doctor.services import cluster_services, service_facts
 from daemon.errors import Refusal
 from daemon.fs import LocalFiles
 from daemon.journal import Journal
 from daemon.outbox import Health, Outbox
+from daemon.platform.service import manager
+from daemon.platform.service.current import current_facts
 from daemon.settings import load
 from daemon.watch import MARKER
 
@@ -247,6 +251,19 @@ def test_a_service_whose_interpreter_is_gone_is_to_be_installed_anew() -> None:
     assert "cannot be used" in problem("service", service=ServiceFacts(file="/u", error="not ours")).sentence
 
 
+def test_a_service_whose_file_is_out_of_date_is_to_be_renewed() -> None:
+    said = note("service", service=replace(WELL.service, outdated=("RestrictAddressFamilies",)))
+    assert "out of date" in said.sentence
+    assert "(RestrictAddressFamilies)" in said.sentence
+    assert unmarked(said.hint) == "Renew it: `multiplane service install`"
+    worker = ServiceFacts(file="/u/w", role="worker", home="/h", python="/v/python", slots=2, outdated=("ExecStart",))
+    said = note("service", cluster_services=(worker,))
+    assert "the worker's service" in said.sentence
+    assert unmarked(said.hint) == "Renew it: `multiplane service install --worker --slots 2`"
+    gone = replace(worker, python_there=False)
+    assert "The worker's service should start /v/python" in problem("service", cluster_services=(gone,)).sentence
+
+
 def test_an_interpreter_that_this_user_cannot_reach_is_one_problem_and_not_a_lack_of_rights_on_the_folders() -> None:
     barred = "/home/anna/python3 cannot be reached by this user, who may not enter /home/anna"
     unasked = Answer(failure=barred)
@@ -339,6 +356,19 @@ def test_a_real_home_is_found_well_and_is_left_as_it_was(home) -> None:
     assert "renamed from the inbox into the outbox" in said["permissions"]
     assert "PyTorch" in said["device"]
     assert Report.model_validate_json(report.model_dump_json()) == report
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="launchd's files depend on less")
+def test_services_installed_before_hooks_were_set_are_found_out_of_date(home) -> None:
+    for role in ("daemon", "worker"):
+        its = manager(role)
+        its.path().parent.mkdir(parents=True, exist_ok=True)
+        its.path().write_bytes(its.content(current_facts(home, role)))
+    settings = load(home.paths.home, {"MULTIPLANE_CONFIG": "", "MULTIPLANE_HOOKS__ON_COMPLETED": "[curl]"})
+    for loaded, expected in ((home, ()), (settings, ("RestrictAddressFamilies", "NoNewPrivileges"))):
+        assert set(expected) <= set(service_facts(LocalFiles(), loaded, "daemon").outdated)
+        assert bool(expected) == bool(service_facts(LocalFiles(), loaded, "daemon").outdated)
+        assert [(each.role, each.outdated) for each in cluster_services(LocalFiles(), loaded)] == [("worker", ())]
 
 
 @pytest.mark.parametrize(
