@@ -12,6 +12,7 @@ from datetime import datetime
 
 from daemon.cli.common import fs
 from daemon.cli.job_queries import JobQueries
+from daemon.contract.names import to_bytes
 from daemon.outbox import FRESH_SECONDS, Health, MoreWaiting, Outbox, Waiting
 from daemon.outbox.ownership import said_of_stranger
 from daemon.settings import Settings
@@ -73,6 +74,11 @@ class SnapshotReader:
             self._own = found.items, found.total, found.more
             self._looked_at = self._clock()
         return LiveSnapshot(alive, health, problem, *self._own)
+
+
+def with_file(settings: Settings, item: Waiting) -> Waiting:
+    """The entry of the waiting list with its absolute path, for what a command prints."""
+    return item.model_copy(update={"file": os.fsdecode(os.path.join(settings.paths.inbox_bytes, to_bytes(item.path)))})
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ from daemon.outbox.ownership import Owner, Ownership, who
 from daemon.platform.encoder import can_write_h264
 from daemon.platform.mounts import mount_of
 from daemon.platform.packages import unwritable
+from daemon.platform.process import is_suspended
 from daemon.platform.reach import why_not_run
 from daemon.platform.sandbox import missing
 from daemon.settings import Layout, Settings
@@ -221,7 +222,8 @@ def _daemon(fs: FileSystem, settings: Settings) -> DaemonFacts:
         health = without_marks(Health.model_validate_json(data))
     except (OSError, ValidationError):
         return DaemonFacts(holds=holds)
-    return DaemonFacts(holds=holds, health=health, silent_seconds=health.silent_seconds(datetime.now(UTC)))
+    silent = health.silent_seconds(datetime.now(UTC))
+    return DaemonFacts(holds=holds, health=health, silent_seconds=silent, suspended=holds and is_suspended(health.pid))
 
 
 def journal_facts(fs: FileSystem, folder: bytes, outbox: bytes | None = None) -> JournalFacts:

@@ -15,6 +15,7 @@ from daemon.doctor.model import Facts, Finding, JournalFacts
 from daemon.journal.segment import NEWER_HINT
 from daemon.outbox import SILENT_SECONDS
 from daemon.platform.files import permission_hint
+from daemon.platform.service.current import restarting, starting
 
 #: Seconds. FAT and some servers store times in steps of 2 s, so smaller differences mean nothing.
 _CLOCK_NOTE, _CLOCK_PROBLEM = 3.0, 60.0
@@ -67,7 +68,7 @@ def _settings(facts: Facts) -> Iterator[Finding]:
             area="settings",
             grade="note",
             sentence=sentence,
-            hint=f"Restart it: {command('service', 'restart')}, or Ctrl-C and {command('run')}.",
+            hint=f"Restart it: {restarting(installed=_is_installed(facts))}.",
         )
 
 
@@ -176,12 +177,12 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
             hint = health.hint or f"See the log: {_LOGS}"
             yield Finding(area="daemon", grade="problem", sentence=sentence, hint=hint)
             return
-        installed = facts.service.home is not None
+        installed = _is_installed(facts)
         if health and health.state not in ("stopped", "refused"):
             sentence = f"The daemon isn't running; it ended unexpectedly after {local(health.alive_at)}."
         else:
             sentence = "The daemon isn't running."
-        hint = f"Start it with: {command('service', 'start') if installed else command('run')}"
+        hint = f"Start it with: {starting(installed=installed)}"
         yield Finding(area="daemon", grade="problem" if installed else "note", sentence=sentence, hint=hint)
     elif cannot_report(facts) and (health is None or daemon.silent_seconds > SILENT_SECONDS):
         since = f" since {local(health.alive_at)}" if health else ""
@@ -191,9 +192,13 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
     elif health is None:
         sentence = "A daemon holds this home, but daemon.json cannot be read."
         yield Finding(area="daemon", grade="problem", sentence=sentence, hint=f"Look at the log: {_LOGS}")
+    elif daemon.silent_seconds > SILENT_SECONDS and daemon.suspended:
+        sentence = f"The daemon (process {health.pid}) has been suspended, as with Ctrl-Z, since {local(health.alive_at)}."
+        hint = f"Let it continue: {as_code('fg')} in the terminal where it runs, or {as_code(f'kill -CONT {health.pid}')}."
+        yield Finding(area="daemon", grade="problem", sentence=sentence, hint=hint)
     elif daemon.silent_seconds > SILENT_SECONDS:
         sentence = f"The daemon (process {health.pid}) hasn't responded for {daemon.silent_seconds:.0f} s; perhaps a share hangs."
-        hint = f"Check the share; then restart it: {command('service', 'restart')}, or Ctrl-C and {command('run')}."
+        hint = f"Check the share; then restart it: {restarting(installed=_is_installed(facts))}."
         yield Finding(area="daemon", grade="problem", sentence=sentence, hint=hint)
     elif health.state in ("offline", "paused"):
         sentence = f"The daemon is {health.state}: {health.problem or 'no reason was reported'}."
@@ -216,6 +221,12 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
         if health.last_fault:
             sentence = f"Watching the inbox failed and was repaired: {health.last_fault}"
             yield Finding(area="daemon", grade="note", sentence=sentence)
+
+
+def _is_installed(facts: Facts) -> bool:
+    """Whether the service is installed for this home."""
+    home = facts.service.home
+    return home is not None and os.path.realpath(home) == os.path.realpath(facts.home)
 
 
 def _capital(text: str) -> str:

@@ -143,11 +143,13 @@ class DaemonFacts:
         holds: whether a daemon holds the lock.
         health: the content of daemon.json; None if it cannot be read.
         silent_seconds: the age of daemon.json.
+        suspended: whether its process was stopped by a signal, such as that of Ctrl-Z.
     """
 
     holds: bool
     health: Health | None = None
     silent_seconds: float = 0.0
+    suspended: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from daemon.contract.commands import command
 from daemon.contract.status import ENDED, Frozen, Status
 from daemon.errors import Refusal
 from daemon.outbox import status_of
+from daemon.platform.service.current import serves, starting
 from daemon.settings import Settings
 
 #: A service manager restarts a crashed daemon after 30 s; do not give up before that.
@@ -146,7 +147,7 @@ def wait_for(
         what = "the picture waits" if len(left) == 1 else f"{len(left):,} pictures wait"
         print_error(
             f"no daemon has been running for {patience:g} s; {what} for it, and nothing is lost",
-            f"Start it with: {command('run')} (here), or {command('service', 'start')}. Then: {command('jobs')}",
+            f"Start it with: {starting(installed=serves(settings))}. Then: {command('jobs')}",
         )
         raise typer.Exit(ExitStatus.NO_DAEMON)
     states = {status.state for status in watched.ended.values()}

@@ -1,16 +1,13 @@
 """waiting: lists everything that waits in the inbox, with the reason."""
 
-import os
-
 from rich import box
 from rich.table import Table
 
 from daemon.cli.common import Home, Json, err, fs, home_to_look, out, print_error, print_json, print_note, printable
 from daemon.cli.display.render import now
 from daemon.cli.job_queries import JobQueries
-from daemon.cli.live_snapshot import SnapshotReader
+from daemon.cli.live_snapshot import SnapshotReader, with_file
 from daemon.contract.commands import command
-from daemon.contract.names import to_bytes
 from daemon.outbox import Waiting
 
 _BARE_HINT = (
@@ -29,8 +26,7 @@ def waiting(home: Home = None, json: Json = False) -> None:
     snapshot = SnapshotReader(settings, JobQueries(fs, settings)).look(now())
     items = snapshot.waiting
     if json:
-        inbox = settings.paths.inbox_bytes
-        print_json([item.model_copy(update={"file": _absolute(inbox, item)}) for item in items])
+        print_json([with_file(settings, item) for item in items])
         if left_out := snapshot.waiting_total - len(items):
             more = [one.model_dump() for one in snapshot.waiting_more]
             print_note(f"{left_out:,} more wait.", total=snapshot.waiting_total, more=more)
@@ -61,10 +57,6 @@ def waiting(home: Home = None, json: Json = False) -> None:
             err.print(f"{one.count:>9,}  {printable(one.reason)}", markup=False)
     if any(is_bare(item) for item in items):
         err.print(_BARE_HINT, markup=False, soft_wrap=False)
-
-
-def _absolute(inbox: bytes, item: Waiting) -> str:
-    return os.fsdecode(os.path.join(inbox, to_bytes(item.path)))
 
 
 def is_bare(item: Waiting) -> bool:

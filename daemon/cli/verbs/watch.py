@@ -29,7 +29,7 @@ from daemon.cli.display.render import (
     wrapped,
 )
 from daemon.cli.job_queries import JobQueries
-from daemon.cli.live_snapshot import SnapshotReader, Standstill, standstill_of
+from daemon.cli.live_snapshot import SnapshotReader, Standstill, standstill_of, with_file
 from daemon.contract.commands import command
 from daemon.contract.records import Job
 from daemon.contract.status import Frozen, Status
@@ -37,6 +37,7 @@ from daemon.errors import Refusal
 from daemon.jobs.retry_pause import pause_left_at
 from daemon.journal.segment_files import segment_numbers, segment_path
 from daemon.outbox import Health, Waiting, in_line, stage_name, status_of
+from daemon.platform.service.current import serves, starting
 from daemon.settings import Settings
 
 #: Seconds between two updates: the daemon writes its status files twice a second.
@@ -46,6 +47,8 @@ _JOURNAL_SHARE = 0.1
 _MAX_ROWS = 200
 #: Columns of the heads and bars that are printed without a terminal.
 _USUAL_COLUMNS = 80
+#: Columns before a line of a list and between its parts, and the fewest columns of a batch's name.
+_INDENT, _LEAST_NAME = 2, 12
 #: Lines of a section's head (a blank one and the title), and the fewest lines of a whole section.
 _HEAD_LINES, _LEAST_LINES = 2, 3
 _NEXT = "next in the queue"
@@ -61,6 +64,7 @@ class Scene(Frozen):
     stale: bool = Field(
         False, description="whether `health` and `running` may be out of date: the daemon is silent, or none runs"
     )
+    installed: bool = Field(False, description="whether no daemon runs although the service is installed for this home")
     health: Health | None
     problem: str | None = Field(None, description="why `health` is out of date although a daemon is running")
     running: tuple[Status, ...]
@@ -81,6 +85,8 @@ def watch(
     json: Json = False,
 ) -> None:
     """Show the running jobs, the queue and the waiting list, live. Without a terminal, print them once."""
+    if lines and json:
+        raise typer.BadParameter("--lines and --json exclude each other: --json prints one look, --lines follows what changes")
     settings = home_to_look(home)
     scenes = Scenes(settings)
     try:
@@ -144,6 +150,7 @@ class Scenes:
     """Reads one home repeatedly. It reads the journal again only after a change, and not too often."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._queries = JobQueries(fs, settings)
         self._reader = SnapshotReader(settings, self._queries)
         self._journal = settings.paths.journal_bytes
@@ -170,6 +177,7 @@ class Scenes:
             at=at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             alive=snapshot.alive,
             stale=snapshot.problem is not None or not snapshot.alive,
+            installed=not snapshot.alive and serves(self._settings),
             health=snapshot.health,
             problem=snapshot.problem,
             # A status file may say that a job has ended before the journal is read again.
@@ -179,7 +187,7 @@ class Scenes:
             queue_total=self._queue_total,
             returned=tuple(status_of(job, at=second) for job in self._returned),
             returned_total=self._returned_total,
-            waiting=snapshot.waiting,
+            waiting=tuple(with_file(self._settings, item) for item in snapshot.waiting),
             waiting_total=snapshot.waiting_total,
             ended=self._ended,
         )
@@ -264,7 +272,7 @@ def _health(scene: Scene, at: datetime, width: int, room: int) -> list[Text]:
     line.truncate(max(0, width - len(clock) - 1), pad=True)
     said = [(problem, "yellow"), (hint, "dim")] if problem else []
     if not problem and not scene.alive:
-        said = [(f"Start it with: {command('run')} (here), or {command('service', 'start')}", "dim")]
+        said = [(f"Start it with: {starting(installed=scene.installed)}", "dim")]
     lines = [line.append(f" {clock}", style="dim")]
     for text, style in said:
         lines += [Text(part, style, no_wrap=True) for part in wrapped(cell(text or "").plain, room) if part]
@@ -297,7 +305,7 @@ def _running(scene: Scene, at: datetime, width: int, most: int, halt: Standstill
 def _batches(scene: Scene, width: int, most: int, *, stale: bool) -> list[Text]:
     """One line for each batch that is not done. `most`: the most lines."""
     told = scene.health.batches if scene.health else ()
-    return [_line(width, cell(one.name, "bold"), cell(batch_text(one, stale=stale))) for one in told[:most]]
+    return [_line_with_end(width, cell(one.name, "bold"), cell(batch_text(one, stale=stale)), _LEAST_NAME) for one in told[:most]]
 
 
 def _time_left(status: Status, at: datetime) -> str:
@@ -321,6 +329,12 @@ def _line(width: int, *parts: Text) -> Text:
     return line
 
 
+def _line_with_end(width: int, name: Text, end: Text, least: int) -> Text:
+    """A line that is cut in its name first, as long as `least` columns of it are left."""
+    name.truncate(max(least, width - 2 * _INDENT - end.cell_len), overflow="ellipsis")
+    return _line(width, name, end)
+
+
 def _queued(status: Status, width: int) -> Text:
     place = Text(f"{status.queue_position:>4,}" if status.queue_position else "   –", style="dim")
     priority = status.spec.priority if status.spec else 0
@@ -330,7 +344,8 @@ def _queued(status: Status, width: int) -> Text:
 
 
 def _waiting(item: Waiting, width: int) -> Text:
-    return _line(width, cell(item.path), cell(item.reason, "dim"))
+    # A reason may be a long sentence, and may repeat the name.
+    return _line_with_end(width, cell(item.path), cell(item.reason, "dim"), width // 2)
 
 
 def _ended(status: Status, at: datetime, width: int) -> Text:

@@ -10,7 +10,7 @@ if sys.platform == "darwin":
 else:
     from daemon.platform.process.linux import boot_id, created, keep_awake
 
-__all__ = ["boot_id", "created", "is_same", "keep_awake", "kill_group", "signal_process", "tree", "tree_memory"]
+__all__ = ["boot_id", "created", "is_same", "is_suspended", "keep_awake", "kill_group", "signal_process", "tree", "tree_memory"]
 
 #: Linux counts in steps of 10 ms and macOS in microseconds, which psutil may convert to a float and back.
 _SAME_SECONDS = 0.005
@@ -63,6 +63,14 @@ def signal_process(pid: int, signal: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def is_suspended(pid: int) -> bool:
+    """Whether a process is stopped by a signal, such as that of Ctrl-Z; False if it does not exist."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    except psutil.Error:
+        return False
 
 
 def tree(pid: int) -> list[psutil.Process]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from daemon.contract.commands import command
-from daemon.platform.service import Facts, Installed, Manager, Role
+from daemon.platform.service import Facts, Installed, Manager, Role, manager
 from daemon.settings import Settings
 
 #: Variables that move a user's settings, models and state. A service gets them, so that it uses the same files as a terminal.
@@ -71,6 +71,29 @@ def _spelt_like(installed: Installed, facts: Facts) -> Facts:
     if real(one) == real(other) and real(os.path.dirname(one)) == real(os.path.dirname(other)):
         facts = replace(facts, python=one)
     return facts
+
+
+def serves(settings: Settings, its: Manager | None = None) -> bool:
+    """Whether the daemon's service is installed for this home. False if its file cannot be read, or is not ours."""
+    its = its or manager()
+    try:
+        home = its.read(its.path().read_bytes()).home
+    except (OSError, ValueError):
+        return False
+    return os.path.realpath(home) == os.path.realpath(settings.paths.home)
+
+
+def starting(*, installed: bool) -> str:
+    """How to start the daemon, for a sentence. `installed`: as a service."""
+    return (
+        command("service", "start") if installed else f"{command('run')} (here), or {command('service', 'install')} (permanently)"
+    )
+
+
+def restarting(*, installed: bool) -> str:
+    """How to restart the daemon, for a sentence. `installed`: as a service, which may not be the daemon that runs."""
+    by_hand = f"Ctrl-C where it runs, then {command('run')}"
+    return f"{command('service', 'restart')}, or, if it was started by hand, {by_hand}" if installed else by_hand
 
 
 def out_of_date(entries: Sequence[str], role: Role = "daemon") -> str:

@@ -234,6 +234,12 @@ def test_a_daemon_that_is_not_there_hangs_or_refused_is_told_apart() -> None:
     silent = problem("daemon", daemon=DaemonFacts(holds=True, health=HEALTH, silent_seconds=90.0))
     assert "hasn't responded for 90 s" in silent.sentence
     assert "kill" not in silent.hint
+    assert "`multiplane service restart`, or, if it was started by hand, Ctrl-C" in unmarked(silent.hint)
+    silence, elsewhere = DaemonFacts(holds=True, health=HEALTH, silent_seconds=90.0), replace(WELL.service, home="/other")
+    assert "service restart" not in problem("daemon", daemon=silence, service=elsewhere).hint
+    suspended = problem("daemon", daemon=DaemonFacts(holds=True, health=HEALTH, silent_seconds=90.0, suspended=True))
+    assert "suspended, as with Ctrl-Z" in suspended.sentence
+    assert "`kill -CONT 7`" in unmarked(suspended.hint)
     refused = HEALTH.model_copy(update={"state": "refused", "problem": "the journal is damaged", "hint": "Restore it."})
     said = problem("daemon", daemon=DaemonFacts(holds=False, health=refused))
     assert said.hint == "Restore it."
@@ -242,6 +248,9 @@ def test_a_daemon_that_is_not_there_hangs_or_refused_is_told_apart() -> None:
     assert "the inbox is gone" in problem("daemon", daemon=DaemonFacts(holds=True, health=offline)).sentence
     by_hand = replace(WELL, service=ServiceFacts(file="/u"), daemon=DaemonFacts(holds=False))
     assert [each.grade for each in judge(by_hand) if each.area == "daemon"] == ["note"]
+    # Another home's service cannot start this daemon.
+    hints = [unmarked(each.hint) for each in judge(replace(by_hand, service=elsewhere)) if each.area == "daemon"]
+    assert hints == ["Start it with: `multiplane run` (here), or `multiplane service install` (permanently)"]
 
 
 def test_a_service_whose_interpreter_is_gone_is_to_be_installed_anew() -> None:
