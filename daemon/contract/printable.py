@@ -6,6 +6,7 @@ Where the locale has no UTF-8, what cannot be shown is spelled in ASCII, so that
 import codecs
 import io
 import sys
+import unicodedata
 from collections.abc import Callable
 
 #: What we print besides letters, and how it is spelled in ASCII.
@@ -28,12 +29,14 @@ def _dot(_character: str) -> str:
 def replace_unprintable(text: str, *, instead: Callable[[str], str] = _dot, keep: str = "") -> str:
     """The text without unprintable characters: controls, line ends, marks that hide or reverse text, unpaired surrogates.
 
+    Spaces of all kinds stay: the one between Japanese words, or the one that macOS writes before PM.
+
     Args:
         text: any text.
         instead: returns the text that replaces an unprintable character; the default is a middle dot.
         keep: unprintable characters that are not replaced.
     """
-    return "".join(c if c.isprintable() or c in keep else instead(c) for c in text)
+    return "".join(c if c.isprintable() or c in keep or unicodedata.category(c) == "Zs" else instead(c) for c in text)
 
 
 def _spelled(error: UnicodeError) -> tuple[bytes, int]:

@@ -3,11 +3,15 @@
 import re
 from collections.abc import Mapping
 
+from daemon.contract.printable import replace_unprintable
+
 #: What a layout may contain in braces.
 PLACEHOLDERS = ("batch", "name", "id", "preset", "date")
 #: Placeholders that tell one picture of a batch from another.
 _TELLING = ("name", "id")
 _BRACES = re.compile(r"\{([^{}]*)\}")
+#: Invisible characters that belong to words in Persian and other languages, and to emoji.
+_JOINERS = "\u200c\u200d"
 #: The longest name, in bytes, that common file systems allow, less what ` 99` and the name of a temporary folder take.
 _MAX_NAME = 200
 
@@ -41,7 +45,8 @@ def place_of(layout: str, values: Mapping[str, str]) -> tuple[str, ...]:
 
 def safe_name(part: str) -> str:
     """The text as one visible name of a folder, on macOS, Linux and Windows shares alike; empty if nothing of it is left."""
-    name = "".join("-" if c in '/\\:*?"<>|' or not c.isprintable() else c for c in part).strip().rstrip(".").lstrip(".-")
+    shown = replace_unprintable(part, instead=lambda _: "-", keep=_JOINERS)
+    name = "".join("-" if c in '/\\:*?"<>|' else c for c in shown).strip().rstrip(".").lstrip(".-")
     while len(name.encode(errors="surrogateescape")) > _MAX_NAME:
         name = name[:-1]
     return name.rstrip(" .")

@@ -33,6 +33,7 @@ def test_layers_are_named_back_to_front_and_each_once() -> None:
         ("beach", "beach_"),
         ("Ünal am Meer (2)", "Ünal am Meer (2)_"),
         ("a<b>:c", "a_b_c_"),
+        ("山田\u3000花子", "山田\u3000花子_"),
         ("..hidden ", "hidden_"),
         ("", "photo_"),
         ("\udcff", "__"),

@@ -210,6 +210,10 @@ def test_after_a_crash_between_the_rename_and_its_record_nothing_is_copied_twice
         ("x/{name}", "...", ("x", "job")),
         ("{name}", "a:b\nc ", ("a-b-c",)),
         ("{name}", "ü" * 200, ("ü" * 100,)),
+        ("{name}", "山田\u3000花子 東京タワー（夜）", ("山田\u3000花子 東京タワー（夜）",)),
+        ("{name}", "Screenshot 7.30\u202fPM", ("Screenshot 7.30\u202fPM",)),
+        ("{name}", "می\u200cخواهم 👨\u200d👩\u200d👧", ("می\u200cخواهم 👨\u200d👩\u200d👧",)),
+        ("{name}", "gpj\u202e.exe", ("gpj-.exe",)),
     ],
 )
 def test_a_name_leads_nowhere_else_and_suits_every_disk(layout, name, place):
