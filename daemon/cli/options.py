@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: Characters with a meaning for a shell.
 _SPECIAL = re.compile(r"""[\s'"`$&|;<>()*?!\[\]{}#~\\]""")
+_SPECIAL_IN_QUOTES = re.compile(r"""["`$\\]""")
+_LOST_IN_ZSH = frozenset("'\"\\")
 
 
 def _home(text: str) -> Path:
@@ -69,7 +71,8 @@ def presets(ctx: typer.Context, incomplete: str) -> list[str]:
         return []
     from daemon.cli.submitting.preset_folders import preset_names
 
-    return [_typeable(name) for name in preset_names(settings.paths.inbox) if name.startswith(incomplete)]
+    begun = [name for name in preset_names(settings.paths.inbox) if name.startswith(incomplete)]
+    return [word for name in begun if (word := _typeable(name)) is not None]
 
 
 def styles(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -87,13 +90,19 @@ def formats(incomplete: str) -> list[str]:
     return [before + comma + word for word in words if word.startswith(begun)]
 
 
-def _typeable(name: str) -> str:
-    """The name as one word. zsh sees to that itself; bash does not, except in quotes."""
-    if os.environ.get("_MULTIPLANE_COMPLETE") != "complete_bash":
+def _typeable(name: str) -> str | None:
+    """The name as one word for the shell that asks, after the quote that was typed; None if the shell would change it."""
+    shell = os.environ.get("_MULTIPLANE_COMPLETE")
+    if shell == "complete_zsh":
+        # zsh quotes the word itself. But Typer's answer to it loses these characters, and another name would be wrong.
+        return None if _LOST_IN_ZSH & set(name) else name
+    if shell != "complete_bash":
         return name
     words, place = os.environ.get("COMP_WORDS", "").split("\n"), int(os.environ.get("COMP_CWORD", "0"))
-    quoted = place < len(words) and words[place].startswith(("'", '"'))
-    return name if quoted else _SPECIAL.sub(r"\\\g<0>", name)
+    quote = words[place][:1] if place < len(words) else ""
+    if quote == "'":
+        return name.replace("'", "'\\''")
+    return (_SPECIAL_IN_QUOTES if quote == '"' else _SPECIAL).sub(r"\\\g<0>", name)
 
 
 def _job_folders(ctx: typer.Context) -> list[str]:

@@ -24,6 +24,9 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 """
 
 
+AWKWARD = ("l'été $5", 'über "uns" `x`')
+
+
 class User:
     """A user with shells, and a home with three jobs."""
 
@@ -37,6 +40,9 @@ class User:
         preset.mkdir(parents=True)
         (preset / "_preset.yaml").touch()
         (preset.parent / "photos of mine").mkdir()
+        for name in AWKWARD:
+            (preset.parent / name).mkdir()
+            (preset.parent / name / "_preset.yaml").touch()
         environ = {key: value for key, value in os.environ.items() if not key.startswith(("_TYPER", "COMP_", "MULTIPLANE"))}
         self.environ = environ | {
             "HOME": str(path),
@@ -63,6 +69,13 @@ def user(tmp_path_factory) -> User:
     return User(tmp_path_factory.mktemp("user"))
 
 
+@pytest.fixture(scope="module")
+def bash_user(user) -> User:
+    """The same user, whose bash is set up."""
+    user.shell("bash", "multiplane --install-completion; true")
+    return user
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_shell_that_asks_is_the_one_that_is_set_up(user, shell) -> None:
     # The last word keeps the shell there, as the one that the person types in.
@@ -75,19 +88,27 @@ def test_the_shell_that_asks_is_the_one_that_is_set_up(user, shell) -> None:
     user.shell(shell, f"{shell} -n '{written}' '{user.path}/.{shell}rc'")
 
 
-def test_bash_completes_ids_with_what_was_installed(user) -> None:
-    user.shell("bash", "multiplane --install-completion; true")
-    found = user.shell("bash", ASK_BASH.format(words="multiplane cancel 2026", place=2))
+def test_bash_completes_ids_with_what_was_installed(bash_user) -> None:
+    found = bash_user.shell("bash", ASK_BASH.format(words="multiplane cancel 2026", place=2))
     assert found.split() == ["20260131T120000-beach-0a1b2c3d", "20260131T120001-boat-0a1b2c3e"]
 
 
-@pytest.mark.parametrize("begun", ["pho", '"pho'])
-def test_bash_completes_the_name_of_a_preset_as_one_word(user, begun) -> None:
-    user.shell("bash", "multiplane --install-completion; true")
+@pytest.mark.parametrize(
+    ("begun", "name"),
+    [
+        ("pho", "photo in 4 layers"),
+        ("'l", AWKWARD[0]),
+        ('"l', AWKWARD[0]),
+        ('"ü', AWKWARD[1]),
+    ],
+)
+def test_bash_completes_the_name_of_a_preset_as_one_word(bash_user, begun, name) -> None:
     ask = ASK_BASH.replace("({words})", f"(multiplane submit a.jpg --preset {shlex.quote(begun)})")
-    found = user.shell("bash", ask.format(place=4))
+    found = bash_user.shell("bash", ask.format(place=4))
     word = found.rstrip("\n")
-    assert shlex.split(f'"{word}"' if begun.startswith('"') else word) == ["photo in 4 layers"]
+    quote = begun[0] if begun[0] in "'\"" else ""
+    # The shell itself says which word that is.
+    assert bash_user.shell("bash", f"printf %s {quote}{word}{quote}") == name
 
 
 @pytest.mark.parametrize(
@@ -100,6 +121,7 @@ def test_bash_completes_the_name_of_a_preset_as_one_word(user, begun) -> None:
         ("multiplane jobs --state comp", ["completed"], ["failed"]),
         ("multiplane redo order-", ["order-123"], ["order-file"]),
         ("multiplane submit a.jpg --preset pho", ["photo in 4 layers"], ["photos of mine"]),
+        ("multiplane submit a.jpg --preset l", [], ["été"]),
         ("multiplane submit a.jpg --style oil-", ["oil-strokes"], ["wash-strokes"]),
         ("multiplane redo order-123 --style oil-", ["oil-strokes"], ["wash-strokes"]),
         ("multiplane submit a.jpg --formats ps", ["psd"], ["video"]),
