@@ -116,6 +116,7 @@ def gather(settings: Settings, fs: FileSystem) -> Facts:
             devices=devices.result(),
             cluster=cluster_facts(settings),
             deliveries=_missing_folder(settings),
+            deliveries_guarded=_guarded(paths.deliveries) if paths.deliveries else None,
             hooks=hooks_that_cannot_start(settings),
         )
 

@@ -40,6 +40,12 @@ def after_jobs(facts: Facts) -> Iterator[Finding]:
         sentence = f"The folder for deliveries is missing: {facts.deliveries}. Results wait in the outbox until it is there."
         hint = "Connect its disk, make the folder, or change deliver.folder in the settings."
         yield Finding(area="settings", grade="problem", sentence=sentence, hint=hint)
+    if facts.deliveries_guarded:
+        sentence = (
+            f"The folder for deliveries lies in {facts.deliveries_guarded}, which macOS protects: a service may not write there."
+        )
+        hint = "Allow it in System Settings, Privacy & Security, Files and Folders; or choose another deliver.folder."
+        yield Finding(area="settings", grade="note", sentence=sentence, hint=hint)
     for name in facts.hooks:
         sentence = f"The program {name} of a hook cannot be started: it is missing, or not executable."
         yield Finding(

@@ -253,6 +253,7 @@ class Facts:
         use: the space that the outbox takes; None if it cannot be read.
         cluster: the cluster; None if the settings name none.
         deliveries: the folder that results are delivered to, if it is missing; None if it is there, or none is set.
+        deliveries_guarded: the protected macOS folder that it is in; None if it is in none.
         hooks: the programs of hooks that cannot be started.
     """
 
@@ -277,4 +278,5 @@ class Facts:
     cluster: ClusterFacts | None = None
     cluster_services: tuple[ServiceFacts, ...] = ()
     deliveries: str | None = None
+    deliveries_guarded: str | None = None
     hooks: tuple[str, ...] = ()

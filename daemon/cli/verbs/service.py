@@ -96,8 +96,8 @@ def install(
     guards = _guards(settings)
     if guards and not anyway:
         raise Refusal(
-            f"{guards[0][0]} is in {guards[0][1]}, which macOS protects: a service cannot read it there",
-            hint="Move it, or choose another --home (a new folder in your user folder), or use --anyway.",
+            f"{guards[0][0]} is in {guards[0][1]}, which macOS protects: a service cannot use it there",
+            hint="Move it, or choose another one (for the home: --home and a new folder in your user folder), or use --anyway.",
             exit_status=1,
         )
     if JobQueries(fs, settings).daemon_runs() and not is_managed(its):
@@ -303,7 +303,9 @@ def _guards(settings: Settings) -> list[tuple[str, str]]:
         from daemon.platform.service.launchd import guarded
 
         paths = settings.paths
-        places = (("The program", PROGRAM), ("The home", paths.home), ("The inbox", paths.inbox), ("The outbox", paths.outbox))
+        places = [("The program", PROGRAM), ("The home", paths.home), ("The inbox", paths.inbox), ("The outbox", paths.outbox)]
+        if paths.deliveries is not None:
+            places.append(("The folder for deliveries", paths.deliveries))
         for name, path in places:
             if (folder := guarded(path, Path.home())) is not None:
                 found.append((f"{name} ({path})", folder))

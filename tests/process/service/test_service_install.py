@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from daemon.cli.verbs import service
+from daemon.errors import Refusal
 from daemon.platform.finder.actions import DOCUMENT, DROPLET, WORKFLOW
 from daemon.platform.service.launchd import LABEL
 from tests.acceptance.home import picture, until
@@ -99,6 +100,17 @@ def calls(user: Path) -> list[str]:
     found = file.read_text().split()
     file.write_text("")
     return found
+
+
+@pytest.mark.parametrize("folder", ["Documents/Layers", "Library/CloudStorage/Dropbox/Layers"])
+def test_a_delivery_folder_that_macos_protects_is_told_before_anything_is_installed(mac, monkeypatch, folder) -> None:
+    (mac / folder).mkdir(parents=True)
+    monkeypatch.setenv("MULTIPLANE_DELIVER__FOLDER", str(mac / folder))
+    # Wherever the checkout is.
+    monkeypatch.setattr(service, "PROGRAM", mac / "program")
+    with pytest.raises(Refusal, match=r"The folder for deliveries .* which macOS protects"):
+        service.install(no_model=True, home=mac / "Layers")
+    assert not (mac / "Library" / "LaunchAgents").exists()
 
 
 def test_an_installation_runs_serves_finder_and_is_removed_without_a_trace(mac, capsys, monkeypatch) -> None:

@@ -172,6 +172,7 @@ def test_different_file_systems_are_worth_knowing_and_a_refused_rename_is_a_prob
 
 def test_the_folders_that_macos_guards_are_named() -> None:
     assert "Desktop" in note("permissions", folders=folders(inbox={"guarded": "Desktop"})).sentence
+    assert "deliveries lies in Documents" in note("settings", deliveries_guarded="Documents").sentence
 
 
 def test_little_room_is_told_before_it_is_none() -> None:
@@ -424,11 +425,11 @@ def test_a_hook_below_the_home_of_the_user_is_found_as_the_daemon_finds_it(tmp_p
 
 
 def test_a_missing_delivery_folder_and_a_hook_that_cannot_start_are_problems():
-    found = list(after_jobs(SimpleNamespace(deliveries="/mnt/out", hooks=("/opt/tell",))))
+    found = list(after_jobs(replace(WELL, deliveries="/mnt/out", hooks=("/opt/tell",))))
     assert [each.grade for each in found] == ["problem", "problem"]
     assert "/mnt/out" in found[0].sentence
     assert "/opt/tell" in found[1].sentence
-    assert not list(after_jobs(SimpleNamespace(deliveries=None, hooks=())))
+    assert not list(after_jobs(WELL))
 
 
 def test_a_machine_that_cannot_write_h264_says_how_to_get_it():
