@@ -12,6 +12,7 @@ import yaml
 from daemon.cli import exit_status
 from daemon.cli.common import fs, print_error, print_note
 from daemon.cli.submitting.turns import TurnTimeout, turn
+from daemon.cli.submitting.unreadable_files import read_fault
 from daemon.cli.submitting.waiting_for_jobs import Dropped
 from daemon.fs import write_new
 from daemon.intake.names import DEPTH_EXTENSIONS, key_of
@@ -52,7 +53,8 @@ def drop(
             None: nothing is asked.
 
     Raises:
-        typer.Exit: the picture cannot be dropped; the reason was printed.
+        JobError: the picture, or its depth picture, can no longer be read; others can still be dropped.
+        typer.Exit: nothing can be dropped; the reason was printed.
     """
     inbox, given = os.fsencode(folder or settings.paths.inbox), os.fsencode(image.absolute())
     beside_it = depth_of(image)
@@ -62,7 +64,7 @@ def drop(
             sources = [given, depth] if depth else [given]
             parts = [_part(inbox, ours) for _ in range(len(sources) + 1)]
             for source, part in zip(sources, parts[:-1], strict=True):
-                fs.copy(os.path.realpath(source), part)
+                _copy(source, part)
             write_new(fs, parts[-1], sidecar_of(options), durable=True)
             with turn(fs, settings, b"submit.lock", seconds=_LOCK_SECONDS):
                 if instead is not None and (existing := instead()) is not None:
@@ -81,16 +83,31 @@ def drop(
         print_error(
             f"{image.name} cannot be put into the inbox: another submit is running and does not finish; if it hangs, end it",
             "Find it with: ps -ef | grep '[m]ultiplane'",
+            file=image,
         )
         raise typer.Exit(1) from None
     except OSError as error:
-        print_error(f"{image.name} cannot be put into the inbox: {error.strerror}", _remedy(error, settings.paths.inbox))
+        why = f"{image.name} cannot be put into the inbox: {error.strerror}"
+        print_error(why, _remedy(error, settings.paths.inbox), file=image)
         raise typer.Exit(exit_status.after(error)) from error
     try:
         fs.sync_dir(inbox)
     except OSError as error:
         print_note(f"{image.name} is in the inbox, but a power cut might lose it: {error.strerror}")
     return Dropped(str(options["id"]), targets[-1], image)
+
+
+def _copy(source: bytes, part: bytes) -> None:
+    """Copy a file into the inbox. Raises OSError because of the inbox, or JobError because of the source."""
+    found = os.path.realpath(source)
+    try:
+        fs.copy(found, part)
+    except OSError as error:
+        try:
+            fs.digest(found)  # reads all of it, so it fails again if the source is why
+        except OSError as again:
+            raise read_fault(Path(os.fsdecode(source)), again) from error
+        raise
 
 
 def _remedy(error: OSError, inbox: Path) -> str:
@@ -100,9 +117,9 @@ def _remedy(error: OSError, inbox: Path) -> str:
 
 
 def depth_of(image: Path) -> Path | None:
-    """The absolute path of the depth picture next to a picture, if there is one."""
+    """The absolute path of the depth picture next to a picture, if there is one, whether or not it can be read."""
     stem = os.path.splitext(image.absolute())[0]
-    return next((path for suffix in DEPTH_EXTENSIONS if (path := Path(stem + suffix)).is_file()), None)
+    return next((path for suffix in DEPTH_EXTENSIONS if os.path.lexists(path := Path(stem + suffix))), None)
 
 
 def _part(inbox: bytes, ours: dict[bytes, Identity | None]) -> bytes:

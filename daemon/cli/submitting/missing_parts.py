@@ -45,7 +45,10 @@ def missing_depth(spec: JobSpec, sidecar: Path, kind: JobKind) -> JobError | str
     if kind != "pair":
         return f"Not checked: {as_code('depth: file')} needs a NAME.depth.png beside each photo."
     named = sidecar.with_suffix("")  # photo.jpg.yaml names its photo, photo.yaml only the beginning of it
-    beside = [path for path in sidecar.absolute().parent.iterdir() if _is_picture(path)]
+    try:
+        beside = [path for path in sidecar.absolute().parent.iterdir() if _is_picture(path)]
+    except OSError as error:
+        return f"Not checked: {as_code('depth: file')} needs a depth picture beside the photo ({error.strerror})."
     photos = [path for path in beside if named.name in (path.name, path.stem)]
     depth = f"{named.stem if _is_picture(named) else named.name}.depth.png"
     if not photos:

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 from daemon.cli.submitting.dropping import depth_of
-from daemon.errors import DepthUnreadable, ImageTooLarge, ImageUnreadable, JobError
+from daemon.cli.submitting.unreadable_files import file_fault, read_fault
+from daemon.errors import DepthUnreadable, ImageTooLarge, ImageType, ImageUnreadable, JobError
 from daemon.intake.names import IMAGE_EXTENSIONS, classify
 from daemon.intake.picture_end import END_BYTES, end_is_missing
 from daemon.settings import Settings
@@ -13,37 +14,29 @@ from daemon.settings import Settings
 _LONGEST_NAME = 230
 
 
-def picture_fault(image: Path, settings: Settings) -> tuple[str, str] | None:
-    """Why a picture cannot be submitted, and a hint; None if it can, as far as can be seen without decoding it."""
+def picture_fault(image: Path, settings: Settings) -> JobError | None:
+    """Why a picture cannot be submitted; None if it can, as far as can be seen without decoding it."""
     if len(os.fsencode(image.name)) > _LONGEST_NAME:
         hint = f"Names may have at most {_LONGEST_NAME} bytes, because the YAML file's name is longer."
-        return f"{image.name}: the name is too long", hint
-    if image.is_dir():
-        hint = f"Name the pictures in it, or drop it into a folder of {settings.paths.inbox} that has a _preset.yaml."
-        return f"{image} is a folder, not a picture", hint
-    if not image.is_file():
-        return f"{image}: no such file", "Check the name and the folder."
+        return ImageType(f"{image.name}: the name is too long", hint=hint)
+    if (fault := file_fault(image, settings.paths.inbox)) is not None:
+        return fault
     if classify(os.fsencode(image.name), in_inbox=True).role not in ("image", "raw"):
         endings = f"{', '.join(IMAGE_EXTENSIONS[:-1])} or {IMAGE_EXTENSIONS[-1]}"
-        return f"{image}: the name isn't a picture's", f"Pictures end in {endings}."
-    for path in filter(None, (image, depth_of(image))):
-        if (fault := plain_fault(path, settings)) is not None:
-            return fault.message, fault.info().hint
-        try:
-            path.open("rb").close()
-        except OSError as error:
-            return f"{path} cannot be read: {error.strerror}", "Correct its permissions."
-    return None
+        return ImageType(f"{image}: the name isn't a picture's", hint=f"Pictures end in {endings}.")
+    depth = depth_of(image)
+    return plain_fault(image, settings) or (plain_fault(depth, settings) if depth else None)
 
 
 def plain_fault(picture: Path, settings: Settings) -> JobError | None:
     """What is wrong with a picture or depth picture that can be seen without decoding it; None if that is nothing.
 
-    It is empty, too large, or its end is missing. A file that cannot be read has no such fault. The fault of a depth picture has
-    the code that the worker gives it.
+    It cannot be read, is empty, too large, or its end is missing. The fault of a depth picture has the code that the worker gives it.
     """
     if classify(os.fsencode(picture.name), in_inbox=False).role != "depth":
-        return _fault(picture, picture.name, settings)
+        return file_fault(picture, settings.paths.inbox) or _fault(picture, picture.name, settings)
+    if (fault := file_fault(picture, settings.paths.inbox)) is not None:
+        return DepthUnreadable(f"the depth picture {fault.message}", hint="Correct that, or take the depth picture away.")
     fault = _fault(picture, f"The depth picture {picture.name}", settings)
     return fault and DepthUnreadable(fault.message)
 
@@ -56,8 +49,8 @@ def _fault(picture: Path, name: str, settings: Settings) -> JobError | None:
             head = file.read(END_BYTES)
             file.seek(max(0, size - END_BYTES))
             tail = file.read(END_BYTES)
-    except OSError:
-        return None
+    except OSError as error:
+        return read_fault(picture, error)
     if size == 0:
         return ImageUnreadable(f"{name} is empty.", hint=ImageUnreadable.hint_if_empty)
     if size > most:

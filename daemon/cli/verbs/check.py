@@ -10,10 +10,11 @@ from daemon.cli.common import Home, Json, fs, out, print_json, printable, settin
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.submitting.missing_parts import missing_depth, missing_weights
 from daemon.cli.submitting.plain_faults import plain_fault
+from daemon.cli.submitting.unreadable_files import file_fault, read_fault
 from daemon.cli.submitting.unwritable_formats import format_fault
 from daemon.contract.names import to_text
 from daemon.contract.status import ErrorInfo
-from daemon.errors import ImageType, JobError, Refusal, SourceMissing, SpecInvalid
+from daemon.errors import ImageType, JobError, Refusal, SpecInvalid
 from daemon.intake.kinds.unread import reason
 from daemon.intake.lookalikes import settings_under_another_name
 from daemon.intake.names import BATCH_NAME, PRESET_NAME, classify, key_of
@@ -22,7 +23,9 @@ from daemon.sidecar import MAX_BYTES, JobKind, read, render, resolve
 
 
 def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="YAML files or pictures.", show_default=False)],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", help="YAML files or pictures.", show_default=False, readable=False)
+    ],
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -55,12 +58,14 @@ def _says(found: str | ErrorInfo) -> str:
 def _check(path: Path, settings: Settings) -> str | ErrorInfo:
     """What a file says, or what is wrong with it."""
     name = os.fsencode(path.name)
-    try:
-        data = fs.read(os.fsencode(path.absolute()), MAX_BYTES + 1)
-    except OSError as error:
-        return SourceMissing(f"it cannot be read: {error.strerror}", hint="Check its name and its permissions.").info()
     role = classify(name, in_inbox=False).role
+    if role != "depth" and (fault := file_fault(path, settings.paths.inbox)) is not None:
+        return fault.info()
     if role in ("sidecar", "control"):
+        try:
+            data = fs.read(os.fsencode(os.path.realpath(path)), MAX_BYTES + 1)
+        except OSError as error:
+            return read_fault(path, error).info()
         return _check_yaml(path, data, settings)
     if role in ("image", "raw", "depth") and (fault := plain_fault(path, settings)) is not None:
         return fault.info()

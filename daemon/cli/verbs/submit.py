@@ -32,7 +32,7 @@ from daemon.sidecar import Sidecar, read, resolve
 
 
 def submit(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="The pictures.", show_default=False)],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="The pictures.", show_default=False, readable=False)],
     mode: options.Mode = None,
     num_layers: options.NumLayers = None,
     style: options.Style = None,
@@ -125,12 +125,18 @@ def submit(
         instead = partial(there.instead, image, wanted_id)
         try:
             one = drop(image, {**fields, "id": chosen}, settings, folder, instead)
+        except JobError as fault:
+            _refuse(image, fault)
+            refused = True
+            continue
         except typer.Exit:
             for one in dropped:
                 print_note(f"{one.job_id} is already in the inbox.")
             raise
         if one.job_id not in [other.job_id for other in dropped]:
             dropped.append(one)
+    if not dropped and refused and len(plans) == len(good):
+        raise typer.Exit(ExitStatus.USAGE)
     if wait or output is not None:
         for one in dropped if json else ():  # a person sees them as they end, or when they do not
             print_note(f"{one.image} is submitted as {one.job_id}.", job_id=one.job_id, image=os.path.abspath(one.image))
@@ -176,5 +182,9 @@ def _is_good(image: Path, settings: Settings) -> bool:
     """Whether the daemon would take this picture. If not, print why."""
     fault = picture_fault(image, settings)
     if fault is not None:
-        print_error(*fault, file=image)
+        _refuse(image, fault)
     return fault is None
+
+
+def _refuse(image: Path, fault: JobError) -> None:
+    print_error(fault.message, fault.info().hint, file=image)
