@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from daemon.cli.service_status import ServiceStatus
-from daemon.cli.submitting.waiting_for_jobs import Submitted
+from daemon.cli.submitting.given import PictureWithJob, PictureWithoutJob
 from daemon.cli.verbs.watch import Scene
 from daemon.cluster.messages import ClusterSurvey
 from daemon.contract.manifest import Manifest
@@ -134,9 +134,9 @@ FILES: dict[str, TypeAdapter[Any]] = {
     "health": TypeAdapter(Health),
 }
 _REQUEST: TypeAdapter[Any] = TypeAdapter(RequestAnswer)
-#: The verbs' output. `submit` without --wait prints only the ids; `redo` without it prints the answer to a request.
+#: The verbs' output. `redo` prints the answer to a request; with --wait, it prints a list like that of `submit`.
 VERBS: dict[str, TypeAdapter[Any]] = {
-    "submit": TypeAdapter(list[str] | list[Status | Submitted]),
+    "submit": TypeAdapter(list[PictureWithJob | PictureWithoutJob]),
     "jobs": TypeAdapter(list[Status]),
     "show": TypeAdapter(JobHistory),
     "waiting": TypeAdapter(list[Waiting]),
@@ -144,7 +144,7 @@ VERBS: dict[str, TypeAdapter[Any]] = {
     "stats": TypeAdapter(Stats),
     "cancel": _REQUEST,
     "retry": _REQUEST,
-    "redo": TypeAdapter(RequestAnswer | list[Status | Submitted]),
+    "redo": TypeAdapter(RequestAnswer | list[PictureWithJob | PictureWithoutJob]),
     "rm": _REQUEST,
     "prune": TypeAdapter(Pruning),
     "config": TypeAdapter(Configuration),

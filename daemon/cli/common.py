@@ -3,10 +3,11 @@
 import errno
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import typer
 from pydantic import BaseModel
@@ -28,6 +29,8 @@ from daemon.settings.typed_command import commands_here
 
 #: Columns of lines that no terminal shows: more than any line has, so that none is broken or cut before a program reads it.
 _UNLIMITED = 100_000
+#: Bytes of a file name that are no text. No encoding has these characters, but JSON can escape them.
+_NO_TEXT = re.compile("[\ud800-\udfff]")
 
 
 class _Screen(Console):
@@ -173,7 +176,7 @@ def print_note(text: str, **more: object) -> None:
     """Print something worth knowing on standard error: for people, or with --json as one line of JSON, with `more` fields."""
     if Asked.for_json:
         note = commands().fill_all({"note": text, **more})
-        sys.stderr.write(json.dumps(note, ensure_ascii=not shows_all(sys.stderr)) + "\n")
+        sys.stderr.write(_json(note, sys.stderr))
     else:
         err.print(printable(text), markup=False)
 
@@ -182,7 +185,7 @@ def print_json_error(message: str, hint: str | None = None, *, file: Path | None
     """Print an error as one line of JSON on standard error."""
     about = {} if file is None else {"file": os.path.abspath(file)}
     error = commands().fill_all({"message": message, "hint": hint}) | about
-    sys.stderr.write(json.dumps({"error": error}, ensure_ascii=not shows_all(sys.stderr)) + "\n")
+    sys.stderr.write(_json({"error": error}, sys.stderr))
 
 
 def printable(text: str) -> str:
@@ -198,7 +201,12 @@ def print_json(value: object) -> None:
     value = commands().fill_all(value)
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json")
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=not shows_all(sys.stdout), default=_plain) + "\n")
+    sys.stdout.write(_json(value, sys.stdout, indent=2))
+
+
+def _json(value: object, stream: TextIO, *, indent: int | None = None) -> str:
+    text = json.dumps(value, indent=indent, ensure_ascii=not shows_all(stream), default=_plain)
+    return _NO_TEXT.sub(lambda byte: f"\\u{ord(byte[0]):04x}", text) + "\n"
 
 
 def located(status: Status, settings: Settings) -> Status:

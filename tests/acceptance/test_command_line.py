@@ -15,6 +15,7 @@ import typer
 from daemon.cli.common import settings_at
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.submitting.dropping import drop
+from daemon.cli.submitting.given import Given, PictureWithJob
 from daemon.cli.submitting.waiting_for_jobs import wait_for
 from daemon.contract.requests import RequestAnswer
 from daemon.contract.status import Status
@@ -32,8 +33,8 @@ def photo(tmp_path_factory: pytest.TempPathFactory):
 def test_submit_and_wait_gives_the_result_and_leaves_the_original(running: HotFolder, photo) -> None:
     done = running.run("submit", str(photo), "--num-layers", "3", "--wait", "--json")
     assert done.returncode == 0, done.stderr
-    status = Status.model_validate(json.loads(done.stdout)[0])
-    assert (status.state, status.spec.num_layers) == ("completed", 3)
+    status = PictureWithJob.model_validate(json.loads(done.stdout)[0])
+    assert (status.image, status.outcome, status.state, status.spec.num_layers) == (str(photo), "submitted", "completed", 3)
     assert photo.exists()
     assert (running.outbox / status.job_id / "result" / "layer_manifest.json").exists()
     assert {"manifest", "layer", "depth", "composite", "psd", "preview", "contact_sheet"} == {
@@ -101,7 +102,7 @@ def test_a_script_gets_its_results_where_it_wants_them_and_only_once(running: Ho
     assert again.returncode == 5
     assert "is there already" in json.loads(again.stderr)["error"]["message"]
     skipped = running.verb(*words, "--output", str(target), "--if-exists", "skip", "--json")
-    assert (skipped.returncode, json.loads(skipped.stdout)) == (0, [])
+    assert (skipped.returncode, json.loads(skipped.stdout)) == (0, [status | {"outcome": "skipped"}])
     assert [one["preset"] for one in running.of(photo.name)].count("four layers") == 1
     wrong = running.verb(*words[:2], "--preset", "five layers")
     assert wrong.returncode == 2
@@ -350,7 +351,9 @@ def test_waiting_without_a_daemon_is_given_up_and_loses_nothing(folder: HotFolde
     done = folder.verb("submit", str(photo), "--id", "patient", "--wait", "--patience", "0.1", "--json")
     assert done.returncode == 75
     (submitted,) = json.loads(done.stdout)
-    assert submitted == {"job_id": "patient", "state": "waiting", "image": str(photo)}
+    assert submitted == {
+        "image": str(photo), "outcome": "submitted", "job_id": "patient", "state": "waiting", "delivered": None, "error": None,
+    }  # fmt: skip
     told = [json.loads(line) for line in done.stderr.splitlines()]
     assert (told[0]["job_id"], told[0]["image"]) == ("patient", str(photo)), "before the waiting begins"
     assert "waiting 0.1 s for it" in done.stderr
@@ -373,7 +376,7 @@ def test_a_daemon_that_comes_back_in_time_is_waited_for(folder: HotFolder, photo
             os.close(held.pop())
 
     with pytest.raises(typer.Exit) as ended:
-        wait_for([dropped], settings, as_json=False, patience=8.0, clock=lambda: ticks[0], sleep=sleep)
+        wait_for([Given.of(dropped)], settings, as_json=False, patience=8.0, clock=lambda: ticks[0], sleep=sleep)
     assert ended.value.exit_code == 75
     assert 15 <= ticks[0] < 17
 
@@ -391,7 +394,7 @@ def test_a_daemon_that_begins_as_patience_ends_is_waited_for(folder: HotFolder, 
             raise InterruptedError("it still waits")
 
     with pytest.raises(InterruptedError):
-        wait_for([dropped], settings, as_json=False, patience=8.0, clock=lambda: ticks[0], sleep=sleep)
+        wait_for([Given.of(dropped)], settings, as_json=False, patience=8.0, clock=lambda: ticks[0], sleep=sleep)
     os.close(held.pop())
 
 
@@ -401,7 +404,7 @@ def test_what_was_taken_back_is_not_waited_for(folder: HotFolder, photo) -> None
     for path in folder.inbox.glob("*.*"):
         path.unlink()
     with pytest.raises(typer.Exit) as ended:
-        wait_for([dropped], settings, as_json=False, patience=8.0)
+        wait_for([Given.of(dropped)], settings, as_json=False, patience=8.0)
     assert ended.value.exit_code == 4
 
 

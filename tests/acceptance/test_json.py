@@ -121,16 +121,18 @@ def test_a_model_that_is_not_listed_is_an_error_in_json(used) -> None:
 
 def test_what_is_submitted_is_told_by_its_schema(used) -> None:
     photo = str(used.home.parent / "photo.png")
-    (job_id,) = answer(used, "submit", photo)
-    assert isinstance(job_id, str)
-    (status,) = answer(used, "submit", photo, "--wait")
-    assert status["state"] == "completed"
+    (waiting,) = answer(used, "submit", photo)
+    assert (waiting["image"], waiting["outcome"], waiting["state"]) == (photo, "submitted", "waiting")
+    done, refused = answer(used, "submit", photo, "/no/such.png", "--wait", exit_status=6)
+    assert (done["image"], done["outcome"], done["state"]) == (photo, "submitted", "completed")
+    assert (refused["image"], refused["outcome"], refused["error"]["code"]) == ("/no/such.png", "refused", "source_missing")
 
 
 def test_what_is_redone_is_waited_for_and_told_by_its_schema(used) -> None:
     (status,) = answer(used, "submit", str(used.home.parent / "photo.png"), "--wait")
     (redone,) = answer(used, "redo", status["job_id"], "--num-layers", "6", "--wait")
     assert (redone["state"], redone["redo_of"], redone["spec"]["num_layers"]) == ("completed", status["job_id"], 6)
+    assert redone["image"] == os.path.join(status["folder"], "source", "photo.png")
     done = used.verb("redo", status["job_id"], "nobody", "--wait", "--json")
     assert (done.returncode, [one["redo_of"] for one in json.loads(done.stdout)]) == (4, [status["job_id"]])
     said = [json.loads(line) for line in done.stderr.splitlines()]

@@ -11,9 +11,9 @@ import yaml
 
 from daemon.cli import exit_status
 from daemon.cli.common import fs, print_error, print_note
+from daemon.cli.submitting.given import Dropped
 from daemon.cli.submitting.turns import TurnTimeout, turn
 from daemon.cli.submitting.unreadable_files import read_fault
-from daemon.cli.submitting.waiting_for_jobs import Dropped
 from daemon.fs import write_new
 from daemon.intake.names import DEPTH_EXTENSIONS, key_of
 from daemon.settings import Settings

@@ -78,8 +78,10 @@ class ExistingJobs:
         job = self._queries.job(job_id)
         return job is not None and self._counts(job) and self._is_same_picture(job, image)
 
-    def result_in(self, output: Path, names: Iterator[str], image: Path) -> Path | None:
-        """The folder that has a result of this picture; None if there is none. `names`: the names that it may have, in order.
+    def result_in(self, output: Path, names: Iterator[str], image: Path) -> tuple[Path, str | None] | None:
+        """The folder with a result of this picture, and the id of the job that made it (None if unknown); None if there is none.
+
+        `names`: the names that the folder may have, in order.
 
         A folder of which nobody knows what it was made of counts as well.
         """
@@ -87,12 +89,12 @@ class ExistingJobs:
         for place in (output / name for name in names):
             if not os.path.lexists(place):
                 break
-            found = self._is_result_of(place, image)
-            if found:
-                return place
-            if found is None:
+            known, job_id = self._maker_of(place, image)
+            if job_id is not None:
+                return place, job_id
+            if not known:
                 unknown = unknown or place
-        return unknown
+        return None if unknown is None else (unknown, None)
 
     def _in_inbox(self, image: Path) -> Existing | None:
         try:
@@ -159,20 +161,20 @@ class ExistingJobs:
     def _where_it_was(self, job: Job, file: ClaimedFile) -> bytes:
         return os.path.join(self._settings.paths.inbox_bytes, to_bytes(job.accepted.folder), to_bytes(file.name))
 
-    def _is_result_of(self, place: Path, image: Path) -> bool | None:
-        """Whether a folder has a result of this picture; None if nobody knows what it was made of."""
+    def _maker_of(self, place: Path, image: Path) -> tuple[bool, str | None]:
+        """Whether it is known what the result in a folder was made of; and the id of its job, if that was this picture."""
         try:
             made = fs.read(os.fsencode(place / _MANIFEST), _MAX_MANIFEST_BYTES)
         except OSError:
-            return None
+            return False, None
         for job in self._named_like(image):
             path = os.path.join(self._settings.paths.outbox_bytes, job.job_id.encode(), b"result", _MANIFEST.encode())
             try:
                 if fs.read(path, _MAX_MANIFEST_BYTES) == made:
-                    return self._is_same_picture(job, image)
+                    return True, job.job_id if self._is_same_picture(job, image) else None
             except OSError:
                 continue
-        return None
+        return False, None
 
 
 def _about(spec: JobSpec) -> dict[str, object]:

@@ -31,7 +31,8 @@ def picture_fault(image: Path, settings: Settings) -> JobError | None:
 def plain_fault(picture: Path, settings: Settings) -> JobError | None:
     """What is wrong with a picture or depth picture that can be seen without decoding it; None if that is nothing.
 
-    It cannot be read, is empty, too large, or its end is missing. The fault of a depth picture has the code that the worker gives it.
+    It cannot be read, is empty, too large, or its end is missing. The fault of a depth picture has the code that the worker
+    gives it.
     """
     if classify(os.fsencode(picture.name), in_inbox=False).role != "depth":
         return file_fault(picture, settings.paths.inbox) or _fault(picture, picture.name, settings)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import typer
 
@@ -18,9 +17,10 @@ from daemon.cli.display.render import now
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import outbox_trouble, silence
+from daemon.cli.submitting.given import Dropped, Entry, Given
 from daemon.cli.submitting.result_copies import copied
 from daemon.contract.commands import command
-from daemon.contract.status import ENDED, Frozen, Status
+from daemon.contract.status import ENDED, Status
 from daemon.errors import Refusal
 from daemon.outbox import status_of
 from daemon.platform.service.current import serves, starting
@@ -31,29 +31,6 @@ NO_DAEMON_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 #: Seconds between two checks of whether the daemon runs and what holds it up.
 _ASK_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """A picture in the inbox.
-
-    Attributes:
-        job_id: the id that its job will have.
-        sidecar: the sidecar's path until the claim.
-        image: the picture as it was named on the command line; in the inbox it may have got a number.
-    """
-
-    job_id: str
-    sidecar: bytes
-    image: Path
-
-
-class Submitted(Frozen):
-    """A picture that is no job: it still waits in the inbox, or it, or its job, was removed. `image`: its absolute path."""
-
-    job_id: str
-    state: Literal["waiting", "removed"]
-    image: str
 
 
 @dataclass
@@ -81,13 +58,12 @@ class _Watched:
 
 
 def wait_for(
-    dropped: Sequence[Dropped],
+    given: Sequence[Given],
     settings: Settings,
     *,
     as_json: bool,
     patience: float,
     output: Path | None = None,
-    refused: bool = False,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
@@ -98,17 +74,18 @@ def wait_for(
     and SIGTERM as well, every job is named.
 
     Args:
-        dropped: what to wait for.
+        given: the pictures; those that have a job, or will have one, are waited for.
         settings: the settings of the home.
-        as_json: print one list, in the order of `dropped`: the statuses of the jobs as they ended, or as they are now.
+        as_json: print one list, in the order of `given`, with the statuses of the jobs as they ended, or as they are now.
         patience: how many seconds to wait without a running daemon. Then give up with exit 75; the pictures stay in the inbox.
         output: a folder that gets a copy of each result; None: no copies.
-        refused: whether further pictures were refused.
         clock: returns monotonic seconds.
         sleep: waits for the given number of seconds.
     """
     queries, watched, asked_at = JobQueries(fs, settings), _Watched(), float("-inf")
     given_up, ended_by = False, None
+    # Two pictures may be the same, and then have the same job.
+    dropped = list({one.job.job_id: one.job for one in given if one.job is not None}.values())
     try:
         with _ended_by_sigterm():
             while left := [one for one in dropped if watched.is_left(one)]:
@@ -138,7 +115,7 @@ def wait_for(
         ended_by = ExitStatus.TERMINATED
     left = [one for one in dropped if watched.is_left(one)]
     if as_json:
-        print_json([_answer(one, queries, watched, settings) for one in dropped])
+        print_json([_told(one, queries, watched, settings) for one in given])
     for one in left:
         print_note(f"{one.job_id} has not ended.")
     if ended_by is not None:
@@ -154,7 +131,7 @@ def wait_for(
     worst = (
         ExitStatus.FAILED if "failed" in states else None,
         watched.not_copied,
-        ExitStatus.REFUSED if refused else None,
+        ExitStatus.REFUSED if any(one.outcome == "refused" for one in given) else None,
         ExitStatus.CANCELLED if "cancelled" in states else None,
         ExitStatus.UNKNOWN if watched.gone else None,
         ExitStatus.UNDELIVERED if watched.undelivered else None,
@@ -193,16 +170,13 @@ def _copied(status: Status, settings: Settings, output: Path, one: Dropped, watc
         return status
 
 
-def _answer(one: Dropped, queries: JobQueries, watched: _Watched, settings: Settings) -> Status | Submitted:
+def _told(one: Given, queries: JobQueries, watched: _Watched, settings: Settings) -> Entry:
     """What a program gets about a picture: its job as it ended, or as it is now; or what there is instead of a job."""
-    if (ended := watched.ended.get(one.job_id)) is not None:
-        return located(ended, settings)
-    if one.job_id not in watched.gone:
-        job = queries.job(one.job_id)
-        if (status := queries.status(one.job_id) or (status_of(job) if job else None)) is not None:
-            return located(status, settings)
-    state: Literal["waiting", "removed"] = "removed" if one.job_id in watched.gone else "waiting"
-    return Submitted(job_id=one.job_id, state=state, image=os.path.abspath(one.image))
+    if one.job is not None and (ended := watched.ended.get(one.job.job_id)) is not None:
+        return one.told(located(ended, settings))
+    if one.job is not None and one.job.job_id in watched.gone:
+        return one.told(state="removed")
+    return one.told_now(queries, settings)
 
 
 def _look_at_the_daemon(queries: JobQueries, watched: _Watched, settings: Settings, tick: float, patience: float) -> None:

@@ -1,6 +1,7 @@
 """submit: drops pictures safely into the inbox; with --wait, also waits for their jobs."""
 
 import os
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,12 +18,13 @@ from daemon.cli.options import presets
 from daemon.cli.submitting import spec_options as options
 from daemon.cli.submitting.dropping import drop, sidecar_of
 from daemon.cli.submitting.existing_jobs import ExistingJobs
-from daemon.cli.submitting.if_exists import IfExists, WhatIsThere
+from daemon.cli.submitting.given import Given
+from daemon.cli.submitting.if_exists import IfExists, Plan, WhatIsThere
 from daemon.cli.submitting.plain_faults import picture_fault
 from daemon.cli.submitting.preset_folders import preset_folder
 from daemon.cli.submitting.result_copies import output_folder, prepare
 from daemon.cli.submitting.spec_options import spec_fields, without_place
-from daemon.cli.submitting.waiting_for_jobs import NO_DAEMON_SECONDS, Dropped, wait_for
+from daemon.cli.submitting.waiting_for_jobs import NO_DAEMON_SECONDS, wait_for
 from daemon.contract.commands import command
 from daemon.contract.spec import JobSpec
 from daemon.errors import JobError
@@ -111,45 +113,89 @@ def submit(
         raise typer.Exit(ExitStatus.USAGE)
     folder, control = (settings.paths.inbox, None) if preset is None else preset_folder(settings, preset)
     spec = _resolved(fields if job_id is None else {**fields, "id": job_id}, settings, control)
-    good = [image for image in images if _is_good(image, settings)]
-    refused = len(good) < len(images)
-    if not good:
-        raise typer.Exit(ExitStatus.USAGE)
-    if output is not None:
-        prepare(output, settings)
-    there = WhatIsThere(settings, ExistingJobs(settings, spec, folder, control), if_exists, output)
-    plans = there.plans(good, job_id)
-    dropped: list[Dropped] = []
-    for image, wanted_id in plans:
-        chosen = wanted_id or generated_id(os.fsencode(image.name), datetime.now(UTC))
-        instead = partial(there.instead, image, wanted_id)
+    refused = [_refusal(image, settings) for image in images]
+    good = [image for image, refusal in zip(images, refused, strict=True) if refusal is None]
+    done: list[Given] = []
+    if good:
+        if output is not None:
+            prepare(output, settings)
+        there = WhatIsThere(settings, ExistingJobs(settings, spec, folder, control), if_exists, output)
+        plans = iter(there.plans(good, job_id))
+        put = partial(_put, there=there, fields=fields, settings=settings, folder=folder)
         try:
-            one = drop(image, {**fields, "id": chosen}, settings, folder, instead)
-        except JobError as fault:
-            _refuse(image, fault)
-            refused = True
-            continue
-        except typer.Exit:
-            for one in dropped:
-                print_note(f"{one.job_id} is already in the inbox.")
+            for refusal in refused:
+                one = refusal or put(next(plans))
+                done.append(one)
+        except BaseException:
+            _tell_what_was_done(done, images, settings, as_json=json)
             raise
-        if one.job_id not in [other.job_id for other in dropped]:
-            dropped.append(one)
-    if not dropped and refused and len(plans) == len(good):
+    else:
+        done = [refusal for refusal in refused if refusal is not None]
+    if all(one.outcome == "refused" for one in done):
+        _print(done, settings, as_json=json)
         raise typer.Exit(ExitStatus.USAGE)
     if wait or output is not None:
-        for one in dropped if json else ():  # a person sees them as they end, or when they do not
-            print_note(f"{one.image} is submitted as {one.job_id}.", job_id=one.job_id, image=os.path.abspath(one.image))
-        wait_for(dropped, settings, as_json=json, patience=patience, output=output, refused=refused)
+        if json:
+            _say_what_is_waited_for(done)
+        wait_for(done, settings, as_json=json, patience=patience, output=output)
         return
     _say_what_holds_them_up(settings)
-    if json:
-        print_json([one.job_id for one in dropped])
-    else:
-        for one in dropped:
-            out.print(one.job_id, markup=False)
-    if refused:
+    _print(done, settings, as_json=json)
+    if any(one.outcome == "refused" for one in done):
         raise typer.Exit(ExitStatus.REFUSED)
+
+
+def _put(plan: Plan, *, there: WhatIsThere, fields: Mapping[str, object], settings: Settings, folder: Path) -> Given:
+    """Put a picture into the inbox, or use what is there of it already; or print why it is refused.
+
+    Raises:
+        typer.Exit: nothing can be put into the inbox; the reason was printed.
+    """
+    if plan.skipped is not None:
+        return plan.skipped
+    chosen = plan.job_id or generated_id(os.fsencode(plan.image.name), datetime.now(UTC))
+    instead = partial(there.instead, plan.image, plan.job_id)
+    try:
+        return Given.of(drop(plan.image, {**fields, "id": chosen}, settings, folder, instead))
+    except JobError as fault:
+        return _refused(plan.image, fault)
+
+
+def _refusal(image: Path, settings: Settings) -> Given | None:
+    """None if the daemon would take this picture. If not, print why."""
+    fault = picture_fault(image, settings)
+    return None if fault is None else _refused(image, fault)
+
+
+def _refused(image: Path, fault: JobError) -> Given:
+    print_error(fault.message, fault.info().hint, file=image)
+    return Given(image, "refused", error=fault.info())
+
+
+def _tell_what_was_done(given: Sequence[Given], images: Sequence[Path], settings: Settings, *, as_json: bool) -> None:
+    """Tell what is in the inbox although the command ends now, and of which pictures nothing is."""
+    for one in given:
+        if one.job is not None:
+            print_note(f"{one.job.job_id} is already in the inbox.", job_id=one.job.job_id, image=os.path.abspath(one.image))
+    if as_json:
+        _print([*given, *(Given(image, "left") for image in images[len(given) :])], settings, as_json=True)
+
+
+def _print(given: Sequence[Given], settings: Settings, *, as_json: bool) -> None:
+    """Print what became of each picture: for people, only the ids of their jobs, each once."""
+    if as_json:
+        queries = JobQueries(fs, settings)
+        print_json([one.told_now(queries, settings) for one in given])
+        return
+    for job_id in dict.fromkeys(one.job.job_id for one in given if one.job is not None):
+        out.print(job_id, markup=False)
+
+
+def _say_what_is_waited_for(given: Sequence[Given]) -> None:
+    """Tell a program which pictures were submitted; a person sees them as they end, or when they do not."""
+    for job in (one.job for one in given):
+        if job is not None and job.is_new:
+            print_note(f"{job.image} is submitted as {job.job_id}.", job_id=job.job_id, image=os.path.abspath(job.image))
 
 
 def _say_what_holds_them_up(settings: Settings) -> None:
@@ -176,15 +222,3 @@ def _resolved(fields: dict[str, object], settings: Settings, control: Sidecar | 
     except JobError as error:
         print_error(without_place(error.message), f"{command('submit', '--help')} lists the options.")
         raise typer.Exit(ExitStatus.USAGE) from None
-
-
-def _is_good(image: Path, settings: Settings) -> bool:
-    """Whether the daemon would take this picture. If not, print why."""
-    fault = picture_fault(image, settings)
-    if fault is not None:
-        _refuse(image, fault)
-    return fault is None
-
-
-def _refuse(image: Path, fault: JobError) -> None:
-    print_error(fault.message, fault.info().hint, file=image)

@@ -86,7 +86,8 @@ def test_a_picture_that_waits_in_the_inbox_is_there_whatever_number_it_got(folde
 def test_a_picture_whose_job_runs_or_is_completed_is_there(folder, photo, job, state) -> None:
     job("made", state)
     again = folder.verb("submit", str(photo), "--if-exists", "skip", "--json")
-    assert (again.returncode, json.loads(again.stdout), waiting(folder)) == (0, ["made"], set())
+    (told,) = json.loads(again.stdout)
+    assert (again.returncode, told["job_id"], told["outcome"], waiting(folder)) == (0, "made", "skipped", set())
     failed = folder.verb("submit", str(photo), "--if-exists", "fail", "--json")
     error = next(json.loads(line)["error"] for line in failed.stderr.splitlines() if "error" in line)
     assert (failed.returncode, error["file"]) == (5, str(photo))
@@ -151,14 +152,20 @@ def test_a_folder_with_a_result_of_another_picture_of_that_name_is_no_reason_to_
     assert folder.verb(*words).returncode == 75
     assert waiting(folder) == {"photo.png"}
     shutil.copytree(job("made", "completed", manifest=b'{"its": 2}').root / "made" / "result", output / "photo 2")
-    again = folder.verb(*words)
-    assert (again.returncode, f"{output / 'photo 2'} is there already" in " ".join(again.stderr.split())) == (0, True)
+    again = folder.verb(*words, "--json")
+    assert (again.returncode, f"{output / 'photo 2'} is there already" in json.loads(again.stderr)["note"]) == (0, True)
+    (told,) = json.loads(again.stdout)
+    assert (told["outcome"], told["delivered"]) == ("skipped", str(output / "photo 2"))
 
 
 def test_a_folder_of_which_nobody_knows_what_it_was_made_of_is_left_alone(folder, photo, tmp_path) -> None:
     (tmp_path / "out" / "photo").mkdir(parents=True)
     words = ("submit", str(photo), "--output", str(tmp_path / "out"))
-    assert folder.verb(*words, "--if-exists", "skip").returncode == 0
+    skipped = folder.verb(*words, "--if-exists", "skip", "--json")
+    assert (skipped.returncode, json.loads(skipped.stdout)) == (0, [{
+        "image": str(photo), "outcome": "skipped", "job_id": None, "state": None, "delivered": str(tmp_path / "out" / "photo"),
+        "error": None,
+    }])  # fmt: skip
     assert folder.verb(*words).returncode == 5
     assert waiting(folder) == set()
 

@@ -38,7 +38,10 @@ def test_the_good_pictures_are_submitted_and_each_bad_one_is_named(folder, shoot
 
 def test_a_program_learns_which_files_were_refused(folder, shoot) -> None:
     done = folder.verb("submit", *shoot, "--json")
-    assert (done.returncode, len(json.loads(done.stdout))) == (6, 2)
+    assert (done.returncode, [one["outcome"] for one in json.loads(done.stdout)]) == (
+        6,
+        ["submitted", "refused", "refused", "submitted"],
+    )
     said = [json.loads(line) for line in done.stderr.splitlines()]
     assert [line["error"]["file"] for line in said if "error" in line] == shoot[1:3]
 

@@ -11,7 +11,8 @@ from service_scene import Scene
 
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries
-from daemon.cli.submitting.waiting_for_jobs import Dropped, _delivered, _Watched, wait_for
+from daemon.cli.submitting.given import Dropped, Given
+from daemon.cli.submitting.waiting_for_jobs import _delivered, _Watched, wait_for
 from daemon.contract.ended.follow_ups import FollowUpFailed, FollowUpOver
 from daemon.contract.records import Ended
 from daemon.outbox import status_of
@@ -46,7 +47,7 @@ def waited(scene: Scene, *names: str, sleep=lambda _: None, **more) -> int:
     """Wait for the jobs of these names. Returns the exit status."""
     dropped = [Dropped(name, os.fsencode(scene.inbox / f"{name}.yaml"), Path(f"/photos/{name}.jpg")) for name in names]
     with pytest.raises(typer.Exit) as ended:
-        wait_for(dropped, scene.settings, as_json=True, patience=0.0, sleep=sleep, **more)
+        wait_for([Given.of(one) for one in dropped], scene.settings, as_json=True, patience=0.0, sleep=sleep, **more)
     return ended.value.exit_code
 
 

@@ -1,5 +1,7 @@
 """redo: new jobs of copies of other jobs' pictures, perhaps with other settings. The old jobs and their results stay."""
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,10 +13,12 @@ from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.options import job_ids
 from daemon.cli.submitting import spec_options as options
+from daemon.cli.submitting.given import Dropped, Given
 from daemon.cli.submitting.spec_options import spec_fields, without_place
-from daemon.cli.submitting.waiting_for_jobs import NO_DAEMON_SECONDS, Dropped, wait_for
+from daemon.cli.submitting.waiting_for_jobs import NO_DAEMON_SECONDS, wait_for
 from daemon.cli.verbs.upkeep.estimated_jobs import estimated_jobs
 from daemon.contract.commands import SHORT, command
+from daemon.contract.names import to_bytes
 from daemon.contract.requests import RequestAnswer
 from daemon.errors import JobError, Refusal
 from daemon.running.model_inventory import ModelInventory
@@ -115,10 +119,18 @@ def _wait_for(outcome: Outcome, settings: Settings, *, as_json: bool, patience: 
             print_note(one.sentence, job_id=one.new_job, redo_of=one.job_id)
     if outcome.answer.problem:
         print_error(outcome.answer.problem)
-    new = [Dropped(one.new_job, b"", settings.paths.outbox / one.job_id) for one in made if one.new_job is not None]
+    new = [Given.of(Dropped(one.new_job, b"", _picture_of(one.job_id, settings))) for one in made if one.new_job is not None]
     wait_for(new, settings, as_json=as_json, patience=patience)
     if outcome.is_put_off:
         raise typer.Exit(ExitStatus.NO_DAEMON)
+
+
+def _picture_of(job_id: str, settings: Settings) -> Path:
+    """The picture that is redone, in the folder of its job; that folder, if its status cannot be read."""
+    folder, status = settings.paths.outbox / job_id, JobQueries(fs, settings).status(job_id)
+    if status is None or status.source is None:
+        return folder
+    return folder / "source" / os.fsdecode(to_bytes(status.source.image))
 
 
 def _refuse_another_guess(settings: Settings) -> None:
