@@ -5,26 +5,27 @@ number, so `photo-2.jpg` there counts as `photo.jpg`. A job is the same if its s
 cancelled, and those whose result was removed, do not count: there is nothing of them.
 """
 
-import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.cli.common import fs
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.submitting.dropping import depth_of
-from daemon.contract.names import to_bytes, to_text
+from daemon.contract.names import to_bytes
 from daemon.contract.records import ClaimedFile, Job
 from daemon.contract.spec import JobSpec
 from daemon.errors import JobError
 from daemon.intake.names import DEPTH_EXTENSIONS, key_of
+from daemon.journal.name_search import NameSearch
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, Sidecar, read, resolve
 
 _MANIFEST = "layer_manifest.json"
 _MAX_MANIFEST_BYTES = 16 << 20
+_NUMBERED = re.compile(r"(.+)-[0-9]+", re.DOTALL)
 #: Fields that say when and under which name a job runs, and nothing about its result.
 _NOT_ABOUT_THE_RESULT = {"id", "images", "priority", "timeout_seconds"}
 
@@ -52,14 +53,19 @@ class ExistingJobs:
         spec: the settings of the jobs that are looked for.
         folder: the inbox, or the preset folder in it, into which pictures are dropped.
         control: the preset's file; None: the folder is the inbox.
+        images: the pictures that may be asked about.
     """
 
-    def __init__(self, settings: Settings, spec: JobSpec, folder: Path, control: Sidecar | None) -> None:
+    def __init__(self, settings: Settings, spec: JobSpec, folder: Path, control: Sidecar | None, images: Sequence[Path]) -> None:
         self._settings = settings
         self._about = _about(spec)
         self._folder = os.fsencode(folder)
         self._control = control
         self._queries = JobQueries(fs, settings)
+        wanted = frozenset(map(_key, images))
+        self._search = NameSearch(fs, settings.paths.journal_bytes, lambda name: not wanted.isdisjoint(_keys(name)))
+        self._jobs: Sequence[Job] = ()
+        self._named: dict[str, list[Job]] = {}
 
     def of(self, image: Path) -> Existing | None:
         """The same picture with the same settings: waiting, running or completed; None if there is none.
@@ -104,12 +110,15 @@ class ExistingJobs:
         for name in sorted(names):
             stem = os.path.splitext(name)[0]
             sidecar = next((each for end in (b".yaml", b".yml") for each in (name + end, stem + end) if each in names), None)
-            if sidecar is None or not _is_name_of(name, image):
+            if sidecar is None or _key(image) not in _keys(name):
                 continue
             depth = next((os.path.join(self._folder, stem + os.fsencode(end)) for end in DEPTH_EXTENSIONS
                           if stem + os.fsencode(end) in names), None)  # fmt: skip
             path = os.path.join(self._folder, sidecar)
-            if (job_id := self._id_in(path)) and _is_pair_of(image, os.path.join(self._folder, name), depth):
+            job_id = self._id_in(path)
+            if job_id is None:
+                continue
+            if _is_pair_of(image, os.path.join(self._folder, name), depth):
                 return Existing(job_id, path, f"waits in the inbox as {job_id}")
         return None
 
@@ -134,18 +143,19 @@ class ExistingJobs:
                 return Existing(job.job_id, b"", f"is there as {job.job_id} ({job.state})")
         return None
 
-    def _named_like(self, image: Path) -> Iterator[Job]:
+    def _named_like(self, image: Path) -> Iterable[Job]:
         """The jobs of pictures with this name, perhaps with a number added; the newest first."""
-        history = self._queries.history
-        begin = json.dumps(to_text(os.fsencode(image.stem)), ensure_ascii=False).encode()[:-1]
-        jobs = (history.job(job_id) for job_id in history.mentioning(b'"to":' + begin))
-        found = [job for job in jobs if job is not None and _is_name_of(to_bytes(job.image.to), image)]
-        yield from sorted(found, key=lambda job: job.sequence, reverse=True)
+        if (jobs := self._search.jobs()) is not self._jobs:
+            self._jobs, self._named = jobs, {}
+            for job in jobs:
+                for key in _keys(to_bytes(job.image.to)):
+                    self._named.setdefault(key, []).append(job)
+        return reversed(self._named.get(_key(image), []))
 
     def _counts(self, job: Job) -> bool:
         """Whether a job has, or will have, a result with the settings that are looked for."""
-        lives = job.state in ("pending", "processing", "completed") and job.pruned_at is None and not job.cancel_requested
-        return lives and job.spec is not None and _about(job.spec) == self._about
+        lives = job.spec is not None and _about(job.spec) == self._about and _has_or_gets_a_result(job)
+        return lives
 
     def _is_same_picture(self, job: Job, image: Path) -> bool:
         depth = next((file for file in job.accepted.files if file.role == "depth"), None)
@@ -177,14 +187,25 @@ class ExistingJobs:
         return False, None
 
 
+def _has_or_gets_a_result(job: Job) -> bool:
+    return job.state in ("pending", "processing", "completed") and job.pruned_at is None and not job.cancel_requested
+
+
 def _about(spec: JobSpec) -> dict[str, object]:
     return spec.model_dump(exclude=_NOT_ABOUT_THE_RESULT)
 
 
-def _is_name_of(name: bytes, image: Path) -> bool:
-    """Whether this is the picture's name, or that name with the number that a taken one gets."""
-    stem, extension = os.path.splitext(key_of(os.fsencode(image.name)))
-    return re.fullmatch(rf"{re.escape(stem)}(-\d+)?{re.escape(extension)}", key_of(name)) is not None
+def _key(image: Path) -> str:
+    return key_of(os.fsencode(image.name))
+
+
+def _keys(name: bytes) -> tuple[str, ...]:
+    """The keys of the pictures that may have this name: in the inbox, a name that is taken gets a number."""
+    key = key_of(name)
+    if "-" not in key:
+        return (key,)
+    stem, extension = os.path.splitext(key)
+    return (key, numbered[1] + extension) if (numbered := _NUMBERED.fullmatch(stem)) else (key,)
 
 
 def _is_pair_of(image: Path, picture: bytes, depth: bytes | None) -> bool:

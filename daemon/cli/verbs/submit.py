@@ -119,7 +119,7 @@ def submit(
     if good:
         if output is not None:
             prepare(output, settings)
-        there = WhatIsThere(settings, ExistingJobs(settings, spec, folder, control), if_exists, output)
+        there = WhatIsThere(settings, ExistingJobs(settings, spec, folder, control, good), if_exists, output)
         plans = iter(there.plans(good, job_id))
         put = partial(_put, there=there, fields=fields, settings=settings, folder=folder)
         try:

@@ -19,6 +19,7 @@ from daemon.cli.submitting.if_exists import IfExists, WhatIsThere
 from daemon.contract.records import Accepted, Claimed, ClaimedFile, Ended, Started
 from daemon.contract.spec import JobSpec
 from daemon.contract.status import Output
+from daemon.fs import LocalFiles
 from tests.acceptance.home import HotFolder, picture
 
 
@@ -118,7 +119,7 @@ def test_two_submits_of_one_picture_at_once_submit_it_once(folder, photo) -> Non
     settings, meet = settings_at(folder.home), threading.Barrier(2)
 
     def submit(name: str) -> str:
-        existing = ExistingJobs(settings, usual(settings), settings.paths.inbox, None)
+        existing = ExistingJobs(settings, usual(settings), settings.paths.inbox, None, [photo])
         there = WhatIsThere(settings, existing, IfExists.SKIP, None)
         assert existing.of(photo) is None
         meet.wait(20)
@@ -210,3 +211,16 @@ def test_a_folder_that_cannot_take_results_is_refused_before_anything_is_submitt
 def test_the_folder_for_results_is_made_and_nothing_is_left_of_the_trial(folder, photo, tmp_path) -> None:
     assert folder.verb("submit", str(photo), "--output", str(tmp_path / "new" / "out"), "--patience", "0").returncode == 75
     assert list((tmp_path / "new" / "out").iterdir()) == []
+
+
+def test_the_journal_is_searched_once_for_all_pictures(folder, photo, job, tmp_path, monkeypatch) -> None:
+    scene = job("made", "completed")
+    scene.ledger.begin_segment()
+    photos = [photo, *(tmp_path / f"{number}.png" for number in range(3))]
+    for path in photos[1:]:
+        path.write_bytes(picture(seed=int(path.stem)))
+    read, whole = [], LocalFiles.read
+    monkeypatch.setattr(LocalFiles, "read", lambda fs, path, limit: read.append(path) or whole(fs, path, limit))
+    existing = ExistingJobs(scene.settings, usual(scene.settings), scene.settings.paths.inbox, None, photos)
+    assert [found and found.job_id for found in map(existing.of, photos)] == ["made", None, None, None]
+    assert sum(path.endswith(b".jsonl") for path in read) == 2
