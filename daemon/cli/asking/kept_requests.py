@@ -52,9 +52,15 @@ class KeptRequests:
                     job = replace(job, state="pending", ended=None, cancel_requested=False)
                 case "rm" if decide.may_remove(job).accepted:
                     return None
-                case "prune" if not request.keep_source and decide.may_prune(job, before=request.before, owes=False).accepted:
-                    return None
+                case "prune" if decide.may_prune(job, before=request.before, owes=False).accepted:
+                    if not request.keep_source:
+                        return None
+                    job = replace(job, pruned_at=job.completed_at)
         return job
+
+    def takes_back(self, job_id: str) -> bool:
+        """Whether a picture that is still in the inbox, and will get this id, is to be cancelled."""
+        return any(request.verb == "cancel" and job_id in request.jobs for request in self.requests)
 
     def _is_in(self, job: Job, batch: str | None) -> bool:
         if batch is None or job.accepted.batch is None:

@@ -2,7 +2,8 @@
 
 A picture is the same if its name and its content are, and those of its depth picture. In the inbox, a name that is taken gets a
 number, so `photo-2.jpg` there counts as `photo.jpg`. A job is the same if its settings are, too. Jobs that failed or were
-cancelled, and those whose result was removed, do not count: there is nothing of them.
+cancelled, and those whose result was removed, do not count: there is nothing of them. The same holds for those that a request
+will cancel or remove as soon as the daemon carries it out.
 """
 
 import os
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from daemon.cli.asking.kept_requests import KeptRequests
 from daemon.cli.common import fs
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.submitting.dropping import depth_of
@@ -62,6 +64,7 @@ class ExistingJobs:
         self._folder = os.fsencode(folder)
         self._control = control
         self._queries = JobQueries(fs, settings)
+        self._kept = KeptRequests(settings, self._queries)
         wanted = frozenset(map(_key, images))
         self._search = NameSearch(fs, settings.paths.journal_bytes, lambda name: not wanted.isdisjoint(_keys(name)))
         self._jobs: Sequence[Job] = ()
@@ -116,7 +119,7 @@ class ExistingJobs:
                           if stem + os.fsencode(end) in names), None)  # fmt: skip
             path = os.path.join(self._folder, sidecar)
             job_id = self._id_in(path)
-            if job_id is None:
+            if job_id is None or self._kept.takes_back(job_id):
                 continue
             if _is_pair_of(image, os.path.join(self._folder, name), depth):
                 return Existing(job_id, path, f"waits in the inbox as {job_id}")
@@ -155,7 +158,7 @@ class ExistingJobs:
     def _counts(self, job: Job) -> bool:
         """Whether a job has, or will have, a result with the settings that are looked for."""
         lives = job.spec is not None and _about(job.spec) == self._about and _has_or_gets_a_result(job)
-        return lives
+        return lives and (will_be := self._kept.foreseen(job)) is not None and _has_or_gets_a_result(will_be)
 
     def _is_same_picture(self, job: Job, image: Path) -> bool:
         depth = next((file for file in job.accepted.files if file.role == "depth"), None)

@@ -224,3 +224,34 @@ def test_the_journal_is_searched_once_for_all_pictures(folder, photo, job, tmp_p
     existing = ExistingJobs(scene.settings, usual(scene.settings), scene.settings.paths.inbox, None, photos)
     assert [found and found.job_id for found in map(existing.of, photos)] == ["made", None, None, None]
     assert sum(path.endswith(b".jsonl") for path in read) == 2
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled"])
+def test_a_job_that_did_not_complete_is_no_result(folder, photo, job, state) -> None:
+    job("made", state)
+    again = folder.verb("submit", str(photo), "--if-exists", "skip", "--json")
+    assert (again.returncode, json.loads(again.stdout)[0]["outcome"], waiting(folder)) == (0, "submitted", {"photo.png"})
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (None, ("cancel", "made")),
+        ("completed", ("rm", "made")),
+        ("completed", ("prune", "--older-than", "0m")),
+        ("completed", ("prune", "--older-than", "0m", "--keep-source")),
+    ],
+)
+def test_a_job_that_is_to_be_cancelled_or_removed_is_no_result_either(folder, photo, job, state, words) -> None:
+    job("made", state)
+    assert folder.verb(*words).returncode == 0
+    again = folder.verb("submit", str(photo), "--if-exists", "skip", "--json")
+    assert (again.returncode, json.loads(again.stdout)[0]["outcome"], waiting(folder)) == (0, "submitted", {"photo.png"})
+
+
+def test_a_picture_in_the_inbox_that_is_to_be_cancelled_is_submitted_anew(folder, photo) -> None:
+    (first,) = folder.verb("submit", str(photo)).stdout.split()
+    assert folder.verb("cancel", first).returncode == 0
+    (second,) = folder.verb("submit", str(photo), "--if-exists", "skip").stdout.split()
+    assert (second != first, waiting(folder)) == (True, {"photo.png", "photo-2.png"})
+    assert folder.verb("submit", str(photo), "--if-exists", "skip").stdout.split() == [second]
