@@ -49,19 +49,19 @@ class JobAnswer(Frozen):
     """The outcome for one job.
 
     Attributes:
-        accepted: whether the daemon does what was requested.
+        accepted: whether the daemon does what was requested; None if it has not decided yet, and the request is kept for it.
         sentence: the outcome in words.
         new_job: for `redo`: the id of the new job.
     """
 
     job_id: str
-    accepted: bool
+    accepted: bool | None
     sentence: str
     new_job: str | None = None
 
 
 class RequestAnswer(Frozen):
-    """The daemon's answer: one outcome for each job, or a `problem` that says why there is none."""
+    """The daemon's answer: one outcome for each job, or a `problem` that says why there is none, or none yet."""
 
     answers: tuple[JobAnswer, ...] = ()
     problem: str | None = None

@@ -4,7 +4,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import typer
@@ -25,6 +25,7 @@ from daemon.settings import Settings
 #: Seconds to wait for a running daemon's answer. After that the verb says that the request will be carried out later.
 _PATIENCE_SECONDS = 20.0
 _NOT_RUNNING = f"The daemon isn't running. The request is kept and carried out when it starts: {command('run')}."
+_KEPT = "the request about {} is kept until the daemon carries it out"
 _NO_ANSWER = "The daemon hasn't answered yet. It will carry out the request as soon as it can."
 _DECISIONS: dict[str, Callable[[Job], decide.Answer]] = {
     "cancel": decide.cancel,
@@ -46,11 +47,15 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a request: for which jobs it was not even sent, and the daemon's answer for the others."""
+    """What became of a request: for which jobs it was not even sent, and the daemon's answer for the others.
+
+    `kept`: the ids of the jobs for which the daemon will carry it out later, as far as they are known.
+    """
 
     refused: tuple[Refused, ...] = ()
     answer: RequestAnswer = field(default_factory=RequestAnswer)
     batch: str | None = None
+    kept: tuple[str, ...] = ()
 
     @property
     def is_put_off(self) -> bool:
@@ -72,13 +77,14 @@ class Outcome:
         """This outcome and that of a further request as one."""
         answers = self.answer.answers + other.answer.answers
         answer = RequestAnswer(answers=answers, problem=self.answer.problem or other.answer.problem)
-        return Outcome(self.refused + other.refused, answer, self.batch)
+        return Outcome(self.refused + other.refused, answer, self.batch, self.kept + other.kept)
 
     def tell(self, *, as_json: bool) -> None:
         """Print it: for people, or as one JSON document."""
         if as_json:
             refusals = tuple(JobAnswer(job_id=one.job_id, accepted=False, sentence=one.sentence) for one in self.refused)
-            print_json(self.answer.model_copy(update={"answers": refusals + self.answer.answers}))
+            kept = tuple(JobAnswer(job_id=one, accepted=None, sentence=_KEPT.format(one)) for one in self.kept)
+            print_json(self.answer.model_copy(update={"answers": refusals + kept + self.answer.answers}))
             return
         for one in self.refused:
             print_error(one.sentence, one.hint)
@@ -119,7 +125,11 @@ def request(
         files = asking.arriving
         wanted = Request(verb=verb, jobs=asked, in_inbox=files, batch=batch, settings=changes, named=named, once=once)
         answer = send(settings, wanted, runs=asking.runs)
-    return Outcome(tuple(refused.values()), answer, batch)
+    outcome = Outcome(tuple(refused.values()), answer, batch)
+    if not outcome.is_put_off:
+        return outcome
+    kept = (*asked, *(asking.of_batch(batch) if batch is not None else ()))
+    return replace(outcome, kept=tuple(dict.fromkeys(kept)))
 
 
 def is_put_off(problem: str) -> bool:
@@ -166,12 +176,21 @@ class _Asking:
         """Why this is refused for a whole batch; None if it may be requested. Raises Refusal if the journal is damaged."""
         if self.runs:
             return None
-        jobs = self._queries.history.batch(batch)
-        if not jobs:
+        if not (jobs := self._last_batch(batch)):
             return f"there is no batch {batch}"
-        last = jobs[-1].accepted.batch
-        foreseen = (self._kept.foreseen(job) for job in jobs if job.accepted.batch == last)
+        foreseen = (self._kept.foreseen(job) for job in jobs)
         return decide.none_fits(self._verb, batch, (job for job in foreseen if job is not None))
+
+    def of_batch(self, batch: str) -> list[str]:
+        """The jobs of a batch that a request which was just sent is about. Raises Refusal if the journal is damaged."""
+        jobs = self._last_batch(batch)
+        # If a daemon runs, the requests were not read before, and the one that was sent is among them.
+        foreseen = jobs if self.runs else [self._kept.foreseen(job) for job in jobs]
+        return [job.job_id for job in foreseen if job is not None and decide.fits(self._verb, job)]
+
+    def _last_batch(self, batch: str) -> list[Job]:
+        jobs = self._queries.history.batch(batch)
+        return [job for job in jobs if job.accepted.batch == jobs[-1].accepted.batch]
 
     def _known(self, job_id: str) -> Job | None:
         return self._queries.job(job_id) if is_job_id(job_id) else None

@@ -1,12 +1,15 @@
 """What is asked while no daemon runs is either kept and carried out, in order, or refused at once: nothing is dropped later."""
 
 import json
+import os
 
 import pytest
 from service_scene import Scene
 
+from daemon.cli.asking import sending_requests
 from daemon.cli.asking.sending_requests import _name_after
 from daemon.contract.records import Ended, Started
+from daemon.contract.requests import RequestAnswer
 from daemon.errors import Internal
 from tests.acceptance.home import HotFolder
 
@@ -96,6 +99,43 @@ def test_a_batch_of_which_nothing_can_be_cancelled_is_told_at_once(folder, scene
     assert folder.verb("cancel", "--batch", "holiday").returncode == 0
     done = folder.verb("cancel", "--batch", "holiday")
     assert (done.returncode, "none of its jobs is pending or running" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ("cancel waits", ["waits"]),
+        ("cancel --batch holiday", ["one", "two"]),
+        ("retry failed", ["failed"]),
+        ("redo done other", ["done", "other"]),
+        ("rm done failed", ["done", "failed"]),
+    ],
+)
+def test_a_program_learns_of_each_job_that_its_request_is_only_kept(folder, scene, line, kept) -> None:
+    scene.pending("one", "two", "three", batch="20260131T110000-holiday-01234567", folder="holiday")
+    scene.ledger.record(Started(job="three", attempt="x"), Ended(job="three", state="completed"))
+    done = folder.verb(*line.split(), "--json")
+    answer = RequestAnswer.model_validate_json(done.stdout)
+    assert [(one.job_id, one.accepted) for one in answer.answers] == [(job_id, None) for job_id in kept]
+    assert all(f"the request about {one.job_id} is kept" in one.sentence for one in answer.answers)
+    assert (done.returncode, "is kept and carried out when it starts" in answer.problem) == (0, True)
+
+
+def test_what_is_refused_and_what_is_kept_are_told_apart(folder, scene) -> None:
+    done = folder.verb("cancel", "waits", "done", "--json")
+    answers = json.loads(done.stdout)["answers"]
+    assert (done.returncode, {one["job_id"]: one["accepted"] for one in answers}) == (1, {"waits": None, "done": False})
+
+
+@pytest.mark.parametrize("words", [("waits",), ("--batch", "holiday")])
+def test_a_daemon_that_does_not_answer_has_decided_nothing(folder, scene, monkeypatch, words) -> None:
+    scene.pending("one", batch="20260131T110000-holiday-01234567", folder="holiday")
+    monkeypatch.setattr(sending_requests, "_PATIENCE_SECONDS", 0.0)
+    held = scene.fs.lock_folder(scene.settings.paths.state_bytes)  # as a daemon does
+    done = folder.verb("cancel", *words, "--json")
+    os.close(held)
+    (answer,) = json.loads(done.stdout)["answers"]
+    assert (done.returncode, answer["job_id"], answer["accepted"]) == (0, "waits" if words == ("waits",) else "one", None)
 
 
 def test_requests_stay_in_order_when_the_clock_is_set_back() -> None:
