@@ -254,7 +254,7 @@ def test_a_request_without_a_daemon_is_done_at_the_next_start(folder: HotFolder)
     done = folder.verb("rm", "nobody", job_id, "--json")
     assert done.returncode == 4
     answer = RequestAnswer.model_validate_json(done.stdout)
-    assert [(one.job_id, one.accepted) for one in answer.answers] == [("nobody", False)]
+    assert [(one.job_id, one.accepted) for one in answer.answers] == [("nobody", False), (job_id, None)]
     assert "when it starts" in answer.problem
     folder.start()
     until(lambda: not folder.of("kept.png"))
