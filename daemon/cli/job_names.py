@@ -38,7 +38,7 @@ def no_such_job(queries: JobQueries, job_id: str) -> tuple[str, str]:
 def _alike(queries: JobQueries, job_id: str) -> list[str]:
     """Ids that contain `job_id`, newest first. If there are none: ids that differ little from it, most similar first."""
     live = reversed(queries.history.now().live)
-    ids = list(islice(chain(live, (past.job_id for past in queries.history.past())), _MAX_LOOKED_AT))
+    ids = list(islice(chain(live, (ended.job for ended in queries.history.ended_entries())), _MAX_LOOKED_AT))
     wanted = job_id.lower()
     holding = [known for known in ids if len(wanted) > 1 and wanted in known.lower()]
     return holding[:_MAX_NAMED] or difflib.get_close_matches(job_id, ids, n=_MAX_NAMED, cutoff=0.75)

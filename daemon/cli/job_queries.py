@@ -15,6 +15,7 @@ from daemon.fs import FileSystem, write_atomic
 from daemon.jobs.retry_pause import pause_left_at
 from daemon.journal import History
 from daemon.journal.history import EndedJob
+from daemon.journal.index import EndedEntry
 from daemon.journal.lock import is_running
 from daemon.outbox import BatchProgress, Health, in_line, status_of
 from daemon.outbox.ownership import Owner, Ownership, who
@@ -90,8 +91,8 @@ class JobQueries:
         return live[first:last] + [status_of(one.job()) for one in islice(past, begin, end)]
 
     def count(self, *, state: State | None = None, batches: Collection[str] | None = None) -> int:
-        """How many jobs there are; the arguments and errors are those of `statuses`. No job that ended is decoded."""
-        everything: Iterator[Status | EndedJob] = chain(self._live(), self.history.past())
+        """How many jobs there are; the arguments and errors are those of `statuses`. No record of a job that ended is read."""
+        everything: Iterator[Status | EndedEntry] = chain(self._live(), self.history.ended_entries())
         return sum(_is_one_of(state, batches, one) for one in everything)
 
     def _live(self) -> list[Status]:
@@ -149,7 +150,7 @@ class JobQueries:
         return self.history.job(job_id)
 
 
-def _is_one_of(state: State | None, batches: Collection[str] | None, one: Status | EndedJob) -> bool:
+def _is_one_of(state: State | None, batches: Collection[str] | None, one: Status | EndedJob | EndedEntry) -> bool:
     return state in (None, one.state) and (batches is None or one.batch in batches)
 
 

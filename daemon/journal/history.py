@@ -7,23 +7,22 @@ that are shown are parsed; otherwise, the first fields of every record (`outline
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
 from daemon.contract.records import Accepted, Job
 from daemon.contract.status import State
 from daemon.errors import Refusal
-from daemon.fs import FileSystem, Stat
+from daemon.fs import FileSystem
 from daemon.jobs.fold import Jobs
-from daemon.journal.index import ENDINGS, OUTCOMES, SMALLEST, Part, index_of, read_index
+from daemon.journal.index import ENDINGS, OUTCOMES, EndedEntry
+from daemon.journal.indexed import IndexedSegments, SegmentRead
 from daemon.journal.line import Entry, UnknownRecordError, decode, is_intact, mark, ts_of
-from daemon.journal.outline import Ending, Outline
+from daemon.journal.outline import Ending
 from daemon.journal.segment import NEWER_HINT, Segment, lines
 from daemon.journal.segment_files import (
-    index_path,
     load_segment,
-    parse_segment,
     read_file,
     segment_numbers,
     segment_path,
@@ -51,51 +50,6 @@ class EndedJob:
     job: Callable[[], Job]
 
 
-class _Read:
-    """The content of one segment's file. Its records are parsed only when that is needed.
-
-    Args:
-        data: the content of the file.
-        path: where it was read.
-        number: the number of the segment.
-    """
-
-    def __init__(self, data: bytes, path: bytes, number: int) -> None:
-        self.data = data
-        self.number = number
-        self._path = path
-
-    @cached_property
-    def segment(self) -> Segment:
-        """The segment. Raises Refusal if it is damaged."""
-        return parse_segment(self.data, self._path)
-
-    @cached_property
-    def outline(self) -> Outline:
-        """Its outline. Raises Refusal if the segment is damaged."""
-        return Outline(self.segment)
-
-    @cached_property
-    def jobs(self) -> Jobs:
-        """The live jobs and the latest of those that ended, by this segment alone. Raises Refusal if the segment is damaged."""
-        jobs = Jobs()
-        for entry in self.segment.entries(self.outline.needed_records(jobs.keep or 0)):
-            jobs.apply(entry)
-        return jobs
-
-    def ended(self, job_id: str) -> Job:
-        """A job that ended in this segment. Raises Refusal if the segment is damaged or does not list the job."""
-        places = self.outline.ended.get(job_id)
-        if places is None:
-            path = self._path.decode(errors="replace")
-            raise Refusal(f"the index of {path} is wrong: it lists {job_id}", hint="Remove the index; it is written again.")
-        return self.outline.job(places)
-
-    def later(self, job_id: str) -> list[Entry]:
-        """What this segment says about a job that had ended before it. Raises Refusal if the segment is damaged or newer."""
-        return list(self.segment.entries(self.outline.later.get(job_id, [])))
-
-
 class History:
     """Everything that was recorded and not yet pruned.
 
@@ -112,9 +66,7 @@ class History:
     ) -> None:
         self._fs = fs
         self._folder = folder
-        self._save = save
-        self._remember = remember
-        self._newest: _Read | None = None
+        self._indexed = IndexedSegments(fs, folder, save, remember=remember)
 
     def entries(self) -> Iterator[Entry]:
         """Every record in order, snapshots included.
@@ -147,21 +99,10 @@ class History:
         """
         for number in reversed(segment_numbers(self._fs, self._folder)):
             try:
-                return self._read_newest(number).jobs
+                return self._indexed.newest(number).jobs
             except FileNotFoundError:
                 continue  # pruned a moment ago
         return Jobs()
-
-    def _read_newest(self, number: int) -> _Read:
-        """The newest segment, parsed anew only if its file has changed. Raises FileNotFoundError."""
-        path = segment_path(self._folder, number)
-        data = read_file(self._fs, path)
-        if self._newest is not None and (self._newest.number, self._newest.data) == (number, data):
-            return self._newest
-        read = _Read(data, path, number)
-        if self._remember:
-            self._newest = read
-        return read
 
     def records_of(self, job_id: str) -> list[Entry]:
         """The records of one job in order. Only lines that contain its id are read.
@@ -173,7 +114,7 @@ class History:
         found: list[Entry] = []
         numbers = segment_numbers(self._fs, self._folder)
         for number in numbers:
-            if number == numbers[-1] or self._may_mention(number, job_id):
+            if number == numbers[-1] or self._indexed.may_mention(number, job_id):
                 found += [self._decode(number, line) for line in self._lines(number, needle)]
         return found
 
@@ -198,7 +139,7 @@ class History:
         # First those that live: whichever of them ends meanwhile is found among the ended ones.
         live = {job.job_id: job for job in self.now().live.values() if is_part(job.accepted)}
         found: dict[str, Job] = {}
-        for outcomes, read in self._parts(OUTCOMES):
+        for outcomes, read in self._indexed.parts(OUTCOMES):
             for job_id in outcomes.others:
                 found.pop(job_id, None)
             for job_id in outcomes.later:
@@ -228,7 +169,7 @@ class History:
         newer: set[str] = set()
         #: What newer segments say about jobs that ended in older ones.
         later: dict[str, list[Entry]] = {}
-        for outcomes, read in self._parts(OUTCOMES, backwards=True):
+        for outcomes, read in self._indexed.parts(OUTCOMES, backwards=True):
             wanted = among is None or read.number in among
             for ended in reversed(outcomes.ended) if wanted else ():
                 if ended.job not in newer:
@@ -241,13 +182,25 @@ class History:
             newer.update(outcomes.others)
             newer.update(ended.job for ended in outcomes.ended)
 
+    def ended_entries(self) -> Iterator[EndedEntry]:
+        """The jobs of `past` in its order, for whoever needs no records: a segment is only read if its index is not up to date.
+
+        Raises:
+            Refusal: a segment is damaged.
+        """
+        newer: set[str] = set()
+        for outcomes in self._indexed.listed(OUTCOMES):
+            yield from (ended for ended in reversed(outcomes.ended) if ended.job not in newer)
+            newer.update(outcomes.others)
+            newer.update(ended.job for ended in outcomes.ended)
+
     def statistics(self) -> Iterator[tuple[str, list[Ending]]]:
         """When each segment began (UTC, RFC 3339), and every end of a job in it, in order; the newest segment first.
 
         Raises:
             Refusal: a segment is damaged.
         """
-        for endings, read in self._parts(ENDINGS, backwards=True):
+        for endings, read in self._indexed.parts(ENDINGS, backwards=True):
             yield ts_of(read.data[: read.data.index(b"\n")]), endings
 
     def backwards(self) -> Iterator[Job]:
@@ -261,49 +214,6 @@ class History:
     def ended(self, most: int) -> list[Job]:
         """At most `most` jobs that ended, newest first; see `backwards`."""
         return list(islice(self.backwards(), most))
-
-    def _parts(self, part: Part[_Value], *, backwards: bool = False) -> Iterator[tuple[_Value, _Read]]:
-        """The same part of the index of each segment, with the segment; found in the segment itself if there is no valid index.
-
-        Raises:
-            Refusal: a segment is damaged.
-        """
-        numbers = segment_numbers(self._fs, self._folder)
-        for number in reversed(numbers) if backwards else numbers:
-            try:
-                found = self._fs.lstat(path := segment_path(self._folder, number))
-                last = number == numbers[-1]
-                read = self._read_newest(number) if last else _Read(read_file(self._fs, path), path, number)
-            except FileNotFoundError:
-                continue  # pruned a moment ago
-            if last or len(read.data) < SMALLEST:
-                yield part.of(read.segment), read
-                continue
-            index = read_index(self._fs, self._folder, number)
-            value = index.part(part) if index and index.is_of(read.data) else None
-            if value is None:
-                value = part.of(read.segment)
-                self._save_index(number, read.segment, found)
-            yield value, read
-
-    def _may_mention(self, number: int, job_id: str) -> bool:
-        """False if the segment's index is that of its file, and has no such job."""
-        try:
-            found = self._fs.lstat(path := segment_path(self._folder, number))
-            if found.size < SMALLEST:
-                return True
-            index = read_index(self._fs, self._folder, number)
-            mentioned = index.mentions(job_id) if index and index.is_of_file(found) else None
-            if mentioned is None and self._save:
-                self._save_index(number, load_segment(self._fs, path), found)
-        except (OSError, Refusal):
-            return True  # the search itself finds out what is wrong
-        return mentioned is not False
-
-    def _save_index(self, number: int, segment: Segment, found: Stat) -> None:
-        """Write the index of a segment. After the first failure, write no more: making an index takes time."""
-        if self._save and not self._save(index_path(self._folder, number), index_of(segment, found.mtime_ns)):
-            self._save = None
 
     def _lines(self, number: int, needle: bytes) -> list[bytes]:
         """The lines of a segment that contain these bytes, up to a torn tail or damage. Later lines are not trusted."""
@@ -330,7 +240,7 @@ class History:
             raise Refusal(f"the journal was written by a newer Multiplane ({error}): {path}", hint=NEWER_HINT) from error
 
 
-def _ended_job(read: _Read, job_id: str, later: Sequence[Entry]) -> Job:
+def _ended_job(read: SegmentRead, job_id: str, later: Sequence[Entry]) -> Job:
     return _continued(read.ended(job_id), later)
 
 

@@ -15,7 +15,8 @@ from daemon.contract.records import Claimed, Ended, Job, Removed, Requeued, Star
 from daemon.contract.status import ErrorInfo
 from daemon.fs import LocalFiles, make_folders
 from daemon.jobs.fold import Jobs
-from daemon.journal import Journal, history
+from daemon.journal import Journal
+from daemon.journal.outline import Outline
 from daemon.settings import load
 
 ERROR = ErrorInfo(code="timeout", message="it took too long", hint="be patient")
@@ -127,6 +128,6 @@ def test_a_batch_is_known_only_if_there_was_one(queries: JobQueries) -> None:
 
 def test_of_a_long_history_only_the_page_is_decoded(queries: JobQueries, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[str] = []
-    job = history.Outline.job
-    monkeypatch.setattr(history.Outline, "job", lambda self, places: decoded.append(places[0].job) or job(self, places))
+    job = Outline.job
+    monkeypatch.setattr(Outline, "job", lambda self, places: decoded.append(places[0].job) or job(self, places))
     assert ids(queries, 30, 2) == decoded == ["job-12", "job-11"]

@@ -89,6 +89,7 @@ def answers(folder: bytes, fs: LocalFiles | None = None, save=None) -> tuple:
     """All that a history is asked for."""
     history = History(fs or LocalFiles(), folder, save)
     past = [(each.job_id, each.state, each.ended_at, each.batch) for each in history.past()]
+    assert [(each.job, each.state, each.at, each.batch) for each in history.ended_entries()] == past
     stories = {name: history.records_of(name) for name in ("1-3", "1-4", "1-5", "1-9", "2-1", "nobody")}
     return past, list(history.backwards()), history.batch("spring"), list(history.statistics()), stories
 
@@ -132,6 +133,12 @@ def test_a_search_for_a_job_reads_only_the_segments_that_mention_it(folder) -> N
     fs = Reading()
     assert History(fs, folder).job("2-1").state == "completed"
     assert [name for name in fs.seen if name.endswith(".jsonl")] == ["00000002.jsonl", "00000003.jsonl"]
+
+
+def test_whoever_needs_no_records_reads_no_segment_that_has_an_index(folder) -> None:
+    fs = Reading()
+    assert len(list(History(fs, folder).ended_entries())) > _JOBS
+    assert [name for name in fs.seen if name.endswith(".jsonl")] == ["00000003.jsonl"]
 
 
 def test_a_missing_index_is_written_by_whoever_may(folder, right) -> None:
@@ -231,7 +238,7 @@ def test_a_segment_that_was_changed_is_read_itself(folder) -> None:
         file.seek(os.path.getsize(path) // 2)
         file.write(b"\xff")
     history = History(LocalFiles(), folder)
-    for look in (history.past, history.statistics, lambda: history.batch("spring")):
+    for look in (history.past, history.ended_entries, history.statistics, lambda: history.batch("spring")):
         with pytest.raises(Refusal, match=r"00000001\.jsonl, line"):
             list(look())
 
