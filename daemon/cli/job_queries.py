@@ -83,16 +83,22 @@ class JobQueries:
         def is_wanted(one: Status | EndedJob) -> bool:
             return _is_one_of(state, batches, one)
 
-        live = [status for status in self._live() if is_wanted(status)]
+        found = self._live()
+        # A job may end between the two readings. Whatever was seen live is not listed again.
+        seen = {status.job_id for status in found}
+        live = [status for status in found if is_wanted(status)]
         # The history is read lazily: nothing older than this page is read.
-        past = (past for past in self.history.past() if is_wanted(past))
+        past = (past for past in self.history.past() if past.job_id not in seen and is_wanted(past))
         last = None if most is None else first + most
         begin, end = max(0, first - len(live)), None if last is None else max(0, last - len(live))
         return live[first:last] + [status_of(one.job()) for one in islice(past, begin, end)]
 
     def count(self, *, state: State | None = None, batches: Collection[str] | None = None) -> int:
         """How many jobs there are; the arguments and errors are those of `statuses`. No record of a job that ended is read."""
-        everything: Iterator[Status | EndedEntry] = chain(self._live(), self.history.ended_entries())
+        live = self._live()
+        seen = {status.job_id for status in live}
+        past = (ended for ended in self.history.ended_entries() if ended.job not in seen)
+        everything: Iterator[Status | EndedEntry] = chain(live, past)
         return sum(_is_one_of(state, batches, one) for one in everything)
 
     def _live(self) -> list[Status]:

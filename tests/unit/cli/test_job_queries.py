@@ -2,6 +2,8 @@
 
 import json
 import os
+from copy import copy
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -103,6 +105,17 @@ def test_a_program_that_gets_one_page_is_told_how_many_jobs_there_are(queries: J
     assert listed("--state", "failed")[1] == []
     told = CliRunner().invoke(command_line("jobs"), ["jobs", "--home", str(tmp_path)])
     assert "These are 20 of 41 jobs. More with --page 2, all with --all." in told.stderr
+
+
+def test_a_job_that_ends_meanwhile_is_listed_once(queries: JobQueries, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, everything = queries.history.now(), ids(queries, 0, None)
+    ended = next(iter(queries.history.past())).job()
+    # What was read first still says that it runs.
+    earlier = copy(now)
+    earlier.live = {ended.job_id: replace(ended, state="processing"), **now.live}
+    monkeypatch.setattr(queries.history, "now", lambda: earlier)
+    assert sorted(ids(queries, 0, None)) == sorted(everything)
+    assert queries.count() == len(everything)
 
 
 @pytest.mark.parametrize("most", [1, 2, 7, 40])
