@@ -73,6 +73,12 @@ def _absent(folder: Folder, *, fresh: bool) -> Finding:
 def permissions(facts: Facts) -> Iterator[Finding]:
     """Yield the findings about whether files can be made in the folders and renamed from one to the other."""
     there = [folder for folder in facts.folders if folder.there]
+    if facts.controlled:
+        sentence, hint = f"{_capital(facts.controlled.message)}.", f"{facts.controlled.hint}."
+        yield Finding(area="permissions", grade="problem", sentence=sentence, hint=hint)
+    if facts.replaceable:
+        sentence, hint = f"{_capital(facts.replaceable.message)}.", f"{facts.replaceable.hint}."
+        yield Finding(area="permissions", grade="note", sentence=sentence, hint=hint)
     for folder in there:
         if folder.guarded:
             sentence = (

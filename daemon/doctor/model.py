@@ -8,6 +8,7 @@ from pydantic import Field
 
 from daemon.contract.registry import OutputFormat
 from daemon.contract.status import Frozen
+from daemon.health.state_access import Access
 from daemon.journal.chain import Fault
 from daemon.outbox import DiskUse, Health
 from daemon.outbox.ownership import Owner
@@ -236,6 +237,8 @@ class Facts:
         user: who asks, in words.
         python: the version and path of Python, and the system.
         barred: why this user cannot start it again, as workers and services must; None if this user can.
+        controlled: why others can write to the state folder; None if they cannot.
+        replaceable: why others can rename the state folder; None if they cannot.
         folders: the inbox, the outbox and the state folder.
         moving: the error when renaming a file from the inbox into the outbox; None if that works or was not tried.
         journal: the state of the journal.
@@ -272,6 +275,8 @@ class Facts:
     h264: bool = True
     user: str = "this user"
     barred: str | None = None
+    controlled: Access | None = None
+    replaceable: Access | None = None
     unwritable: tuple[OutputFormat, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
     use: DiskUse | None = None

@@ -15,6 +15,7 @@ from daemon.errors import Refusal
 from daemon.fs import FileSystem, make_folders
 from daemon.health.disk_space import DiskSpace
 from daemon.health.folder_health import FolderHealth
+from daemon.health.state_access import refuse_what_others_wrote
 from daemon.health.system_health import SystemHealth
 from daemon.jobs.fold import Jobs
 from daemon.journal import History, Journal, hold_lock
@@ -49,12 +50,14 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
         argv: a command that replaces the real worker's; such a worker gets no sandbox and no template. None: the real worker.
 
     Raises:
-        Refusal: another daemon runs here, inbox or outbox belong to another home, or the journal is damaged.
+        Refusal: another daemon runs here, inbox or outbox belong to another home, others can write to the state folder, or the
+            journal is damaged.
         JournalError: the journal cannot be written.
         OSError: the home cannot be read or written.
     """
     paths = settings.paths
     fs.own_below(paths.state_bytes)
+    refuse_what_others_wrote(paths)
     make_folders(fs, paths.requests_bytes)
     hold_lock(fs, paths.lock_bytes, os.getpid())
     ownership = Ownership(fs, who(fs, paths, new_id=True))
