@@ -22,6 +22,7 @@ from daemon.following.hook_process import HookProcess
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox, status_of
 from daemon.settings import Settings
+from daemon.settings.sources import JOB
 
 #: How often a hook is run in all if it fails, and how many seconds pass before the second and the third time.
 MAX_RUNS = 3
@@ -156,7 +157,7 @@ class Hooks:
         message = self._outbox.as_json(status_of(job))
         argv = (os.path.expanduser(command[0]), *command[1:], os.fsdecode(self._outbox.job(job_id)))
         try:
-            process = self._start(argv, message, self._environment | {"MULTIPLANE_JOB": job_id}, self._home)
+            process = self._start(argv, message, self._environment | {JOB: job_id}, self._home)
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else None
             self._failed(job_id, command, f"it cannot be started ({why or error})", failures, now)

@@ -23,6 +23,8 @@ from daemon.sidecar.problems import Problem, choice, did_you_mean, quoted
 
 PREFIX = "MULTIPLANE_"
 HOME, CONFIG = "MULTIPLANE_HOME", "MULTIPLANE_CONFIG"
+#: Not a setting: a hook is told the id of its job by it, and may call the command line.
+JOB = "MULTIPLANE_JOB"
 SHIPPED = SHIPPED_CONFIG / "default.yaml"
 
 _MAX_DEPTH = 4
@@ -186,12 +188,14 @@ def _from_file(path: Path, *, required: bool) -> Source:
 def _from_environment(environ: Mapping[str, str]) -> Source:
     source, problems = Source({}, {}), []
     for name in sorted(environ):
-        if not name.upper().startswith(PREFIX) or name in (HOME, CONFIG):
+        if not name.upper().startswith(PREFIX) or name in (HOME, CONFIG, JOB):
             continue
         group, _, key = name[len(PREFIX) :].lower().partition("__")
         if (group, key) not in all_keys():
             known = ["HOME", "CONFIG", *("__".join(pair).upper() for pair in all_keys())]
             suggestion = did_you_mean(name[len(PREFIX) :], known, prefix=PREFIX)
+            if not (key or suggestion or group in Settings.model_fields):
+                continue  # some script's own variable: a setting has two underscores in its name
             problems.append(Problem(name, None, f"there is no setting of this name{suggestion}"))
             continue
         try:

@@ -201,7 +201,9 @@ class _Asking:
             return Refused(name, *no_such_job(self._queries, name), is_unknown=True)
         path = self._settings.paths.inbox / found.path
         if found.job_id is None:
-            hint = f"To take it back, move it and {path} out of the inbox."
+            hint = f"To take it back, move {path} out of the inbox."
+            if not found.bare:
+                hint = f"To take it back, move it and {path} out of the inbox."
             return Refused(name, f"{name} is still in the inbox, and has no id yet", hint, is_unknown=True)
         if self._verb == "cancel":
             return None

@@ -173,3 +173,15 @@ def test_the_status_of_a_cluster_that_there_is_not_says_how_to_name_one(folder) 
     error = json.loads(done.stderr)["error"]
     assert (done.returncode, error["message"]) == (2, "this home has no cluster: no scheduler is named")
     assert "cluster status tls://studio.local:8786" in error["hint"]
+
+
+def test_a_bare_picture_in_the_inbox_is_named_and_taken_back_by_hand(folder, scene) -> None:
+    (folder.inbox / "four").mkdir()
+    (folder.inbox / "four" / "lonely.png").write_bytes(b"")
+    for verb in ("cancel", "rm"):
+        done = folder.verb(verb, "lonely.png")
+        assert done.returncode == 4
+        said = " ".join(done.stderr.split())
+        assert "lonely.png is still in the inbox, and has no id yet" in said
+        assert f"To take it back, move {folder.inbox}/four/lonely.png out of the inbox." in said
+    assert not list(scene.requests_folder.iterdir())

@@ -102,12 +102,19 @@ def test_a_variable_is_written_as_in_the_file(tmp_path, name, value, found):
     assert getattr(getattr(load(tmp_path, **{name: value}), group), key) == found
 
 
+@pytest.mark.parametrize("name", ["JOB", "OUT", "PICTURES_DONE"])
+def test_a_variable_of_a_script_is_no_setting(tmp_path, name):
+    """`MULTIPLANE_JOB` is set for hooks, which may call the command line."""
+    assert load(tmp_path, **{name: "x"}).digest == load(tmp_path).digest
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
         ("QUEUE__MAX_PENDIN", "1", 'there is no setting of this name; did you mean "MULTIPLANE_QUEUE__MAX_PENDING"?'),
         ("QUEUE", "{max_pending: 1}", "there is no setting of this name"),
-        ("NONSENSE", "1", "there is no setting of this name"),
+        ("NON__SENSE", "1", "there is no setting of this name"),
+        ("HOMES", "x", 'there is no setting of this name; did you mean "MULTIPLANE_HOME"?'),
         ("DEFAULTS__ID", "x", 'there is no setting of this name; did you mean "MULTIPLANE_DEFAULTS__SIZE"?'),
         ("QUEUE__MAX_PENDING", "0", 'queue.max_pending must be a whole number from 1 to 1000000, not "0"'),
         ("QUEUE__MAX_PENDING", "", "queue.max_pending must be a whole number from 1 to 1000000, not nothing"),
