@@ -50,7 +50,10 @@ class SpecInvalid(JobError):
     """A sidecar, preset or batch file asks for something that is not allowed."""
 
     code, exit_status = "spec_invalid", 10
-    hint = f"Correct the YAML file in the job's source folder, then drag both files back into the inbox or run: {RETRY}."
+    hint = (
+        f"Correct the YAML file in the job's source folder, then run: {RETRY}. Or drag both files back into the inbox, and throw "
+        "the job's folder away."
+    )
 
 
 class SpecUnreadable(JobError):
@@ -58,8 +61,8 @@ class SpecUnreadable(JobError):
 
     code, exit_status = "spec_unreadable", 11
     hint = (
-        f"Write the YAML file in the job's source folder again, as simple {as_code('field: value')} lines, and drag both files "
-        f"back into the inbox, or run: {RETRY}."
+        f"Write the YAML file in the job's source folder again, as simple {as_code('field: value')} lines, then "
+        f"run: {RETRY}. Or drag both files back into the inbox, and throw the job's folder away."
     )
 
 

@@ -8,6 +8,12 @@ from daemon.sidecar import MAX_BYTES, Sidecar, parse
 SOURCE = b"source"
 
 
+def preset_of(job: Job) -> Sidecar | None:
+    """The preset of a job that has no effective spec; None if it has none."""
+    kept = job.accepted.preset
+    return None if kept is None else Sidecar(dict(kept), {}, "the preset")
+
+
 def sidecars_of(job: Job, outbox: Outbox) -> tuple[Sidecar | None, Sidecar | None]:
     """The preset of a job that has no effective spec, and the YAML file in its source/; each is None if there is none.
 
@@ -15,8 +21,7 @@ def sidecars_of(job: Job, outbox: Outbox) -> tuple[Sidecar | None, Sidecar | Non
         JobError: the YAML file has mistakes.
         OSError: it is gone, or cannot be read.
     """
-    kept = job.accepted.preset
-    preset = Sidecar(dict(kept), {}, "the preset") if kept is not None else None
+    preset = preset_of(job)
     name = job.accepted.effective or next((file.to for file in job.accepted.files if file.role == "sidecar"), None)
     if name is None:
         return preset, None

@@ -15,7 +15,7 @@ from loguru import logger
 from pydantic import ValidationError
 
 from daemon.claiming.redoing import OPTIONS, Redoing, Wish
-from daemon.claiming.source_files import sidecars_of
+from daemon.claiming.source_files import preset_of, sidecars_of
 from daemon.contract.names import to_bytes, to_text
 from daemon.contract.records import Job, Requeued
 from daemon.contract.requests import JobAnswer, Request, RequestAnswer, Verb
@@ -30,7 +30,7 @@ from daemon.outbox import Outbox
 from daemon.running.runner import JobRunner
 from daemon.service.removal import Removal
 from daemon.settings import Settings
-from daemon.sidecar import parse, resolve
+from daemon.sidecar import Sidecar, parse, resolve
 from daemon.troubles import Troubles
 
 _MAX_REQUEST_BYTES = 1 << 20
@@ -239,7 +239,7 @@ class Requests:
     def _read_again(self, job: Job) -> tuple[JobSpec | None, ErrorInfo | None]:
         """The spec from the sidecar in source/, which people may have corrected; or None and what is wrong with it."""
         try:
-            preset, own = sidecars_of(job, self.outbox)
+            preset, own = self._asked_by_files(job)
             spec = resolve(
                 defaults=self.settings.spec_defaults,
                 preset=preset,
@@ -251,9 +251,18 @@ class Requests:
         except JobError as error:
             return None, error.info()
         except OSError:
-            # The sidecar is gone from source/, but the journal has its content.
+            # The sidecar is gone from source/ or cannot be read, but the journal has its content.
             return job.spec, job.refusal
         return spec, None
+
+    def _asked_by_files(self, job: Job) -> tuple[Sidecar | None, Sidecar | None]:
+        """`sidecars_of`. Whoever throws a refused YAML file away wants the job without it."""
+        try:
+            return sidecars_of(job, self.outbox)
+        except FileNotFoundError:
+            if job.spec is not None:
+                raise
+            return preset_of(job), None
 
     def _redo(self, request: Request, ids: list[str], name: str) -> RequestAnswer:
         """Make new jobs of copies of these jobs' files. `name`: the request's."""

@@ -349,6 +349,18 @@ def test_a_retry_still_knows_the_preset_and_the_corrected_sidecar_wins_over_it(s
     assert not request.exists()
 
 
+@pytest.mark.parametrize("preset", [None, {"num_layers": 7}])
+def test_a_retry_without_the_refused_yaml_file_runs_as_if_there_had_been_none(scene: Scene, preset) -> None:
+    refusal = SpecInvalid("photo.yaml: there is no field numlayers").info()
+    (job,) = scene.pending("j", spec=None, refusal=refusal, preset=preset)
+    scene.runs.end_without_worker()
+    (scene.root / "j" / "source" / job.accepted.files[1].to).unlink()
+    (scene.requests_folder / "1.json").write_text('{"verb": "retry", "jobs": ["j"]}')
+    scene.requests.handle()
+    again = scene.jobs.live["j"]
+    assert (again.refusal, again.spec.num_layers) == (None, 7 if preset else 4)
+
+
 def test_a_retry_that_no_reader_of_the_journal_would_accept_is_refused_and_the_next_one_is_done(scene: Scene) -> None:
     for job_id in ("odd", "j"):
         scene.processing(job_id)
