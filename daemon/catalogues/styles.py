@@ -3,7 +3,7 @@
 The top of `config/styles.yaml` explains the fields.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
@@ -83,3 +83,10 @@ def styles(paths: Sequence[str]) -> dict[str, StrokesStyle | DiffusionStyle]:
     if not found:
         raise files[0].fault((), "it is empty")
     return found
+
+
+def painted_without_model(listed: Mapping[str, StrokesStyle | DiffusionStyle]) -> str:
+    """A sentence for whoever has no diffusion model: which styles need none. Empty if there is no such style."""
+    *others, last = [f'"{name}"' for name, style in listed.items() if isinstance(style, StrokesStyle)] or [""]
+    names = f"{', '.join(others)} or {last}" if others else last
+    return f"Or choose a style that needs no model: {names}." if names else ""

@@ -66,6 +66,12 @@ class Pictures:
         )
 
     @property
+    def filled_layers_in_words(self) -> str:
+        """How many layers hold something, for those who need not know how many were asked for."""
+        filled = len(self.layers.filled)
+        return layers_in_words(filled, filled, source=self.depth.source, thresholds_given=True)
+
+    @property
     def camera(self) -> Camera:
         """The camera that shows the photo, and the layers as planes before it."""
         layers = self.layers

@@ -1,6 +1,7 @@
 """The preview page as one file, `page.html`, to be mailed or put on a website."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.export import preview
@@ -16,7 +17,8 @@ def _write(folder: Path, pictures: Pictures, progress: Progress) -> Sequence[str
     small = preview.reduced(before, layers.rgba, layers.disparity)
     progress(0.5)
     size = pictures.photo.rgb.shape[1], pictures.photo.rgb.shape[0]
-    page = page_of(pictures, ())
+    # Whoever receives the page did not set up the program: its fine print says how the depth was found, without advice.
+    page = replace(page_of(pictures, ()), note=None, layers_in_words=pictures.filled_layers_in_words)
     (folder / NAME).write_bytes(preview.standalone(small.photo, small.layers, small.disparity, page, pictures.photo.icc, size))
     return [NAME]
 

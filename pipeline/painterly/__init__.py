@@ -11,14 +11,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.catalogues.styles import StrokesStyle
+from daemon.catalogues.styles import StrokesStyle, painted_without_model
 from daemon.contract.manifest import Painterly
 from daemon.contract.messages import JobCommand
 from daemon.contract.spec import JobSpec
+from daemon.errors import WeightsMissing
 from pipeline.image.decode import Photo
 from pipeline.image.filters import resize
 from pipeline.painterly import strokes
-from pipeline.painterly.styles import named
+from pipeline.painterly.styles import named, styles
 
 _SPREAD_SIDE = 256  # longer side of the picture in which colours spread under transparent parts
 
@@ -77,7 +78,11 @@ def stylise(photo: Photo, job: JobCommand, progress: Callable[[float], None]) ->
     else:
         from pipeline.painterly import diffusion  # imports torch and diffusers, which takes seconds and strokes do not need
 
-        result = diffusion.paint(visible_colours(photo), style, job, progress)
+        try:
+            result = diffusion.paint(visible_colours(photo), style, job, progress)
+        except WeightsMissing as missing:
+            hint = f"{missing.own_hint or missing.hint} {painted_without_model(styles(*job.style_lists))}"
+            raise WeightsMissing(missing.message, hint=hint.rstrip(), detail=missing.detail) from missing
         painted, warnings = result.rgb, result.warnings
         provenance = Painterly(
             engine=style.engine,

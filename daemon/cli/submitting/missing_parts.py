@@ -6,6 +6,7 @@ This only looks whether things exist. The worker checks whether they can be used
 import os
 from pathlib import Path
 
+from daemon.catalogues.styles import painted_without_model, styles
 from daemon.cli.submitting.dropping import depth_of
 from daemon.contract.commands import as_code, command
 from daemon.contract.spec import JobSpec
@@ -29,7 +30,10 @@ def missing_weights(spec: JobSpec, settings: Settings) -> JobError | None:
             wanted = min(names) if len(names) == 1 else f"one of {', '.join(sorted(names))}"
             fetch = command("models", "fetch", min(names)) if len(names) == 1 else command("models", "list")
             asked = as_code(_IN_WORDS[kind]) if kind != "painting" else _IN_WORDS[kind]
-            return WeightsMissing(f"It asks for {asked}, and {wanted} is not installed.", hint=f"Run: {fetch}.")
+            hint = f"Run: {fetch}."
+            if kind == "painting":
+                hint = f"{hint} {painted_without_model(styles(paths.style_lists))}".rstrip()
+            return WeightsMissing(f"It asks for {asked}, and {wanted} is not installed.", hint=hint)
     return None
 
 

@@ -185,7 +185,10 @@ def test_a_painting_without_weights_names_the_command_and_opens_no_connection(tm
         event = work(tmp_path, trapped(tmp_path, hub), "light", status=32, mode="painterly", style="charcoal")
     assert event.error.code == "weights_missing"
     assert event.error.message == "The weights of stable-diffusion-1.5 are not installed."
-    assert unmarked(event.error.hint) == "Run: `multiplane models fetch stable-diffusion-1.5`, then: `multiplane retry ID`."
+    assert unmarked(event.error.hint) == (
+        "Run: `multiplane models fetch stable-diffusion-1.5`, then: `multiplane retry ID`. "
+        'Or choose a style that needs no model: "oil-strokes", "wash-strokes" or "pointillist-strokes".'
+    )
     nothing_was_asked(tmp_path, hub)
 
 
