@@ -13,6 +13,7 @@ from pipeline.image.filters import dilate, erode, local_colours, power, resize, 
 from pipeline.layers import soft_steps
 from pipeline.layers.bands import BLOCK, Grid, Pixels, dot, in_parallel
 from pipeline.layers.fidelity import SOFT, displacement, step_width
+from pipeline.layers.levels import between_levels
 from pipeline.layers.soft_steps import STEP, bend
 
 LONGEST_GAP = 0.06
@@ -54,6 +55,8 @@ def refine(rgb: NDArray[np.uint8], values: NDArray[np.float32], valid: NDArray[n
     height, width = rgb.shape[:2]
     full = np.clip(values, 0.0, 1.0, dtype=np.float32) if known.all() else _fill_unknown(values, known)
     scale = max(height / values.shape[0], width / values.shape[1])
+    if scale >= ENLARGED:
+        full = np.clip(between_levels(full), 0.0, 1.0)
     if full.shape != (height, width):
         shrink = height < values.shape[0] or width < values.shape[1]
         full = resize(full, (height, width), cv2.INTER_NEAREST_EXACT if shrink else cv2.INTER_LINEAR)
