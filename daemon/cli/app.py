@@ -38,7 +38,7 @@ VERBS = {
     "retry": "Run failed or cancelled jobs again with what is in source/ now. Correct a wrong YAML file there first.",
     "redo": "Make new jobs of copies of ended jobs' pictures. The old jobs, their pictures and their results stay.",
     "rm": "Remove ended jobs with their folders, including the original pictures in source/.",
-    "prune": "Remove jobs that ended long ago with their folders, or only their results.",
+    "prune": "Remove jobs that ended long ago, with their folders and the original pictures in them, or only their results.",
     "check": "Check YAML files, presets and pictures without dropping them; exit 1 if one would be refused.",
     "schema": "Print the JSON Schema of the YAML file, status.json, layer_manifest.json, daemon.json or a command's JSON.",
     "doctor": "Check folders, journal, daemon, weights, device and more; exit 1 if something is wrong.",

@@ -5,6 +5,7 @@ doubled. So every name has exactly one text, and converting back gives the same 
 """
 
 import re
+import unicodedata
 
 _ESCAPE = re.compile(rb"\\(?:\\|x([0-9a-f]{2}))")
 
@@ -21,3 +22,8 @@ def to_bytes(text: str) -> bytes:
         return bytes([int(match[1], 16)]) if match[1] else b"\\"
 
     return _ESCAPE.sub(unescape, text.encode("utf-8"))
+
+
+def composed(name: str) -> str:
+    """The form in which names are compared (NFC): file systems and keyboards write the same letter in different ways."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)

@@ -11,6 +11,7 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
+from daemon.contract.names import composed
 from daemon.contract.records import Accepted, Job
 from daemon.contract.status import State
 from daemon.errors import Refusal
@@ -129,9 +130,11 @@ class History:
 
     def batch(self, name: str) -> list[Job]:
         """The jobs of the batch with this id, or of all batches with this name, or whose folder had it; in order of arrival."""
+        wanted = composed(name)
 
         def belongs(batch: str | None, folder: str, batch_name: str | None) -> bool:
-            return batch is not None and name in (batch, folder, batch_name or folder.rpartition("/")[2])
+            names = (batch, folder, batch_name or folder.rpartition("/")[2])
+            return batch is not None and any(each is not None and composed(each) == wanted for each in names)
 
         def is_part(accepted: Accepted) -> bool:
             return belongs(accepted.batch, accepted.folder, accepted.batch_name)

@@ -7,7 +7,7 @@ import typer
 
 from daemon.cli.common import fs, give_up, print_error
 from daemon.cli.exit_status import ExitStatus
-from daemon.contract.names import to_text
+from daemon.contract.names import composed, to_text
 from daemon.errors import JobError, Refusal
 from daemon.intake.names import PRESET_NAME, key_of
 from daemon.settings import Settings
@@ -21,9 +21,10 @@ def preset_folder(settings: Settings, name: str) -> tuple[Path, Sidecar]:
     Raises:
         typer.Exit: there is no such preset, or its file is wrong; the reason was printed.
     """
-    folder = settings.paths.inbox / name
-    file = None if "/" in name or name in ("", ".", "..") else _file(folder)
-    if file is None:
+    folders = [path for path in _folders(settings.paths.inbox) if composed(path.name) == composed(name)]
+    folders.sort(key=lambda path: path.name != name)
+    folder, file = next(((path, found) for path in folders if (found := _file(path)) is not None), (None, None))
+    if folder is None or file is None:
         known = preset_names(settings.paths.inbox)
         hint = (
             f"There are: {', '.join(known)}." if known else f"A preset is a folder in {settings.paths.inbox} with a _preset.yaml."

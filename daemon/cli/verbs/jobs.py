@@ -12,6 +12,7 @@ from daemon.cli.display.render import batch_text, cell, now, remark, state_cell
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import Standstill, standstill
+from daemon.contract.names import composed
 from daemon.contract.status import ENDED, State, Status
 from daemon.outbox import BatchProgress
 
@@ -82,7 +83,7 @@ def _progress(queries: JobQueries, batch: str | None) -> tuple[BatchProgress, ..
     under_way = queries.batches_under_way()
     if batch is None:
         return under_way
-    if found := [one for one in under_way if batch in (one.batch, one.name)]:
+    if found := [one for one in under_way if composed(batch) in (one.batch, composed(one.name))]:
         return (found[-1],)
     over = queries.batch_progress(batch)
     return () if over is None else (over,)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import unicodedata
 from copy import copy
 from dataclasses import replace
 from itertools import chain
@@ -144,3 +145,20 @@ def test_of_a_long_history_only_the_page_is_decoded(queries: JobQueries, monkeyp
     job = Outline.job
     monkeypatch.setattr(Outline, "job", lambda self, places: decoded.append(places[0].job) or job(self, places))
     assert ids(queries, 30, 2) == decoded == ["job-12", "job-11"]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_batch_is_found_however_its_umlaut_is_written(tmp_path: Path, form: str) -> None:
+    """A Mac hands over the letter and its dots apart; people type them as one."""
+    settings = load(tmp_path, {"MULTIPLANE_CONFIG": os.devnull})
+    make_folders(LocalFiles(), settings.paths.journal_bytes)
+    journal = Journal(
+        LocalFiles(), settings.paths.journal_bytes, clock=lambda: "2026-01-31T12:00:00.000Z", version="1", boot_id="b"
+    )
+    journal.begin(1, 1, [])
+    batch = replace(accepted("one", batch="20260131T120000-jager"), folder=unicodedata.normalize(form, "Hochzeit Jäger"))
+    journal.append([batch, Claimed(job="one"), Started(job="one", attempt="x"), Ended(job="one", state="completed")])
+    journal.close()
+    found = JobQueries(LocalFiles(), settings)
+    for typed in ("NFC", "NFD"):
+        assert found.batches(unicodedata.normalize(typed, "Hochzeit Jäger")) == {"20260131T120000-jager"}

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import unicodedata
 
 import pytest
 import typer
@@ -12,6 +13,7 @@ from daemon.cli.app import _explained
 from daemon.cli.asking import sending_requests
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.submitting import dropping
+from daemon.cli.submitting.preset_folders import preset_folder
 from daemon.cli.verbs import submit
 from daemon.contract.requests import Request
 from daemon.fs import LocalFiles
@@ -173,3 +175,13 @@ def test_what_was_dropped_before_one_that_could_not_be_is_told(monkeypatch, sett
     assert "second.png cannot be put into the inbox" in told
     (sidecar,) = settings.paths.inbox.glob("*.yaml")
     assert f"{yaml.safe_load(sidecar.read_text())['id']} is already in the inbox." in told
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_preset_is_found_however_its_umlaut_is_written(settings, form):
+    folder = settings.paths.inbox / unicodedata.normalize(form, "Köche")
+    folder.mkdir()
+    (folder / "_preset.yaml").write_text("num_layers: 3\n")
+    for typed in ("NFC", "NFD"):
+        found, preset = preset_folder(settings, unicodedata.normalize(typed, "Köche"))
+        assert (found, preset.fields) == (folder, {"num_layers": 3})

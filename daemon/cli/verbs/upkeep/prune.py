@@ -62,7 +62,7 @@ def prune(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Remove jobs that ended long ago with their folders, or only their results."""
+    """Remove jobs that ended long ago, with their folders and the original pictures in them, or only their results."""
     settings = settings_in_use(home)
     queries = JobQueries(fs, settings)
     before = datetime.now(UTC) - older_than
@@ -176,8 +176,9 @@ def _print(pruning: Pruning) -> None:
         err.print(printable(one.sentence), markup=False)
     if pruning.problem:
         err.print(printable(pruning.problem), markup=False)
-    jobs = "1 job" if len(pruning.jobs) == 1 else f"{len(pruning.jobs):,} jobs"
-    what = f"the results of {jobs}" if pruning.keep_source else jobs
+    one = len(pruning.jobs) == 1
+    jobs = "1 job" if one else f"{len(pruning.jobs):,} jobs"
+    what = f"the results of {jobs}" if pruning.keep_source else f"{jobs} with {'its' if one else 'their'} original pictures"
     done = "would be removed" if pruning.dry_run else "will be removed" if pruning.problem else "removed"
     err.print(
         f"{what}, {size(pruning.bytes)}: {done}."
