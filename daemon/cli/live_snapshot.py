@@ -70,8 +70,10 @@ class SnapshotReader:
             # Importing this loads half of the daemon, so do it only if the daemon is silent.
             from daemon.cli.inbox import in_inbox
 
-            found = in_inbox(self._settings, alive=alive)
-            self._own = found.items, found.total, found.more
+            paths = self._settings.paths
+            if paths.inbox.exists() or paths.journal.exists():  # otherwise there is no home, and nothing waits in it
+                found = in_inbox(self._settings, alive=alive)
+                self._own = found.items, found.total, found.more
             self._looked_at = self._clock()
         return LiveSnapshot(alive, health, problem, *self._own)
 

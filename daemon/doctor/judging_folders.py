@@ -121,6 +121,8 @@ def permissions(facts: Facts) -> Iterator[Finding]:
     else:
         sentence = f"A file cannot be renamed from the inbox into the outbox: {facts.moving.text}."
         hint = "Let the daemon's user write in both, and in outbox/.work."
+        if facts.moving.number in (errno.ENOTDIR, errno.ELOOP):
+            hint = "Remove that link or file from the outbox; the daemon makes the folder again."
         yield Finding(area="permissions", grade="problem", sentence=sentence, hint=hint)
 
 

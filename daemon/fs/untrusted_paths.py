@@ -74,7 +74,8 @@ def enter(folder: int, name: bytes) -> int:
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.ENOTDIR):  # for a link, systems report one or the other
             raise
-        raise NotADirectoryError(errno.ENOTDIR, "a link or a file is in the place of this folder", name) from error
+        shown = name.decode(errors="replace")
+        raise NotADirectoryError(errno.ENOTDIR, f"a link or a file is in the place of the folder {shown}", name) from error
 
 
 def locate_below(root: bytes, names: Sequence[bytes]) -> Location:

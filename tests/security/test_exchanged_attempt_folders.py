@@ -58,7 +58,7 @@ def test_a_link_in_the_place_of_a_workers_folder_starts_no_worker(
     link = supervised.folder / place
     link.parent.mkdir(exist_ok=True)
     link.symlink_to(victim)
-    with pytest.raises(NotADirectoryError, match="a link or a file is in the place of this folder"):
+    with pytest.raises(NotADirectoryError, match="a link or a file is in the place of the folder "):
         supervised.start(job=command(str(supervised.folder)))
     assert supervised.supervisor.idle()
     assert names(victim) == ["tax.txt", "tmp"]

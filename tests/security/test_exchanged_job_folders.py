@@ -84,7 +84,7 @@ def test_an_attempt_whose_folder_is_a_link_is_removed_and_what_it_leads_to_stays
     scene.outbox.discard_attempt(attempt)
     assert contents(victim) == before
     replace_by_link(Path(os.fsdecode(scene.outbox.work)), victim)
-    with pytest.raises(NotADirectoryError, match="a link or a file is in the place of this folder"):
+    with pytest.raises(NotADirectoryError, match="a link or a file is in the place of the folder "):
         remove_tree(scene.fs, scene.outbox.attempt("tmp"))
     with pytest.raises(NotADirectoryError):
         scene.outbox.new_attempt()

@@ -351,3 +351,8 @@ def test_who_drops_or_lists_pictures_hears_that_the_outbox_is_away(settings: Set
             done = CliRunner().invoke(command_line(), [*verb, "--home", str(paths.home)], terminal_width=200)
             assert done.exit_code == 0
             assert (trouble in done.stderr) == away, verb
+
+
+def test_nothing_waits_in_a_folder_that_is_no_home(tmp_path):
+    settings = load(tmp_path / "none", {"MULTIPLANE_CONFIG": os.devnull})
+    assert SnapshotReader(settings, JobQueries(FS, settings)).look(now()).waiting_total == 0

@@ -168,6 +168,8 @@ def test_a_home_that_cannot_be_created_is_a_problem_before_the_first_start() -> 
 def test_different_file_systems_are_worth_knowing_and_a_refused_rename_is_a_problem() -> None:
     assert "different file systems" in note("permissions", moving=Trouble(number=errno.EXDEV, text="Cross-device")).sentence
     assert "renamed" in problem("permissions", moving=Trouble(number=errno.EACCES, text="Permission denied")).sentence
+    link = Trouble(number=errno.ENOTDIR, text="a link or a file is in the place of the folder .work")
+    assert problem("permissions", moving=link).hint.startswith("Remove that link or file")
 
 
 def test_the_folders_that_macos_guards_are_named() -> None:

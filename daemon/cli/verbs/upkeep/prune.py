@@ -176,9 +176,9 @@ def _print(pruning: Pruning) -> None:
         err.print(printable(one.sentence), markup=False)
     if pruning.problem:
         err.print(printable(pruning.problem), markup=False)
-    one = len(pruning.jobs) == 1
-    jobs = "1 job" if one else f"{len(pruning.jobs):,} jobs"
-    what = f"the results of {jobs}" if pruning.keep_source else f"{jobs} with {'its' if one else 'their'} original pictures"
+    single = len(pruning.jobs) == 1
+    jobs = "1 job" if single else f"{len(pruning.jobs):,} jobs"
+    what = f"the results of {jobs}" if pruning.keep_source else f"{jobs} with {'its' if single else 'their'} original pictures"
     done = "would be removed" if pruning.dry_run else "will be removed" if pruning.problem else "removed"
     err.print(
         f"{what}, {size(pruning.bytes)}: {done}."
