@@ -25,7 +25,8 @@ def no_such_job(queries: JobQueries, job_id: str) -> tuple[str, str]:
         sentence = f"{job_id} was removed {local(records[-1].ts)}"
         if gone.pruned:
             return f"{sentence}, because it had ended long before", "Its files are gone with it."
-        return sentence, "If its folder was moved out of the outbox, drop the picture in that folder's source/ again."
+        back = f"put it back, stop the daemon and run {command('doctor', '--repair')}"
+        return sentence, f"If its folder was moved out of the outbox: {back}; or drop the picture in its source/ again."
     meant = _alike(queries, job_id)
     hint = (
         f"Did you mean {' or '.join(meant)}?"

@@ -28,7 +28,7 @@ class Survey:
         numbers: the numbers of the segments, oldest first.
         segments: the state of each segment, in the same order.
         links: the number, the first line and the record numbers of each readable segment. They show the order of the segments.
-        jobs: the ids of the jobs that appear in any readable segment.
+        jobs: the ids of the jobs that appear in any readable segment and were not removed.
         known: the numbers of the segments that are already marked as damaged or lost.
     """
 
@@ -66,7 +66,11 @@ class Survey:
             return Segment(path=name, damage=f"{name} cannot be read: {error.strerror}", unreadable=True)
         self._began = self._began or segment.ts(segment.marks[0])
         self.links.append(link)
-        self.jobs.update(mark.job for mark in segment.marks)
+        for mark in segment.marks:
+            if mark.event == "removed":
+                self.jobs.discard(mark.job)  # a folder of this name was put back after that
+            else:
+                self.jobs.add(mark.job)
         index = read_index(self._fs, self._folder, number)
         return Segment(
             path=name,

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zlib
@@ -14,7 +15,7 @@ from service_scene import SETTINGS, Scene
 
 from daemon import clock
 from daemon.contract.commands import unmarked
-from daemon.contract.records import Ended, Publishing, Started
+from daemon.contract.records import Ended, Publishing, Removed, Started
 from daemon.contract.status import Output, Source
 from daemon.doctor.facts import journal_facts
 from daemon.doctor.repair import repair
@@ -325,6 +326,18 @@ def test_folders_of_jobs_that_were_forgotten_with_the_history_are_no_strangers(h
         (home.journal / f"0000000{number}.jsonl").unlink()
     facts = journal_facts(LocalFiles(), os.fsencode(home.journal), os.fsencode(home.outbox))
     assert (facts.unlisted, facts.forgotten, facts.faults) == ((), 2, ())
+
+
+def test_a_folder_that_was_moved_out_and_put_back_is_taken_in_again(home: Home) -> None:
+    journal = Journal(LocalFiles(), os.fsencode(home.journal), clock=lambda: "2026-02-20T12:00:00.000Z", version="1", boot_id="b")
+    journal.begin(journal.recover().segment + 1, journal.recover().next_seq, [])
+    journal.append([Removed(job="done"), Removed(job="failed")])
+    journal.close()
+    shutil.rmtree(home.outbox / "failed")
+    assert home.job("done") is None
+    assert home.unlisted() == ("done",)
+    assert home.repair() == ["done was added."]
+    assert (home.job("done").state, home.unlisted(), home.repair()) == ("completed", (), [])
 
 
 def test_the_verb_tells_what_it_did(home: Home) -> None:

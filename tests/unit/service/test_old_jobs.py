@@ -138,7 +138,7 @@ def test_show_says_that_a_job_was_removed_and_what_to_do_if_its_folder_was_moved
     told = CliRunner().invoke(command_line(), ["show", "old", "--home", str(scene.settings.paths.home)])
     assert told.exit_code == 4
     assert "old was removed 20" in told.stderr
-    assert "drop the picture in that folder's source/ again" in " ".join(told.stderr.split())
+    assert "drop the picture in its source/ again" in " ".join(told.stderr.split())
 
 
 def test_an_age_that_is_none_is_refused(scene):
