@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from daemon.contract import file_kinds
 from daemon.contract.messages import Limits
-from daemon.contract.registry import PICTURES_IN_WORDS
 from daemon.errors import ImageType, ImageUnreadable
-from pipeline.image import formats
 from pipeline.image.colour import convert, declared
 from pipeline.image.decoders import jxl_file, photoshop, pillow_file, raw_file, tiff_file
 from pipeline.image.decoders.decoded import Decoded
@@ -29,7 +28,6 @@ from pipeline.image.turning import upright
 Image.MAX_IMAGE_PIXELS = None
 
 Pixels = NDArray[np.uint8]
-_WITH_AN = ("A", "Open", "SVG", "SGI", "Office", "In")
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,15 +147,16 @@ def decode(path: bytes, *, limits: Limits, numbers: bool = False) -> Decoded:
     with open_source(path) as file, damage_reported(path, file):
         size = os.fstat(file.fileno()).st_size
         check_limits(path, limits, size=size)
-        head = file.read(formats.HEAD_BYTES)
+        head = file.read(file_kinds.HEAD_BYTES)
         file.seek(0)
-        kind = formats.sniff(head)
+        kind = file_kinds.sniff(head)
         if size == 0:
             raise ImageUnreadable(
                 f"{display_name(path)} is empty.", hint=ImageUnreadable.hint_if_empty, detail=f"{TRUNCATED}: 0 bytes"
             )
-        if kind not in formats.PICTURES:
-            raise _not_read(path, kind)
+        if kind is None or kind not in file_kinds.PICTURES:
+            message, hint = file_kinds.not_read(display_name(path), kind)
+            raise ImageType(message, hint=hint)
         with python_warnings.catch_warnings(record=True) as caught:
             python_warnings.simplefilter("always")
             decoded = _decode(kind, path, file, limits, numbers=numbers)
@@ -169,26 +168,14 @@ def decode(path: bytes, *, limits: Limits, numbers: bool = False) -> Decoded:
 def _decode(kind: str, path: bytes, file: BinaryIO, limits: Limits, *, numbers: bool) -> Decoded:
     if kind == "TIFF":
         return tiff_file.decode(path, file, limits, numbers=numbers)
-    if kind == formats.PHOTOSHOP:
+    if kind == file_kinds.PHOTOSHOP:
         return photoshop.decode(path, file, limits)
-    if kind == formats.JPEG_XL:
+    if kind == file_kinds.JPEG_XL:
         return jxl_file.decode(path, file, limits)
-    if kind == formats.RAW:
+    if kind == file_kinds.RAW:
         return raw_file.decode(path, file, limits)
     if kind == "HEIC":
         from pipeline.image.decoders import heif_file  # loads pi-heif
 
         return heif_file.decode(path, file, limits)
     return pillow_file.decode(path, file, limits)
-
-
-def _not_read(path: bytes, kind: str | None) -> ImageType:
-    """The error for a file that is not one of the supported pictures."""
-    name = display_name(path)
-    if kind is None:
-        return ImageType(f"{name} is not a picture of a known kind. Pictures can be {PICTURES_IN_WORDS}.")
-    article = "an" if kind.startswith(_WITH_AN) else "a"
-    if kind in formats.OTHER_PICTURES:
-        return ImageType(f"{name} is {article} {kind}, which is not read.", hint=formats.OTHER_PICTURES[kind])
-    hint = formats.OTHER_FILES.get(kind, f"Drop a picture instead: {PICTURES_IN_WORDS}.")
-    return ImageType(f"{name} is {article} {kind}, not a picture.", hint=hint)

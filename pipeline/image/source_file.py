@@ -15,7 +15,7 @@ from PIL import UnidentifiedImageError
 from daemon.contract.messages import Limits
 from daemon.contract.names import to_text
 from daemon.errors import ImageTooLarge, ImageType, ImageUnreadable, JobError, SourceMissing, is_passing
-from pipeline.image import formats
+from pipeline.image.cut_off import is_cut_off
 
 _CHUNK = 1 << 20
 #: What decoders say about a file that is whole, but of a kind they do not know. libjpeg says "Unsupported marker" of damage.
@@ -128,7 +128,7 @@ def damage_reported(path: bytes, file: BinaryIO) -> Iterator[None]:
         if is_passing(reason):
             raise
         # Pillow also calls a chunk of metadata truncated, in a file that has its end.
-        cut_off = formats.is_cut_off(file) or ("truncated" in str(reason).lower() and "chunk" not in str(reason).lower())
+        cut_off = is_cut_off(file) or ("truncated" in str(reason).lower() and "chunk" not in str(reason).lower())
         unsupported = _UNSUPPORTED.search(str(reason))
         if unsupported and not cut_off:
             raise ImageType(

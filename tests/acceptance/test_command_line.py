@@ -128,12 +128,23 @@ def test_a_picture_that_gets_a_number_in_the_inbox_is_copied_under_its_own_name(
 
 
 def test_a_failed_job_makes_submit_wait_exit_1_and_tell_why(running: HotFolder, tmp_path) -> None:
-    path = tmp_path / "text.jpg"
-    path.write_bytes(b"not a picture " * 500)
+    path = tmp_path / "damaged.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20) + b"IEND\xaeB`\x82")
     done = running.verb("submit", str(path), "--wait")
     assert done.returncode == 1
-    assert "not" in done.stderr
-    assert "Drop a picture instead" in done.stderr
+    assert "damaged.png" in done.stderr
+    assert "image_unreadable" in running.run("jobs", "--state", "failed", "--json").stdout
+
+
+def test_a_file_that_is_no_picture_is_refused_before_it_is_dropped(running: HotFolder, tmp_path) -> None:
+    path = tmp_path / "text.jpg"
+    path.write_bytes(b"not a picture " * 500)
+    for verb, status in (("check", 1), ("submit", 2)):
+        done = running.verb(verb, str(path))
+        assert done.returncode == status
+        assert "text.jpg is a text file, not a picture." in done.stdout + done.stderr
+        assert "Drop a picture instead" in done.stdout + done.stderr
+    assert not list(running.inbox.glob("text*"))
 
 
 def test_jobs_lists_filters_and_pages(running: HotFolder, photo) -> None:

@@ -19,7 +19,7 @@ from tests.acceptance.quick import QuickFolder, quick_folder
 @pytest.fixture(scope="module")
 def used(tmp_path_factory) -> Iterator[QuickFolder]:
     around = tmp_path_factory.mktemp("json")
-    (around / "photo.png").write_bytes(b"good")
+    (around / "photo.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20) + b"IEND\xaeB`\x82")
     with quick_folder(around / "home") as folder:
         folder.start()
         folder.pair("good.png")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from daemon.cli.submitting.dropping import depth_of
 from daemon.cli.submitting.unreadable_files import file_fault, read_fault
+from daemon.contract.file_kinds import HEAD_BYTES, PICTURES, not_read, sniff
 from daemon.errors import DepthUnreadable, ImageTooLarge, ImageType, ImageUnreadable, JobError
 from daemon.intake.names import IMAGE_EXTENSIONS, classify
 from daemon.intake.picture_end import END_BYTES, end_is_missing
@@ -31,8 +32,8 @@ def picture_fault(image: Path, settings: Settings) -> JobError | None:
 def plain_fault(picture: Path, settings: Settings) -> JobError | None:
     """What is wrong with a picture or depth picture that can be seen without decoding it; None if that is nothing.
 
-    It cannot be read, is empty, too large, or its end is missing. The fault of a depth picture has the code that the worker
-    gives it.
+    It cannot be read, is empty, too large, of a kind that is not read, or its end is missing. The fault of a depth picture has
+    the code that the worker gives it.
     """
     if classify(os.fsencode(picture.name), in_inbox=False).role != "depth":
         return file_fault(picture, settings.paths.inbox) or _fault(picture, picture.name, settings)
@@ -56,4 +57,10 @@ def _fault(picture: Path, name: str, settings: Settings) -> JobError | None:
         return ImageUnreadable(f"{name} is empty.", hint=ImageUnreadable.hint_if_empty)
     if size > most:
         return ImageTooLarge.in_bytes(name, size, most)
-    return ImageUnreadable(f"{name} is incomplete: its end is missing.") if end_is_missing(head, tail, size) else None
+    if end_is_missing(head, tail, size):
+        return ImageUnreadable(f"{name} is incomplete: its end is missing.")
+    kind = sniff(head[:HEAD_BYTES])
+    if kind in PICTURES:
+        return None
+    message, hint = not_read(name, kind)
+    return ImageType(message, hint=hint)

@@ -70,7 +70,7 @@ def _check(path: Path, settings: Settings) -> str | ErrorInfo:
     if role in ("image", "raw", "depth") and (fault := plain_fault(path, settings)) is not None:
         return fault.info()
     if role == "image":
-        return "a picture, judging by its name and its end; it is decoded when it is dropped"
+        return "a picture, judging by its name, its beginning and its end; it is decoded when it is dropped"
     if role == "depth":
         return "a depth picture by its name; drop it beside its photo"
     if role == "raw":

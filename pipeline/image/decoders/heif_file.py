@@ -3,15 +3,16 @@
 from typing import BinaryIO
 
 from daemon.contract.messages import Limits
-from pipeline.image import boxes, formats, heif
+from pipeline.image import boxes, heif
 from pipeline.image.colour import declared
+from pipeline.image.cut_off import is_cut_off
 from pipeline.image.decoders.decoded import MODES, ORIENTATION, Decoded, dpi_in
 from pipeline.image.source_file import check_limits, display_name
 
 
 def decode(path: bytes, file: BinaryIO, limits: Limits) -> Decoded:
     """Decode HEIC; libheif has already turned it upright."""
-    if formats.is_cut_off(file):  # libheif silently leaves missing tiles black
+    if is_cut_off(file):  # libheif silently leaves missing tiles black
         raise EOFError("a box ends behind the file")
     container, crop = heif.parse_uncropped(file)
     main = container[container.primary_index]

@@ -7,9 +7,10 @@ the last frame. So the header is read here first, and what it does not explain i
 
 from typing import BinaryIO
 
+from daemon.contract import file_kinds
 from daemon.contract.messages import Limits
 from daemon.errors import ImageType
-from pipeline.image import formats, jxl
+from pipeline.image import jxl
 from pipeline.image.colour import convert, declared
 from pipeline.image.decoders.decoded import Decoded
 from pipeline.image.filters import unpremultiplied
@@ -26,18 +27,18 @@ def decode(path: bytes, file: BinaryIO, limits: Limits) -> Decoded:
         ImageTooLarge: above the limits.
         EOFError, ValueError, RuntimeError: cut off, or damaged.
     """
-    name, hint = display_name(path), formats.OTHER_PICTURES[formats.JPEG_XL]
+    name, hint = display_name(path), file_kinds.OTHER_PICTURES[file_kinds.JPEG_XL]
     try:
         import pylibjxl
     except ImportError as missing:
-        raise ImageType(f"{name} is a {formats.JPEG_XL}, and this machine has no decoder for it.", hint=hint) from missing
+        raise ImageType(f"{name} is a {file_kinds.JPEG_XL}, and this machine has no decoder for it.", hint=hint) from missing
     data = jxl.codestream(file)
     header = jxl.read(data)
     about = pylibjxl.probe(data)
     check_limits(path, limits, pixels=(about["width"], about["height"]))
     why = _refusal(header, about["channels"])
     if why is not None:
-        raise ImageType(f"{name} is a {formats.JPEG_XL} {why}; such pictures are not read.", hint=hint)
+        raise ImageType(f"{name} is a {file_kinds.JPEG_XL} {why}; such pictures are not read.", hint=hint)
     pixels, metadata = pylibjxl.decode(data, metadata=True)
     icc = metadata.get("icc")
     if header.has_profile and not icc:

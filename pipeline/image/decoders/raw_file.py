@@ -8,9 +8,10 @@ import io
 from dataclasses import replace
 from typing import BinaryIO
 
+from daemon.contract import file_kinds
 from daemon.contract.messages import Limits
 from daemon.errors import ImageType
-from pipeline.image import formats, jpeg, raw_previews
+from pipeline.image import jpeg, raw_previews
 from pipeline.image.colour.cicp import ADOBE_RGB, Curve, Space
 from pipeline.image.decoders import pillow_file
 from pipeline.image.decoders.decoded import Decoded
@@ -29,7 +30,7 @@ def decode(path: bytes, file: BinaryIO, limits: Limits) -> Decoded:
     """
     found = raw_previews.find(file)
     best = found.largest
-    hint = formats.OTHER_PICTURES[formats.RAW]
+    hint = file_kinds.OTHER_PICTURES[file_kinds.RAW]
     name = display_name(path)
     if best is None:
         raise ImageType(f"{name} is a camera raw file without a preview that could be used.", hint=hint)

@@ -19,6 +19,9 @@ from daemon.contract.requests import Request
 from daemon.fs import LocalFiles
 from daemon.settings import load
 
+#: What a command sees of a picture: its beginning and its end.
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(20) + b"IEND\xaeB`\x82"
+
 
 @pytest.fixture
 def settings(tmp_path):
@@ -29,9 +32,9 @@ def settings(tmp_path):
 
 @pytest.fixture
 def photo(tmp_path):
-    (tmp_path / "photo.depth.png").write_bytes(b"its depth")
+    (tmp_path / "photo.depth.png").write_bytes(PICTURE)
     path = tmp_path / "photo.png"
-    path.write_bytes(b"a picture")
+    path.write_bytes(PICTURE)
     return path
 
 
@@ -113,7 +116,7 @@ def test_a_link_to_a_picture_is_submitted_as_the_picture(settings, photo, tmp_pa
         (tmp_path / "linked" / name).symlink_to(tmp_path / name)
     dropping.drop(tmp_path / "linked" / "photo.png", {"id": "mine"}, settings)
     dropped = {path.name: path.read_bytes() for path in settings.paths.inbox.iterdir() if path.suffix == ".png"}
-    assert dropped == {"photo.png": b"a picture", "photo.depth.png": b"its depth"}
+    assert dropped == {"photo.png": PICTURE, "photo.depth.png": PICTURE}
 
 
 def test_a_file_that_somebody_else_put_in_place_of_ours_is_not_taken_back(monkeypatch, settings, photo, tmp_path):
@@ -166,7 +169,7 @@ def test_a_submit_that_was_stopped_in_its_turn_is_waited_for_only_so_long(monkey
 
 
 def test_what_was_dropped_before_one_that_could_not_be_is_told(monkeypatch, settings, photo, tmp_path, capsys):
-    (tmp_path / "second.png").write_bytes(b"another picture")
+    (tmp_path / "second.png").write_bytes(PICTURE)
     monkeypatch.setattr(dropping, "fs", Failing(3))  # the first, its depth and its sidecar
     monkeypatch.setattr(submit, "home_to_fill", lambda home: settings)
     with pytest.raises(typer.Exit):
