@@ -6,8 +6,8 @@
 - `writer`: appends records to a segment. `journal` opens the whole folder, and begins new segments.
 - `ledger`: records decisions, and tells its subscribers.
 - `chain`: checks that the segments follow one another. `head` shows whether the end is missing.
-- `history`: searches all segments. `index` is a file beside each older segment that saves time; `indexed` uses and renews it.
-  `name_search` finds the jobs of many pictures at once.
+- `history`: searches all segments. `index` is a file beside each older segment that saves time; `search` uses and
+  renews it, and finds the jobs of many pictures at once.
 - `pruning`: removes old segments. `elapsed_time` counts their age.
 - `lock`: keeps a second daemon out.
 

@@ -18,9 +18,9 @@ from daemon.errors import Refusal
 from daemon.fs import FileSystem
 from daemon.jobs.fold import Jobs
 from daemon.journal.index import ENDINGS, OUTCOMES, EndedEntry
-from daemon.journal.indexed import IndexedSegments, SegmentRead
 from daemon.journal.line import Entry, UnknownRecordError, decode, is_intact, mark, ts_of
 from daemon.journal.outline import Ending
+from daemon.journal.search.indexed import IndexedSegments, SegmentRead
 from daemon.journal.segment import NEWER_HINT, Segment, lines
 from daemon.journal.segment_files import (
     load_segment,

@@ -4,7 +4,7 @@ import os
 import struct
 from typing import BinaryIO
 
-from daemon.contract.file_kinds import HEAD_BYTES, JPEG_XL, sniff
+from daemon.catalogues.file_kinds import HEAD_BYTES, JPEG_XL, sniff
 
 
 def is_cut_off(file: BinaryIO) -> bool:

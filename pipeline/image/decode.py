@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from daemon.contract import file_kinds
+from daemon.catalogues import file_kinds
 from daemon.contract.messages import Limits
 from daemon.errors import ImageType, ImageUnreadable
 from pipeline.image.colour import convert, declared

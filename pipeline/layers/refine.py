@@ -13,7 +13,6 @@ from pipeline.image.filters import dilate, erode, local_colours, power, resize, 
 from pipeline.layers import soft_steps
 from pipeline.layers.bands import BLOCK, Grid, Pixels, dot, in_parallel
 from pipeline.layers.fidelity import SOFT, displacement, step_width
-from pipeline.layers.levels import between_levels
 from pipeline.layers.soft_steps import STEP, bend
 
 LONGEST_GAP = 0.06
@@ -31,6 +30,12 @@ PASSES = 2
 """The second pass decides what was beyond the first one's window: the outer slope of a blurred step. A third changes little."""
 KEEP = 0.35
 """How clearly a pixel's colour must fit the other side to overrule a depth that already has an edge there."""
+MOST_LEVELS = 1024
+"""A map with more levels has stairs that are too low to be seen."""
+HIGHEST = 1 / 64
+"""A higher stair is taken for a step of the scene, which stays as it is."""
+ROUNDS = 24
+"""Each round carries a value one pixel further; slopes with stairs longer than twice this keep them."""
 
 
 def refine(rgb: NDArray[np.uint8], values: NDArray[np.float32], valid: NDArray[np.bool_] | None) -> NDArray[np.float32]:
@@ -71,6 +76,35 @@ def refine(rgb: NDArray[np.uint8], values: NDArray[np.float32], valid: NDArray[n
     for _ in range(1 if scale < ENLARGED else PASSES):
         _sharpen(rgb, full, scale)
     return full
+
+
+def between_levels(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The smoothest surface that is within one level of these values.
+
+    Phones and many programs store depth in 256 levels. A slope is stored as a staircase, and a border that follows one of its
+    stairs has teeth when the map is enlarged to its photo. The surface is diffused, and kept within one level of what was
+    stored, in turns (projection onto convex sets). Exact storage would allow half a level, but phones also compress the map
+    with losses, which moves values to the next level.
+
+    Args:
+        values: float32 (h, w), finite.
+
+    Returns:
+        float32 (h, w), nowhere farther from `values` than the usual distance between two levels. `values` itself if it has more
+        than `MOST_LEVELS` levels, or if that distance is more than `HIGHEST`.
+    """
+    levels = np.unique(values)
+    if not 1 < levels.size <= MOST_LEVELS:
+        return values
+    level = np.float32(np.median(np.diff(levels)))
+    if level > HIGHEST:
+        return values
+    low, high = values - level, values + level
+    smooth = values
+    for _ in range(ROUNDS):
+        smooth = np.asarray(cv2.GaussianBlur(smooth, (3, 3), 0, borderType=cv2.BORDER_REPLICATE), np.float32)
+        np.clip(smooth, low, high, out=smooth)
+    return smooth
 
 
 def _moved(disparity: NDArray[np.float32], cells: tuple[float, float], grid: Grid) -> NDArray[np.float32]:

@@ -19,7 +19,8 @@ from daemon.errors import WeightsMissing
 from pipeline.image.decode import Photo
 from pipeline.image.filters import resize
 from pipeline.painterly import strokes
-from pipeline.painterly.styles import named, styles
+from pipeline.painterly import styles as known
+from pipeline.painterly.styles import named
 
 _SPREAD_SIDE = 256  # longer side of the picture in which colours spread under transparent parts
 
@@ -81,7 +82,7 @@ def stylise(photo: Photo, job: JobCommand, progress: Callable[[float], None]) ->
         try:
             result = diffusion.paint(visible_colours(photo), style, job, progress)
         except WeightsMissing as missing:
-            hint = f"{missing.own_hint or missing.hint} {painted_without_model(styles(*job.style_lists))}"
+            hint = f"{missing.own_hint or missing.hint} {painted_without_model(known.styles(*job.style_lists))}"
             raise WeightsMissing(missing.message, hint=hint.rstrip(), detail=missing.detail) from missing
         painted, warnings = result.rgb, result.warnings
         provenance = Painterly(

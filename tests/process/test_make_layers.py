@@ -82,7 +82,7 @@ def mac(tmp_path_factory) -> Iterator[Mac]:
         yield Mac(folder, around)
 
 
-def pictures(folder: Path, names: list[str], data: bytes = b"good ") -> list[Path]:
+def pictures(folder: Path, names: list[str], data: bytes = b"GIF89a good ") -> list[Path]:
     folder.mkdir(parents=True)
     paths = [folder / name for name in names]
     for path in paths:
@@ -148,7 +148,7 @@ def test_what_goes_wrong_is_said_and_ends_with_a_failure(mac, tmp_path, shell) -
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_picture_that_fails_is_told_with_its_hint_and_nothing_is_opened(mac, tmp_path, shell) -> None:
-    (picture,) = pictures(tmp_path / "p", ["bad.png"], b"torn ")
+    (picture,) = pictures(tmp_path / "p", ["bad.png"], b"GIF89a torn ")
     os.utime(picture, (1e9, 1e9))
     done = mac.run(shell, mac.shell_part(waits=True), picture)
     assert done.returncode == 1

@@ -178,4 +178,4 @@ def test_the_file_of_the_service_is_printed_and_names_the_program_of_the_wheel(i
         "facts = Facts(python=sys.executable, home='/the/home', errors='/the/errors', environ={}); "
         "print([each.read(each.content(facts)) for each in (Systemd(), Launchd())])"
     )
-    assert installed.python(code).count(f"Installed(home='/the/home', python='{python}')") == 2
+    assert installed.python(code).count(f"Installed(home='/the/home', python='{python}'") == 2

@@ -21,7 +21,7 @@ from daemon.contract.records import ClaimedFile, Job
 from daemon.contract.spec import JobSpec
 from daemon.errors import JobError
 from daemon.intake.names import DEPTH_EXTENSIONS, key_of
-from daemon.journal.name_search import NameSearch
+from daemon.journal.search.name_search import NameSearch
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, Sidecar, read, resolve
 

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
+from daemon.catalogues.file_kinds import HEAD_BYTES, PICTURES, not_read, sniff
 from daemon.cli.submitting.dropping import depth_of
 from daemon.cli.submitting.unreadable_files import file_fault, read_fault
-from daemon.contract.file_kinds import HEAD_BYTES, PICTURES, not_read, sniff
 from daemon.errors import DepthUnreadable, ImageTooLarge, ImageType, ImageUnreadable, JobError
 from daemon.intake.names import IMAGE_EXTENSIONS, classify
 from daemon.intake.picture_end import END_BYTES, end_is_missing

@@ -7,7 +7,7 @@ the last frame. So the header is read here first, and what it does not explain i
 
 from typing import BinaryIO
 
-from daemon.contract import file_kinds
+from daemon.catalogues import file_kinds
 from daemon.contract.messages import Limits
 from daemon.errors import ImageType
 from pipeline.image import jxl

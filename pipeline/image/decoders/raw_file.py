@@ -8,7 +8,7 @@ import io
 from dataclasses import replace
 from typing import BinaryIO
 
-from daemon.contract import file_kinds
+from daemon.catalogues import file_kinds
 from daemon.contract.messages import Limits
 from daemon.errors import ImageType
 from pipeline.image import jpeg, raw_previews

@@ -89,7 +89,7 @@ def test_who_waits_for_the_end_does_not_wait_for_it(folder: QuickFolder) -> None
 def test_the_command_line_refuses_it_before_it_is_copied(folder: QuickFolder, tmp_path: Path) -> None:
     folder.prepare()
     huge(tmp_path / "huge.jpg")
-    (tmp_path / "small.jpg").write_bytes(b"good")
+    (tmp_path / "small.jpg").write_bytes(b"GIF89a good")
     huge(tmp_path / "small.depth.png")
     for argv, said in (
         (("submit", str(tmp_path / "huge.jpg")), "huge.jpg has 429,496.7 MB"),

@@ -33,7 +33,8 @@ def main() -> None:
     with os.fdopen(fd, "rb") as file:
         picture = file.read()
     say(type="progress", stage="split", fraction=0.5)
-    words = picture.split() or [b""]
+    # What looks at the beginning of a file is to take it for a picture.
+    words = picture.removeprefix(b"GIF89a").split() or [b""]
     if words[0] == b"hang":
         while json.loads(sys.stdin.readline())["type"] != "cancel":
             continue

@@ -276,10 +276,10 @@ def test_launchd_is_known_by_the_name_of_the_service_and_a_home_that_is_none_is_
     """Where no home exists, wrong settings are reported only on the terminal."""
     empty = tmp_path / "empty"
     empty.mkdir()
-    environ = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "MULTIPLANE_CONFIG": "", "MULTIPLANE_NO_SUCH": "1"}
+    environ = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "MULTIPLANE_CONFIG": "", "MULTIPLANE_NO__SUCH": "1"}
     environ["XPC_SERVICE_NAME"] = service
     command = [sys.executable, "-P", "-m", "daemon.cli", "run", "--home", empty]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (status, "")
-    assert "MULTIPLANE_NO_SUCH" in done.stderr
+    assert "MULTIPLANE_NO__SUCH" in done.stderr
     assert not list(empty.iterdir())

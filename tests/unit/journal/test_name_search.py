@@ -11,7 +11,7 @@ from daemon.contract.records import Accepted, Claimed, ClaimedFile, Ended, Remov
 from daemon.contract.spec import JobSpec
 from daemon.errors import Refusal
 from daemon.journal.line import seal, unseal
-from daemon.journal.name_search import NameSearch
+from daemon.journal.search.name_search import NameSearch
 
 #: One with what JSON escapes, and with a byte that is no text.
 ODD = b'a "quoted" \\ name\n\xff.png'

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.layers.levels import between_levels
-from pipeline.layers.refine import refine
+from pipeline.layers.refine import between_levels, refine
 
 PHOTO = np.full((500, 700, 3), 128, np.uint8)
 
