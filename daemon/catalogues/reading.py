@@ -5,12 +5,13 @@ These files belong to the user or the program and are trusted. `daemon.sidecar` 
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
+from daemon.contract.validation import faults
 from daemon.errors import Refusal
 from daemon.shipped import CONFIG
 
@@ -26,13 +27,6 @@ SHIPPED: Mapping[Kind, str] = {"styles": str(CONFIG / "styles.yaml"), "models": 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 #: Deeper than any field. The limit is needed because an alias can refer to a node that contains the alias.
 _MAX_DEPTH = 6
-#: Words for the most frequent mistakes, by pydantic's error type. They follow the name of the field.
-_WORDS = {
-    "extra_forbidden": "is not a known field",
-    "missing": "is missing",
-    "union_tag_not_found": "needs an engine: strokes or diffusion",
-    "union_tag_invalid": "has an unknown engine; it must be strokes or diffusion",
-}
 
 
 @dataclass(frozen=True)
@@ -69,10 +63,10 @@ class CatalogueFile:
         try:
             return check(self.content)
         except ValidationError as error:
-            wrong = error.errors(include_url=False)[0]
+            wrong = faults(error)[0]
             # For a style, pydantic adds the engine (the tag of the union) as the second key.
-            place = tuple(str(part) for number, part in enumerate(wrong["loc"]) if number != 1 or self.kind != "styles")
-            raise self.fault(place, _worded(place, wrong["type"], wrong["msg"])) from error
+            place = tuple(part for number, part in enumerate(wrong.place) if number != 1 or self.kind != "styles")
+            raise self.fault(place, str(replace(wrong, place=place))) from error
 
 
 def read(kind: Kind, path: str) -> CatalogueFile:
@@ -176,13 +170,6 @@ def _fault(kind: Kind, path: str, what: str) -> Refusal:
     return Refusal(
         f"The list of {kind} {path} {what}.", hint=f"Correct {path}; the first lines of {shipped} explain every field."
     )
-
-
-def _worded(place: Place, kind: str, message: str) -> str:
-    words = _WORDS.get(kind) or message.removeprefix("Value error, ").replace("Input should be", "must be")
-    where = ".".join(place)
-    joint = " " if words.startswith(("is ", "must ", "needs ", "has an ")) else ": "
-    return f"{where}{joint}{words}" if where else words
 
 
 def _note(node: yaml.Node, place: Place, file: CatalogueFile, lines: dict[Place, int]) -> None:

@@ -6,7 +6,7 @@ The top of `config/styles.yaml` explains the fields.
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 
 from daemon.catalogues.models import NAME_PATTERN
 from daemon.catalogues.reading import claim, read
@@ -63,7 +63,13 @@ class DiffusionStyle(_Style):
     lora: Annotated[str, Field(pattern=NAME_PATTERN)] | None = None
 
 
-Style = Annotated[StrokesStyle | DiffusionStyle, Field(discriminator="engine")]
+def _with_an_engine(given: object) -> object:
+    if isinstance(given, dict) and "engine" not in given:
+        raise ValueError("it needs an engine: strokes or diffusion")
+    return given
+
+
+Style = Annotated[StrokesStyle | DiffusionStyle, Field(discriminator="engine"), BeforeValidator(_with_an_engine)]
 _FILE: TypeAdapter[dict[str, StrokesStyle | DiffusionStyle]] = TypeAdapter(dict[str, Style])
 
 

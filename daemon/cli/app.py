@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from typer._click.exceptions import UsageError
+from typer._click.exceptions import NoArgsIsHelpError, UsageError
 
 from daemon import __version__
 from daemon.cli import exit_status
@@ -164,9 +164,7 @@ def _run() -> None:
             gc.freeze()  # otherwise the first search would go through all that was imported
             gc.enable()
         try:
-            if Asked.for_json:
-                _run_for_a_program(app)
-            app(prog_name=_program_name(), complete_var="_MULTIPLANE_COMPLETE")
+            _answer(app)
         finally:
             sys.stdout.flush()  # an error can still be told here
     except SystemExit as ended:
@@ -208,15 +206,17 @@ def _of_output(error: Exception) -> "Refusal | None":
     return None
 
 
-def _run_for_a_program(app: typer.Typer) -> NoReturn:
-    """Run the command line for a program that reads JSON: a wrong option is reported as JSON, too."""
+def _answer(app: typer.Typer) -> NoReturn:
+    """Run the verb that was typed. A mistake in the command line is told in our words, to people and to programs."""
     try:
         status = app(prog_name=_program_name(), complete_var="_MULTIPLANE_COMPLETE", standalone_mode=False)
+    except NoArgsIsHelpError as error:  # the help is printed already
+        sys.exit(error.exit_code)
     except UsageError as error:
-        from daemon.cli.common import print_json_error
-        from daemon.contract.commands import command
+        from daemon.cli.common import print_error
+        from daemon.cli.usage_errors import in_words
 
-        print_json_error(error.format_message(), f"{command('--help')} lists the verbs.")
+        print_error(*in_words(error, next((word for word in _words() if word in VERBS), None)))
         sys.exit(error.exit_code)
     sys.exit(status if isinstance(status, int) else 0)
 

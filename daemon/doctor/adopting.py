@@ -17,6 +17,7 @@ from daemon.contract.messages import Result
 from daemon.contract.names import to_bytes, to_text
 from daemon.contract.records import Accepted, AnyRecord, Attempt, ClaimedFile, Ended, Job, LiveJob, Publishing, Role
 from daemon.contract.status import ENDED, ErrorInfo, Source, Status
+from daemon.contract.validation import in_words
 from daemon.doctor.survey import read_status
 from daemon.errors import BY_CODE, Internal, JobError
 from daemon.fs import FileSystem
@@ -138,7 +139,7 @@ def _published(fs: FileSystem, outbox: Outbox, status: Status, max_bytes: int) -
     except JobError as error:
         raise UnfitError(str(error)) from error
     except ValidationError as error:
-        raise UnfitError(str(error).splitlines()[0]) from error
+        raise UnfitError(in_words(error)) from error
     seconds = status.processing_seconds or 0.0
     return Publishing(
         job=status.job_id,

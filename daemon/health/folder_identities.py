@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from loguru import logger
 from pydantic import TypeAdapter, ValidationError
 
+from daemon.contract.validation import in_words
 from daemon.fs import FileSystem, write_atomic
 from daemon.health.inbox_replacement import identity
 from daemon.platform.mounts import is_mount_point
@@ -46,7 +47,7 @@ class FolderIdentities:
         except FileNotFoundError:
             return {}
         except (OSError, ValidationError) as error:
-            logger.warning("the record of inbox and outbox cannot be read, and is written again: {}", error)
+            logger.warning("the record of inbox and outbox cannot be read, and is written again: {}", in_words(error))
             return {}
 
     def remember(self, name: str, folder: bytes) -> None:

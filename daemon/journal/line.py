@@ -17,6 +17,7 @@ from typing import NamedTuple, get_args
 from pydantic import ValidationError
 
 from daemon.contract.records import RECORD, RECORD_VERSION, AnyRecord
+from daemon.contract.validation import in_words
 
 #: How every record begins. Used to find a record whose line was joined to the one before it.
 BEGINNING = b'{"v":'
@@ -153,7 +154,7 @@ def decode(line: bytes) -> Entry:
         # The record's own JSON, parsed in one pass.
         record = RECORD.validate_json(b"{" + unseal(line[envelope.end() :]))
     except ValidationError as error:
-        raise UnknownRecordError(str(error).splitlines()[0]) from error
+        raise UnknownRecordError(in_words(error)) from error
     return Entry(int(seq), int(group), ts.decode(), record)
 
 

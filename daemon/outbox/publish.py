@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from daemon.contract.manifest import Manifest
 from daemon.contract.messages import MAX_FILES, Result
 from daemon.contract.names import to_bytes, to_text
+from daemon.contract.validation import in_words
 from daemon.errors import OutputTooLarge, WorkerCrashed
 from daemon.fs import FileSystem, TreeEntry
 
@@ -71,7 +72,7 @@ def _check_manifest(fs: FileSystem, attempt: bytes, result: Result, hashes: dict
     try:
         manifest = Manifest.model_validate_json(fs.read(os.path.join(attempt, to_bytes(result.manifest)), _MAX_MANIFEST_BYTES))
     except (OSError, ValidationError) as error:
-        raise WorkerCrashed(f"the layer manifest {result.manifest} cannot be read", detail=str(error)) from error
+        raise WorkerCrashed(f"the layer manifest {result.manifest} cannot be read", detail=in_words(error)) from error
     folder = os.path.dirname(result.manifest)
     for layer in manifest.layers:
         if hashes.get(f"{folder}/{layer.file}") != layer.sha256:

@@ -21,6 +21,7 @@ from daemon.contract.records import Job, Requeued
 from daemon.contract.requests import JobAnswer, Request, RequestAnswer, Verb
 from daemon.contract.spec import JobSpec
 from daemon.contract.status import ErrorInfo
+from daemon.contract.validation import in_words
 from daemon.errors import JobError
 from daemon.fs import FileSystem, write_atomic
 from daemon.jobs import decide
@@ -122,7 +123,7 @@ class Requests:
         try:
             request = Request.model_validate_json(self.fs.read(path, _MAX_REQUEST_BYTES))
         except (OSError, ValidationError) as error:
-            logger.warning("a request cannot be read: {}: {}", to_text(path), error)
+            logger.warning("a request cannot be read: {}: {}", to_text(path), in_words(error))
             return RequestAnswer(problem="the request cannot be read; is this multiplane of the same version as the daemon?")
         ids = list(request.jobs)
         if request.batch is not None:

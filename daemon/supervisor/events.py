@@ -16,6 +16,7 @@ from daemon.contract.messages import (
     Result,
     Started,
 )
+from daemon.contract.validation import in_words
 
 Event = Hello | Ready | Started | ProgressEvent | Heartbeat | Result | Error
 #: At most this many characters of an invalid line are shown.
@@ -98,6 +99,4 @@ class EventReader:
 
 def _problem(error: ValidationError) -> str:
     """The first thing that is wrong, and where. It may contain text from the worker, so it is shortened and escaped."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    where = ".".join(str(step) for step in first["loc"])
-    return ascii(f"{where}: {first['msg']}" if where else first["msg"])[1:-1][:_EXPLAINED]
+    return ascii(in_words(error))[1:-1][:_EXPLAINED]

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from daemon.catalogues.models import Catalogue, Entry
 from daemon.contract.commands import RETRY, command
 from daemon.contract.status import Frozen
+from daemon.contract.validation import in_words
 from daemon.errors import Refusal, WeightsCorrupt, WeightsMissing, is_passing
 from pipeline.weights import first_use
 from pipeline.weights.catalogue import entry_of
@@ -232,7 +233,7 @@ def record_of(where: str) -> Record | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValidationError) as reason:
-        raise WeightsCorrupt(f"The record of the weights in {where} cannot be read.", detail=str(reason)) from reason
+        raise WeightsCorrupt(f"The record of the weights in {where} cannot be read.", detail=in_words(reason)) from reason
 
 
 def _unlisted(entry: Entry, made: Record) -> str | None:

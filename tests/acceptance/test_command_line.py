@@ -318,7 +318,7 @@ def test_the_home_may_stand_before_the_verb(folder: HotFolder, tmp_path) -> None
     for unset in (["jobs", "--home", ""], ["--home", "", "jobs"]):
         done = folder.verb(*unset)
         assert done.returncode == 2
-        assert "it is empty" in done.stderr
+        assert "--home is empty" in done.stderr
 
 
 def test_submit_tells_that_nobody_looks_at_the_inbox(folder: HotFolder, photo) -> None:

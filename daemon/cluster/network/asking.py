@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from daemon.cluster.messages import About, Asked, Report
 from daemon.cluster.network.attempts import Asker, Attempts, clause
 from daemon.cluster.network.events import Event, MachinesSeen
+from daemon.contract.validation import in_words
 
 #: Seconds that a machine may take to answer if nothing is new.
 _ASK_SECONDS = 5.0
@@ -97,7 +98,7 @@ class Asking:
                 await asyncio.sleep(min(1.0, self._lost_seconds / 10))
                 continue
             except (ValidationError, RuntimeError, ValueError, TypeError, KeyError) as error:
-                self._attempts.lose_all(address, f"it does not report as it should: {str(error).splitlines()[0]}")
+                self._attempts.lose_all(address, f"it does not report as it should: {in_words(error)}")
                 await asyncio.sleep(1.0)
                 continue
             self._heard[address] = time.monotonic()

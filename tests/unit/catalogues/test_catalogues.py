@@ -85,11 +85,11 @@ def test_a_name_of_the_program_is_refused_with_file_and_line(file):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("steps: 9", "steps: 0"), "line 7: mine.steps must be greater than or equal to 1"),
+        (("steps: 9", "steps: 0"), "line 7: mine.steps must be at least 1"),
         (("steps: 9", "steps: 9\n  stepps: 9"), "line 8: mine.stepps is not a known field"),
         (("  steps: 9\n", ""), "line 1: mine.steps is missing"),
-        (("engine: diffusion", "engine: spray"), "line 1: mine has an unknown engine; it must be strokes or diffusion"),
-        (("  engine: diffusion\n", ""), "line 1: mine needs an engine: strokes or diffusion"),
+        (("engine: diffusion", "engine: spray"), "line 1: mine must have an engine: strokes or diffusion"),
+        (("  engine: diffusion\n", ""), "line 1: mine: it needs an engine: strokes or diffusion"),
         (("guidance: 7", "steps: 7"), "line 6: mine.steps appears again in line 7; remove one of the two"),
         ((STYLE, STYLE + STYLE), "line 1: mine appears again in line 8; remove one of the two"),
         (("guidance: 7", "guidance: [7"), "cannot be read: line 7: "),
@@ -108,7 +108,7 @@ def test_a_slip_is_told_with_its_line(file, change, said):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("polarity: disparity", "polarity: near"), "line 7: models.mine.polarity must be 'disparity' or 'distance'"),
+        (("polarity: disparity", "polarity: near"), "line 7: models.mine.polarity must be disparity or distance"),
         (("    scale: relative\n", ""), "line 2: models.mine: a depth model needs polarity and scale, and has no part"),
         (("models:", "default_depth: taesd\nmodels:"), "line 1: default_depth: taesd is not a depth model of this list"),
         (("mine:", "My Model:"), "line 2: models.My Model"),
