@@ -106,7 +106,7 @@ def allowed_values(key: Key) -> str:
         elif isinstance(bound, Gt):
             low = f" above {bound.gt}"
         elif isinstance(bound, Le):
-            high = f" to {bound.le}"
+            high = f"{' and up' if low.startswith(' above') else ''} to {bound.le}"
     if annotation is ByteSize:
         return f"a size such as 500 MB, at least {_size(int(str(least)))}"
     words = [

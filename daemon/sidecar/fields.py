@@ -27,6 +27,7 @@ from daemon.contract.spec import (
     SplitMethod,
 )
 from daemon.sidecar.problems import choice, did_you_mean, quoted
+from daemon.sidecar.slips import list_meant, number_meant
 from daemon.sidecar.yaml_subset import Entries, Items, Node, Scalar
 
 Kind = Literal["text", "whole number", "number", "list of texts", "split"]
@@ -131,7 +132,8 @@ def value(name: str, node: Node) -> object:
         return tuple(_item(name, item, "number") for item in node.items)
     if field.kind == "list of texts":
         if not isinstance(node, Items):
-            raise Wrong(f"{name} must be {field.allowed}, not {describe(node)}", node.line)
+            meant = list_meant(name, _texts(node), field.choices)
+            raise Wrong(f"{name} must be {field.allowed}, not {describe(node)}{meant}", node.line)
         return tuple(_item(name, item, "text") for item in node.items)
     return _item(name, node, "text" if field.kind == "split" else field.kind)
 
@@ -144,8 +146,18 @@ def _item(name: str, node: Node, kind: Kind) -> object:
         elif node.plain:
             found = number(node.text) if kind == "number" else whole_number(node.text)
     if found is None:
-        raise Wrong(f"{name} must be {FIELDS[name].allowed}, not {describe(node)}", node.line)
+        inside = isinstance(node, Items) and FIELDS[name].kind in ("list of texts", "split")
+        given = "a list inside a list" if inside else describe(node)
+        meant = number_meant(name, node.text) if kind != "text" and isinstance(node, Scalar) and node.plain else ""
+        raise Wrong(f"{name} must be {FIELDS[name].allowed}, not {given}{meant}", node.line)
     return found
+
+
+def _texts(node: Node) -> tuple[str, ...]:
+    """The texts of a value that should be a list."""
+    if isinstance(node, Scalar):
+        return (node.text,)
+    return tuple(entry.key for entry in node.entries) if isinstance(node, Entries) else ()
 
 
 def _without_controls(name: str, node: Scalar) -> str:
@@ -174,7 +186,12 @@ def not_allowed(name: str, given: object) -> str:
         return f"{name} must be {field.allowed}, not {quoted(given)}{suggestion}"
     if isinstance(given, tuple):
         words = [item for item in given if isinstance(item, str) and item not in field.choices]
-        suggestion = did_you_mean(words[0], field.choices) if words else ""
+        if words and field.choices:
+            texts = [str(item) for item in given]
+            suggestion = list_meant(name, texts, field.choices) or did_you_mean(words[0], field.choices)
+            return f"{name} must be {field.allowed}, not {quoted(words[0])}{suggestion}"
+        if given and all(isinstance(item, int) for item in given):
+            suggestion = "; write a point, not a comma, in each number"
         return f"{name} must be {field.allowed}{suggestion}"
     return f"{name} must be {field.allowed}, not {given}"
 

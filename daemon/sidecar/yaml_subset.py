@@ -18,6 +18,7 @@ from yaml.reader import Reader, ReaderError
 from yaml.scanner import Scanner
 
 from daemon.contract.commands import as_code
+from daemon.sidecar.slips import slip_in
 
 MAX_BYTES = 64 * 1024
 """A sidecar with every field is under 1 KB; 64 KiB leaves room for a list of a thousand pictures."""
@@ -36,11 +37,20 @@ _PROBLEMS = {
     "expected <block end>, but found '<block mapping start>'": (
         "the indentation changes; start every field at the beginning of its line"
     ),
+    "expected '<document start>', but found '<block mapping start>'": (
+        "the indentation changes; start every field at the beginning of its line"
+    ),
+    "sequence entries are not allowed here": (
+        f"a list that begins on the line of its name; write each entry on a line of its own, as {as_code('- psd')}, or all of "
+        f"them in brackets, as {as_code('[psd, glb]')}"
+    ),
     "expected <block end>, but found '<scalar>'": "text after the value; put the whole value in quotation marks",
     "expected ',' or ']', but got '<stream end>'": 'a list without its closing "]"',
     "expected ',' or '}', but got '<stream end>'": 'a "{" without its closing "}"',
 }
 """The parser's messages in plain words, for people who have never heard of a block mapping."""
+_ALIAS = 'a value that begins with "*" (a YAML alias), which is not allowed; put it in quotation marks, as in "*.jpg"'
+_NO_FIELDS = f"not a list of fields; write one {as_code('name: value')} per line, with a space after the colon"
 
 #: What keyboards and word processors put into a field, and how it is called. The eye takes it for what YAML needs.
 _LOOKS_RIGHT = {
@@ -161,7 +171,7 @@ class SubsetParser(Reader, Scanner, Parser):
 
     def fetch_alias(self) -> None:
         """Overrides the scanner's method for `*name`, which is usually a glob without quotation marks. Refuses it."""
-        self.refuse('a value that begins with "*" (a YAML alias), which is not allowed; put it in quotation marks, as in "*.jpg"')
+        self.refuse(_ALIAS)
 
     def fetch_tag(self) -> None:
         """Overrides the scanner's method for `!name`. Refuses it."""
@@ -192,12 +202,18 @@ def entries(data: bytes, *, max_depth: int, max_bytes: int = MAX_BYTES) -> Itera
             raise OutsideSubset(reason, text.count("\n", 0, found.start()) + 1)
     try:
         yield from _document(SubsetParser(text, max_depth))
+    except OutsideSubset as fault:
+        if fault.reason in (_NO_FIELDS, _ALIAS) and (slip := slip_in(text, fault.line or 1)) is not None:
+            raise OutsideSubset(*slip) from None
+        raise
     except ReaderError as error:
         character = text[error.position] if isinstance(error.position, int) and error.position < len(text) else "?"
         line = text.count("\n", 0, error.position) + 1
         raise OutsideSubset(f"not a text file: it holds the control character U+{ord(character):04X}", line) from None
     except yaml.MarkedYAMLError as error:
-        raise _in_plain_words(error) from None
+        fault = _in_plain_words(error)
+        slip = slip_in(text, fault.line or 1)
+        raise OutsideSubset(*slip) if slip is not None else fault from None
     except (ValueError, OverflowError):  # chr() inside the scanner, for an escape such as "\U00110000"
         raise OutsideSubset("not YAML: an escape that stands for no character") from None
 
@@ -237,9 +253,7 @@ def _document(parser: SubsetParser) -> Iterator[Entry]:
     if isinstance(first, yaml.MappingStartEvent):
         yield from _mapping(parser, 1)
     elif not (isinstance(first, yaml.ScalarEvent) and first.value == "" and first.implicit[0]):
-        raise OutsideSubset(
-            f"not a list of fields; write one {as_code('name: value')} per line, with a space after the colon", line
-        )
+        raise OutsideSubset(_NO_FIELDS, line)
     parser.next_event()
     if not parser.check_event(yaml.StreamEndEvent):
         raise OutsideSubset('more than one document; remove the lines "---" and what follows', _line(parser.next_event()))

@@ -144,10 +144,15 @@ def test_scalars_follow_the_core_rules_and_the_field(text, field, meaning):
         ("seed: 1:30", 'line 1: seed must be a whole number from 0 to 9223372036854775807, not "1:30"'),
         ("seed: -1", "line 1: seed must be a whole number from 0 to 9223372036854775807, not -1"),
         ("timeout_seconds: 0", "line 1: timeout_seconds must be a number of seconds above 0, not 0"),
-        ("formats: psd", f'line 1: formats must be a list of formats ({FORMATS}) such as [psd], or [] for none, not "psd"'),
+        (
+            "formats: psd",
+            f'line 1: formats must be a list of formats ({FORMATS}) such as [psd], or [] for none, not "psd"; '
+            "write \0`formats: [psd]`\0",
+        ),
         (
             "formats: [pds]",
-            f'line 1: formats must be a list of formats ({FORMATS}) such as [psd], or [] for none; did you mean "psd"?',
+            f'line 1: formats must be a list of formats ({FORMATS}) such as [psd], or [] for none, not "pds"; '
+            'did you mean "psd"?',
         ),
         ("motion: swing", 'line 1: motion must be sway, orbit, push-in, pan or tilt, not "swing"'),
         ("motion: push_in", 'line 1: motion must be sway, orbit, push-in, pan or tilt, not "push_in"; did you mean "push-in"?'),
@@ -205,9 +210,10 @@ def test_a_wrong_field_is_named_with_its_line_and_what_is_allowed(text, message)
         ("images:\n  - “*.jpg”".encode(), ", line 2: curly quotation marks; type straight ones, or none"),
         (
             b"mode: painterly\nseed:1\ndepth: auto",
-            ", line 2: a line that isn't a field; write `name: value`, with a space",
+            ", line 2: no space after the colon; write `seed: 1`",
         ),
-        (b"seed:1", ", line 1: not a list of fields; write one `name: value` per line, with a space after the colon"),
+        (b"seed:1", ", line 1: no space after the colon; write `seed: 1`"),
+        (b"seed", ", line 1: not a list of fields; write one `name: value` per line, with a space after the colon"),
         (b"- mode", ", line 1: not a list of fields;"),
         (b'mode: painterly\nstyle: "oil\nseed: 1', ", line 2: a quotation mark is never closed"),
         (b"split: [0.1, 0.2", ', line 1: a list without its closing "]"'),
