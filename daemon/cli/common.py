@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import typer
 from pydantic import BaseModel
@@ -27,6 +27,9 @@ from daemon.settings.layout import default_home
 from daemon.settings.loading import home_of, load_what_is_right
 from daemon.settings.typed_command import commands_here
 
+if TYPE_CHECKING:
+    from loguru import Record
+
 #: Columns of lines that no terminal shows: more than any line has, so that none is broken or cut before a program reads it.
 _UNLIMITED = 100_000
 #: Bytes of a file name that are no text. No encoding has these characters, but JSON can escape them.
@@ -41,6 +44,10 @@ class _Screen(Console):
         if not self.is_terminal:
             return ConsoleDimensions(_UNLIMITED, super().size.height)
         return ConsoleDimensions(*shutil.get_terminal_size()) if self.is_dumb_terminal else super().size
+
+    def print(self, *objects: Any, **options: Any) -> None:  # noqa: ANN401 - as rich has it
+        """As rich prints, but no text on its way to a person can move the cursor, hide text or reverse it."""
+        super().print(*(replace_unprintable(each, keep="\n") if isinstance(each, str) else each for each in objects), **options)
 
     def on_broken_pipe(self) -> None:
         """Leave it to `daemon.cli.app` to end the program."""
@@ -189,11 +196,27 @@ def print_json_error(message: str, hint: str | None = None, *, file: Path | None
 
 
 def printable(text: str) -> str:
-    """The text without characters that would move the cursor, hide text or reverse it (names are untrusted).
+    """The text as one line, without characters that would tear it, move the cursor, hide or reverse text: names are untrusted.
 
     The commands in it are filled in for this terminal.
     """
-    return replace_unprintable(commands().fill(text) if has_marks(text) else text, keep="\n")
+    return replace_unprintable(commands().fill(text) if has_marks(text) else text)
+
+
+def printable_lines(text: str) -> str:
+    """`printable` for a text of several lines, each of which is known to be one: no name in it may contain a line end."""
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def log_safely(here: Commands) -> None:
+    """Log every message as one line that is safe to show, with its commands in the form that `here` gives them."""
+    # Imported here, because most verbs log nothing.
+    from loguru import logger
+
+    def fill(record: "Record") -> None:
+        record["message"] = replace_unprintable(here.fill(record["message"]))
+
+    logger.configure(patcher=fill)
 
 
 def print_json(value: object) -> None:

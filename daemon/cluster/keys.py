@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from daemon.contract.printable import quoted
 from daemon.errors import Refusal
 from daemon.fs import FileSystem, make_folders, write_new
 
@@ -47,7 +48,7 @@ def make_keys(fs: FileSystem, folder: str, names: list[str], now: datetime | Non
     for name in names:
         if not _NAME.fullmatch(name) or name in ("ca", "ca-key"):
             raise Refusal(
-                f"{name!r} cannot be the name of a machine", hint="Use letters, digits, dots and dashes.", exit_status=2
+                f"{quoted(name)} cannot be the name of a machine", hint="Use letters, digits, dots and dashes.", exit_status=2
             )
     make_folders(fs, os.fsencode(folder))
     made = [MachineKeys(name, *(os.path.join(folder, f"{name}{end}.pem") for end in ("", "-key"))) for name in names]

@@ -14,7 +14,7 @@ from daemon.contract.commands import shortened, well_marked
 
 #: Characters that are removed from workers' texts, because people see these on terminals: C0 and C1 controls except tab and
 #: newline, marks that change the direction of text, and unpaired surrogates, which cannot be written into a file.
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 #: The same without NUL, which belongs to the marks around commands (`daemon.contract.commands`).
 _CONTROL_IN_PROSE = re.compile(CONTROL.pattern.replace("\x00-", "\x01-", 1))
 #: Escaped, not the characters themselves: these patterns are printed in the JSON Schemas.

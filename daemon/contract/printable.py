@@ -15,6 +15,8 @@ _SPELLED = {
     "’": "'", "“": '"', "”": '"', "×": "x", "→": "->", "≤": "<=", "≥": ">=", "█": "#", "▏": "|",
 }  # fmt: skip
 _HANDLER = "multiplane.spelled"
+MAX_SHOWN = 60
+"""The most characters of a value that a sentence repeats."""
 
 
 def counted(count: int, what: str) -> str:
@@ -37,6 +39,26 @@ def replace_unprintable(text: str, *, instead: Callable[[str], str] = _dot, keep
         keep: unprintable characters that are not replaced.
     """
     return "".join(c if c.isprintable() or c in keep or unicodedata.category(c) == "Zs" else instead(c) for c in text)
+
+
+def in_one_line(text: str) -> str:
+    """A sentence with names in it, or a name, as one line that is safe to show. Only its commands' marks are kept.
+
+    Whatever is printed, logged or listed goes through this, through `daemon.cli.common.printable`, or through a type of
+    `daemon.contract.bounds`.
+    """
+    return text if text.isprintable() else replace_unprintable(text, keep="\0")
+
+
+def shown(text: str, *, limit: int = MAX_SHOWN) -> str:
+    """Text from a file, made safe to show: cut at `limit` characters, with unprintable characters (such as line ends) escaped."""
+    cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    return replace_unprintable(cut, instead=lambda c: c.encode("unicode_escape", "surrogatepass").decode("ascii"))
+
+
+def quoted(text: str, *, limit: int = MAX_SHOWN) -> str:
+    """Text as `shown` returns it, in quotation marks: a value that somebody wrote. Names of files stand in sentences without."""
+    return f'"{shown(text, limit=limit)}"'
 
 
 def _spelled(error: UnicodeError) -> tuple[bytes, int]:

@@ -16,7 +16,7 @@ from loguru import logger
 
 from daemon.contract.commands import as_code, unmarked
 from daemon.contract.ended.follow_ups import FollowUpFailed, FollowUpOver
-from daemon.contract.printable import replace_unprintable
+from daemon.contract.printable import quoted, replace_unprintable
 from daemon.contract.records import Accepted, AnyRecord, Job, Removed, Requeued
 from daemon.following.hook_process import HookProcess
 from daemon.journal.ledger import Ledger
@@ -222,4 +222,4 @@ def _ending(status: int) -> str:
 def _quoted(line: str) -> str:
     """The last line that a command printed, as untrusted text for the end of a clause."""
     shown = replace_unprintable(unmarked(line))
-    return f", “{shown[:_MAX_SHOWN]}”" if shown else ""
+    return f", {quoted(shown, limit=_MAX_SHOWN)}" if shown else ""

@@ -16,6 +16,7 @@ from typing import NamedTuple, get_args
 
 from pydantic import ValidationError
 
+from daemon.contract.printable import quoted
 from daemon.contract.records import RECORD, RECORD_VERSION, AnyRecord
 from daemon.contract.validation import in_words
 
@@ -81,9 +82,11 @@ def checked(entry: Entry) -> bytes:
         line = encode(entry)
         place, read = mark(line, 0, len(line) - 1), decode(line[:-1])
     except (UnknownRecordError, ValueError, RecursionError) as error:  # pydantic's and json's errors are ValueErrors
-        raise UnreplayableError(f"a record of {entry.record.event!r} could not be read back: {str(error)[:_SHOWN]}") from error
+        raise UnreplayableError(
+            f"a record of {quoted(entry.record.event)} could not be read back: {in_words(error)[:_SHOWN]}"
+        ) from error
     if place.job != getattr(read.record, "job", ""):
-        raise UnreplayableError(f"a record of {entry.record.event!r} would be taken for another job's")
+        raise UnreplayableError(f"a record of {quoted(entry.record.event)} would be taken for another job's")
     return line
 
 
@@ -115,7 +118,7 @@ def mark(data: bytes, start: int, end: int) -> Mark:
     if int(version) > RECORD_VERSION:
         raise UnknownRecordError(f"record version {int(version)}")
     if (known := _EVENTS.get(event)) is None:
-        raise UnknownRecordError(f"a record of the kind {event.decode()!r}")
+        raise UnknownRecordError(f"a record of the kind {quoted(event.decode())}")
     return Mark(int(seq), known, job.decode() if job else "", start, end)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from daemon.contract.names import to_text
+from daemon.contract.printable import in_one_line
 from daemon.outbox.status_files import MAX_WAITING, MoreWaiting, Waiting
 
 #: The most reasons of entries that are not shown; the rest is counted together.
@@ -45,7 +46,7 @@ class Group:
     def add(self, place: int, folder: bytes, name: bytes, reason: str) -> None:
         """Add an entry with its place in the whole list."""
         if self.count < MAX_WAITING:
-            self.first.append((place, Waiting(path=to_text(os.path.join(folder, name)), reason=reason)))
+            self.first.append((place, Waiting(path=to_text(os.path.join(folder, name)), reason=in_one_line(reason))))
         self.count += 1
 
 
@@ -85,7 +86,7 @@ def shared(groups: Groups) -> WaitingList:
     for ((_, reason), group), share in zip(ordered, _shares([group.count for _, group in ordered], MAX_WAITING), strict=True):
         items += [item for _, item in group.first[:share]]
         left[reason] += group.count - share
-    more = [MoreWaiting(reason=reason, count=count) for reason, count in left.most_common() if count]
+    more = [MoreWaiting(reason=in_one_line(reason), count=count) for reason, count in left.most_common() if count]
     if len(more) > _MAX_REASONS:
         rest = sum(one.count for one in more[_MAX_REASONS - 1 :])
         more = [*more[: _MAX_REASONS - 1], MoreWaiting(reason=_OTHER_REASONS, count=rest)]

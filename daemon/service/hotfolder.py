@@ -15,6 +15,7 @@ from daemon.claiming.control_files import read_control
 from daemon.claiming.downloads import Downloads
 from daemon.claiming.earlier_results import EarlierResults
 from daemon.contract.names import to_bytes, to_text
+from daemon.contract.printable import in_one_line
 from daemon.contract.records import AnyRecord, Job, Noted, Returned
 from daemon.fs import FileSystem
 from daemon.intake import (
@@ -384,4 +385,4 @@ def _taken(job: Job, now: float) -> Taken:
 
 
 def _shown(folder: bytes, name: bytes) -> str:
-    return to_text(os.path.join(folder, name))
+    return in_one_line(to_text(os.path.join(folder, name)))

@@ -8,12 +8,13 @@ from pydantic import ValidationError
 
 from daemon.catalogues.reading import SHIPPED as LISTS
 from daemon.catalogues.reading import StyleNames
+from daemon.contract.printable import quoted
 from daemon.errors import Refusal
 from daemon.settings.layout import Layout, default_home, lay_out
 from daemon.settings.model import Settings
 from daemon.settings.sources import HOME, SHIPPED, Key, Source, all_keys, allowed_values, refuse, sources_of, user_file_of
 from daemon.sidecar import fields
-from daemon.sidecar.problems import Problem, did_you_mean, quoted
+from daemon.sidecar.problems import Problem, did_you_mean
 
 
 def home_of(home: Path | None, environ: Mapping[str, str]) -> Path:

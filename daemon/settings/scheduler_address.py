@@ -3,6 +3,8 @@
 import ipaddress
 import re
 
+from daemon.contract.printable import quoted
+
 #: The port of a Dask scheduler, unless the address names another.
 DEFAULT_PORT = 8786
 _FORM = re.compile(r"(tls|tcp)://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+)(?::(\d{1,5}))?")
@@ -17,7 +19,7 @@ def checked_address(address: str) -> str:
     """
     found = _FORM.fullmatch(address)
     if found is None or int(found[3] or DEFAULT_PORT) > 65535:
-        raise ValueError(f"must be an address such as tls://studio.local:{DEFAULT_PORT}, not {address!r}")
+        raise ValueError(f"must be an address such as tls://studio.local:{DEFAULT_PORT}, not {quoted(address)}")
     scheme, host, port = found.groups()
     if scheme == "tcp" and not is_loopback(host):
         raise ValueError(

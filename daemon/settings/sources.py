@@ -15,11 +15,12 @@ from annotated_types import Ge, Gt, Le
 from pydantic import ByteSize
 from pydantic.fields import FieldInfo
 
+from daemon.contract.printable import quoted
 from daemon.errors import Refusal
 from daemon.settings.model import Settings
 from daemon.shipped import CONFIG as SHIPPED_CONFIG
 from daemon.sidecar import MAX_BYTES, fields, yaml_subset
-from daemon.sidecar.problems import Problem, choice, did_you_mean, quoted
+from daemon.sidecar.problems import Problem, choice, did_you_mean
 
 PREFIX = "MULTIPLANE_"
 HOME, CONFIG = "MULTIPLANE_HOME", "MULTIPLANE_CONFIG"

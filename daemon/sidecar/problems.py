@@ -5,11 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from daemon.contract.printable import replace_unprintable
+from daemon.contract.printable import MAX_SHOWN, shown
 from daemon.errors import SpecInvalid
 
-MAX_SHOWN = 60
-"""The most characters of a value that a sentence repeats."""
 MAX_TOLD = 5
 """The most problems in one message. A person makes fewer mistakes in a file of a dozen lines; the detail has the others."""
 MAX_LISTED = 20
@@ -57,17 +55,6 @@ def refuse(problems: Sequence[Problem]) -> NoReturn:
 
 def _more(mistakes: int) -> str:
     return f"{mistakes} more {'mistake' if mistakes == 1 else 'mistakes'}"
-
-
-def shown(text: str, *, limit: int = MAX_SHOWN) -> str:
-    """Text from a file, made safe to show: cut at `limit` characters, with unprintable characters (such as line ends) escaped."""
-    cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    return replace_unprintable(cut, instead=lambda c: c.encode("unicode_escape", "surrogatepass").decode("ascii"))
-
-
-def quoted(text: str) -> str:
-    """Text as `shown` returns it, in quotation marks."""
-    return f'"{shown(text)}"'
 
 
 def did_you_mean(text: str, known: Iterable[str], *, prefix: str = "") -> str:

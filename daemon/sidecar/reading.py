@@ -7,10 +7,11 @@ from dataclasses import field as attribute
 
 from pydantic import ValidationError
 
+from daemon.contract.printable import quoted
 from daemon.contract.spec import JOB_ID_PATTERN, RESERVED_IDS, JobSpec
 from daemon.errors import SpecUnreadable
 from daemon.sidecar import fields, yaml_subset
-from daemon.sidecar.problems import MAX_LISTED, Problem, did_you_mean, quoted, refuse
+from daemon.sidecar.problems import MAX_LISTED, Problem, did_you_mean, refuse
 
 MAX_DEPTH = 3
 """Levels of nesting: the file, a list in it, and one more, so that an error message can name a field that contains fields."""

@@ -6,9 +6,10 @@ from typing import Literal
 from pydantic import ValidationError
 
 from daemon.contract.commands import as_code
+from daemon.contract.printable import quoted
 from daemon.contract.spec import JobSpec
 from daemon.sidecar import fields
-from daemon.sidecar.problems import Problem, did_you_mean, quoted, refuse
+from daemon.sidecar.problems import Problem, did_you_mean, refuse
 from daemon.sidecar.reading import Sidecar
 
 JobKind = Literal["pair", "preset", "batch"]

@@ -211,9 +211,9 @@ def entries(data: bytes, *, max_depth: int, max_bytes: int = MAX_BYTES) -> Itera
         line = text.count("\n", 0, error.position) + 1
         raise OutsideSubset(f"not a text file: it holds the control character U+{ord(character):04X}", line) from None
     except yaml.MarkedYAMLError as error:
-        fault = _in_plain_words(error)
-        slip = slip_in(text, fault.line or 1)
-        raise OutsideSubset(*slip) if slip is not None else fault from None
+        plain = _in_plain_words(error)
+        slip = slip_in(text, plain.line or 1)
+        raise OutsideSubset(*slip) if slip is not None else plain from None
     except (ValueError, OverflowError):  # chr() inside the scanner, for an escape such as "\U00110000"
         raise OutsideSubset("not YAML: an escape that stands for no character") from None
 

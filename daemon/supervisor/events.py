@@ -16,6 +16,7 @@ from daemon.contract.messages import (
     Result,
     Started,
 )
+from daemon.contract.printable import quoted
 from daemon.contract.validation import in_words
 
 Event = Hello | Ready | Started | ProgressEvent | Heartbeat | Result | Error
@@ -76,14 +77,14 @@ class EventReader:
             self._greeted = True
             return
         if not self._greeted:
-            raise ProtocolError(f"sent {event.type!r} before hello")
+            raise ProtocolError(f"sent {quoted(event.type)} before hello")
         if isinstance(event, Ready):
             if self._ready:
                 raise ProtocolError("said ready again")
             self._ready = True
         if isinstance(event, Started):
             if event.job_id != self._job_id:
-                raise ProtocolError(f"started job {event.job_id!r}, but was given {self._job_id!r}")
+                raise ProtocolError(f"started job {event.job_id}, but was given {self._job_id}")
             if self._started:
                 raise ProtocolError("started its job twice")
             if not self._ready:
@@ -91,7 +92,7 @@ class EventReader:
             self._started = True
         if isinstance(event, Result | Error):
             if self._closed is not None:
-                raise ProtocolError(f"sent {event.type!r} after {self._closed!r}")
+                raise ProtocolError(f"sent {quoted(event.type)} after {quoted(self._closed)}")
             if isinstance(event, Result) and not self._started:
                 raise ProtocolError("sent a result for a job it had not started")
             self._closed = event.type

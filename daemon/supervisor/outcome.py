@@ -229,7 +229,7 @@ def _crash(end: End) -> str:
     if end.error is not None and end.error.error.code == "cancelled":
         return "was asked to stop by a SIGTERM that the daemon did not send"
     if end.error is not None:
-        return f"reported {end.error.error.code!r} and then ended with exit status {end.status}, which contradict each other"
+        return f"reported {end.error.error.code} and then ended with exit status {end.status}, which contradict each other"
     if end.result is not None:
         return f"reported a result and then ended with exit status {end.status}"
     if end.status == 0:

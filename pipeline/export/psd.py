@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daemon.contract.commands import as_code
+from daemon.contract.printable import quoted
 from daemon.errors import OutputTooLarge
 from pipeline.export.format import Format, Pictures, Progress
 from pipeline.export.naming import layer_names
@@ -80,7 +81,7 @@ def write(
     height, width = composite.shape[:2]
     for layer in layers:
         if layer.rgba.shape != (height, width, 4):
-            raise ValueError(f"layer {layer.name!r} is {layer.rgba.shape}, the canvas {(height, width, 4)}")
+            raise ValueError(f"layer {quoted(layer.name)} is {layer.rgba.shape}, the canvas {(height, width, 4)}")
     if max(height, width) > PSB_SIDE:
         raise OutputTooLarge(
             f"The picture is {width} × {height} pixels; a layered Photoshop file holds at most {PSB_SIDE:,} a side.",

@@ -53,7 +53,7 @@ def find_thresholds(
     if not isinstance(split, str):
         return _given(split, num_layers)
     if split not in ("natural", "equal", "quantile"):
-        raise ValueError(f"split: unknown method {split!r}; allowed are natural, equal, quantile or a list of thresholds")
+        raise ValueError(f"split: unknown method {split}; allowed are natural, equal, quantile or a list of thresholds")
     if split == "natural" and known:
         return _at_known(known, num_layers)
     sample = _sample(disparity, visible).astype(np.float64)

@@ -6,6 +6,7 @@ from daemon.catalogues import styles as catalogue
 from daemon.catalogues.reading import SHIPPED
 from daemon.catalogues.styles import DiffusionStyle, StrokesStyle
 from daemon.contract.commands import RETRY
+from daemon.contract.printable import quoted
 from daemon.errors import Internal, Refusal, SpecInvalid
 
 
@@ -37,5 +38,5 @@ def named(name: str | None, *paths: str) -> tuple[str, StrokesStyle | DiffusionS
     if name is None:
         return next(iter(found.items()))
     if name not in found:
-        raise SpecInvalid(f"There is no style {name!r}; there are {', '.join(found)}.")
+        raise SpecInvalid(f"There is no style {quoted(name)}; there are {', '.join(found)}.")
     return name, found[name]

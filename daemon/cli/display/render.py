@@ -24,7 +24,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 def cell(text: str, style: str = "") -> Text:
     """One line of text that is never read as markup."""
-    return Text(printable(text).replace("\n", "·"), style=style)
+    return Text(printable(text), style=style)
 
 
 def wrapped(text: str, width: int) -> list[str]:

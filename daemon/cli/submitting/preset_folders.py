@@ -8,11 +8,12 @@ import typer
 from daemon.cli.common import fs, give_up, print_error
 from daemon.cli.exit_status import ExitStatus
 from daemon.contract.names import composed, to_text
+from daemon.contract.printable import quoted
 from daemon.errors import JobError, Refusal
 from daemon.intake.names import PRESET_NAME, key_of
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, Sidecar, parse
-from daemon.sidecar.problems import did_you_mean, quoted
+from daemon.sidecar.problems import did_you_mean
 
 
 def preset_folder(settings: Settings, name: str) -> tuple[Path, Sidecar]:

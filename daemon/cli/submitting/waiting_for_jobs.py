@@ -12,7 +12,7 @@ from pathlib import Path
 
 import typer
 
-from daemon.cli.common import fs, give_up, located, out, print_error, print_json, print_note
+from daemon.cli.common import fs, give_up, located, out, print_error, print_json, print_note, printable
 from daemon.cli.display.render import now
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries
@@ -250,7 +250,7 @@ def _delivered(
 def _print_end(status: Status, settings: Settings) -> None:
     if status.state == "completed":
         place = status.delivered or settings.paths.outbox / status.job_id / "result"
-        out.print(f"{status.job_id}: {place}", markup=False)
+        out.print(f"{status.job_id}: {printable(str(place))}", markup=False)
     elif status.error:
         print_error(f"{status.job_id} {status.state}: {status.error.message}", status.error.hint)
     else:

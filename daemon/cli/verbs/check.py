@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_of
+from daemon.cli.common import Home, Json, fs, out, print_json, printable, printable_lines, settings_of
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.submitting.missing_parts import missing_depth, missing_weights
 from daemon.cli.submitting.plain_faults import plain_fault
 from daemon.cli.submitting.unreadable_files import file_fault, read_fault
 from daemon.cli.submitting.unwritable_formats import format_fault
 from daemon.contract.names import to_text
+from daemon.contract.printable import in_one_line
 from daemon.contract.status import ErrorInfo
 from daemon.errors import ImageType, JobError, Refusal, SpecInvalid
 from daemon.intake.kinds.unread import reason
@@ -39,7 +40,7 @@ def check(
             ok, says = isinstance(found, str), _says(found)
             mark = "[green]ok[/]" if ok else "[red]not ok[/]"
             out.print(f"{mark}  {printable(str(path)).replace('[', chr(92) + '[')}")
-            out.print(f"    {printable(says)}".replace("\n", "\n    "), markup=False)
+            out.print(f"    {printable_lines(says)}".replace("\n", "\n    "), markup=False)
     if not all(isinstance(found, str) for _, found in results):
         raise typer.Exit(ExitStatus.FAILED)
 
@@ -75,11 +76,11 @@ def _check(path: Path, settings: Settings) -> str | ErrorInfo:
         return "a depth picture by its name; drop it beside its photo"
     if role == "raw":
         return (
-            f"a camera raw file: if it gets a YAML file of its own ({path.name}.yaml), the preview in it is layered, if "
-            "that has the full size; better export it as TIFF or HEIC"
+            f"a camera raw file: with a YAML file of its own ({in_one_line(path.name)}.yaml), the JPEG that the camera stored in "
+            "it is layered, if that has the full size; it is better to develop it and export it as TIFF"
         )
     why = settings_under_another_name(name) or reason(key_of(name))
-    return ImageType(why, hint="Only pictures and YAML files are read.").info()
+    return ImageType(in_one_line(why), hint="Only pictures and YAML files are read.").info()
 
 
 def _check_yaml(path: Path, data: bytes, settings: Settings) -> str | ErrorInfo:

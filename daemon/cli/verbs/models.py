@@ -18,11 +18,12 @@ from daemon.cli.common import Home, Json, give_up, settings_of
 from daemon.cli.examples import epilog
 from daemon.cli.exit_status import ExitStatus
 from daemon.contract.commands import SHORT, command
+from daemon.contract.printable import quoted
 from daemon.errors import Refusal
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
 from daemon.settings.typed_command import commands_here
-from daemon.sidecar.problems import did_you_mean, quoted
+from daemon.sidecar.problems import did_you_mean
 
 #: 128 + SIGINT, as shells count.
 _INTERRUPTED = 130

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from loguru import logger
 
-from daemon.cli.common import Home, fs, settings_at
+from daemon.cli.common import Home, fs, log_safely, settings_at
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.startup_refusal import check_interpreter, explained, refuse
 from daemon.cli.verbs.models import fetch_default_model
@@ -21,7 +21,7 @@ from daemon.settings import Settings
 from daemon.settings.typed_command import commands_anywhere
 
 if TYPE_CHECKING:
-    from loguru import Record
+    pass
 
 Launchd = Annotated[bool, typer.Option("--launchd", hidden=True, help="Started by launchd: see `refuse`.")]
 
@@ -89,12 +89,7 @@ def _start_log(settings: Settings, *, terminal: bool) -> None:
     log = settings.log
     logger.remove()
     # The log is read in any terminal.
-    commands = commands_anywhere(settings.paths.home, os.environ)
-
-    def fill(record: "Record") -> None:
-        record["message"] = commands.fill(record["message"])
-
-    logger.configure(patcher=fill)
+    log_safely(commands_anywhere(settings.paths.home, os.environ))
     if terminal:
         logger.add(
             sys.stderr,

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_of, settings_to_look
+from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, printable_lines, settings_of, settings_to_look
 from daemon.cli.examples import epilog
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.service_status import installed, is_managed, look, look_at_service, outdated_entries, status_lines
@@ -204,7 +204,7 @@ def logs(
     path = settings_to_look(home).paths.state / "log" / "daemon.log"
     try:
         for text in _tail(path, lines, follow=follow):
-            sys.stdout.write(printable(text))
+            sys.stdout.write(printable_lines(text))
             sys.stdout.flush()
     except FileNotFoundError:
         err.print(f"There is no log yet: {printable(str(path))}", markup=False)

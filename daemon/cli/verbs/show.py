@@ -78,7 +78,7 @@ def show(
     if status.outputs:
         out.print()
         for output in status.outputs:
-            out.print(f"{output.bytes:>12,}  {output.path}", markup=False)
+            out.print(f"{output.bytes:>12,}  {printable(output.path)}", markup=False)
 
 
 def job_lines(status: Status, folder: str, halt: Standstill | None = None) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ from daemon.cli.display.render import now
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import SnapshotReader, with_file
 from daemon.contract.commands import command
+from daemon.contract.printable import in_one_line
 from daemon.outbox import Waiting
 
 _BARE_HINT = (
@@ -61,4 +62,4 @@ def waiting(home: Home = None, json: Json = False) -> None:
 
 def is_bare(item: Waiting) -> bool:
     """Whether this is a picture without a sidecar, dropped directly into the inbox: a frequent first mistake."""
-    return "/" not in item.path and item.reason == f"waiting for {item.path.rsplit('.', 1)[0]}.yaml"
+    return "/" not in item.path and item.reason == in_one_line(f"waiting for {item.path.rsplit('.', 1)[0]}.yaml")

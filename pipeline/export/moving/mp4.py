@@ -6,6 +6,7 @@ Only the box `moov` at the end of the file changes: what its frames are, where t
 import io
 import struct
 
+from daemon.contract.printable import quoted
 from daemon.errors import Internal
 from pipeline.image import boxes
 
@@ -74,7 +75,7 @@ def _without(moov: bytes, count: int) -> bytes:
         data = track[kind]
         (lasted,) = struct.unpack_from(">I", data, at)
         if data[0] != 0:
-            raise ValueError(f"{kind!r} has version {data[0]}")
+            raise ValueError(f"{quoted(str(kind))} has version {data[0]}")
         replaced[kind] = data[:at] + struct.pack(">I", round(lasted * left / frames)) + data[at + 4 :]
     return _rebuilt(moov, replaced)
 

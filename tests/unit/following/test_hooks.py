@@ -110,7 +110,7 @@ def test_a_command_that_fails_runs_twice_more_and_then_the_job_has_a_warning(sce
         scene.say(3, "no \0such\u202e host")
         (warning,) = scene.warnings("one")
         assert warning.startswith(
-            "The command `tell done` of the settings failed after this job: exit status 3, “no such· host”."
+            'The command `tell done` of the settings failed after this job: exit status 3, "no such· host".'
         )
         scene.pass_time((pause or 1000) - 2)
         assert len(scene.started) == run, "too early"

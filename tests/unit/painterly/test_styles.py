@@ -64,7 +64,7 @@ def test_a_style_is_found_by_its_name(file):
 
 
 def test_a_style_that_is_not_there_is_refused_with_those_that_are(file):
-    with pytest.raises(SpecInvalid, match=r"There is no style 'oyl'; there are oil\."):
+    with pytest.raises(SpecInvalid, match=r'There is no style "oyl"; there are oil\.'):
         styles.named("oyl", file(OIL))
 
 

@@ -186,7 +186,7 @@ def test_a_result_that_is_not_in_the_folder_yet_is_copied_and_a_name_that_is_tak
 @pytest.mark.parametrize(
     ("place", "status", "said"),
     [
-        ("", 2, "it is empty"),
+        ("", 2, "--output is empty"),
         ("home/inbox", 2, "is inside the inbox of this home"),
         ("home/inbox/new/deep", 2, "is inside the inbox of this home"),
         ("home/outbox/layers", 2, "is inside the outbox of this home"),

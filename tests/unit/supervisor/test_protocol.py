@@ -93,7 +93,7 @@ def test_a_line_without_an_end_is_not_collected_for_ever():
         ([{"type": "ready"}], "before hello"),
         ([HELLO, HELLO], "hello twice"),
         ([HELLO | {"protocol": PROTOCOL_VERSION + 1}], "version 2"),
-        ([HELLO, {"type": "started", "job_id": "other"}], "'other'"),
+        ([HELLO, {"type": "started", "job_id": "other"}], "job other"),
         ([HELLO, {"type": "ready"}, {"type": "ready"}], "ready again"),
         ([HELLO, {"type": "started", "job_id": "job"}, {"type": "ready"}], "before it was ready"),
         ([HELLO, {"type": "ready"}, *[{"type": "started", "job_id": "job"}] * 2], "twice"),

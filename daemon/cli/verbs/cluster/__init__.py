@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daemon.cli.common import Home, Json, commands, fs, give_up, out, print_json, settings_of
+from daemon.cli.common import Home, Json, commands, fs, give_up, log_safely, out, print_json, settings_of
 from daemon.cli.examples import epilog
 from daemon.contract.commands import SHORT, command
 from daemon.errors import Refusal
@@ -151,9 +151,5 @@ def _log(settings: "Settings") -> None:
     from loguru import logger
 
     logger.remove()
-
-    def fill(record: object) -> None:
-        record["message"] = SHORT.fill(record["message"])  # type: ignore[index]
-
-    logger.configure(patcher=fill)
+    log_safely(SHORT)
     logger.add(sys.stderr, level=settings.log.level, format="<dim>{time:HH:mm:ss}</dim> <level>{level: <7}</level> {message}")
