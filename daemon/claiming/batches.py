@@ -117,7 +117,7 @@ class Batches:
                     above.rmdir(name.rpartition(b"/")[2])
                     above.sync_dir()
                     logger.info(
-                        "all pictures of the batch {} were taken, so its empty folder was removed from the inbox", batch.folder
+                        "all pictures of the batch {} are taken; its empty folder was removed from the inbox", batch.folder
                     )
         except OSError as error:
             # The folder is gone, or somebody has just put something in it or in its place. Then it is that person's folder.

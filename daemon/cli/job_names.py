@@ -6,6 +6,7 @@ from itertools import chain, islice
 from daemon.cli.display.render import local
 from daemon.cli.job_queries import JobQueries
 from daemon.contract.commands import command
+from daemon.contract.printable import quoted
 from daemon.contract.records import Removed
 from daemon.contract.requests import is_job_id
 
@@ -33,7 +34,7 @@ def no_such_job(queries: JobQueries, job_id: str) -> tuple[str, str]:
         if meant
         else f"{command('jobs')} lists the jobs, {command('waiting')} what is still in the inbox."
     )
-    return f"there is no job {job_id!a}", hint
+    return f"there is no job {quoted(job_id)}", hint
 
 
 def _alike(queries: JobQueries, job_id: str) -> list[str]:

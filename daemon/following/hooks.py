@@ -184,7 +184,7 @@ class Hooks:
         if failures is None or run.outdated:
             return
         if run.over == 0:
-            logger.info("{}: its hook was run", job_id)
+            logger.info("the hook of {} was run", job_id)
             self._not_before.pop(job_id, None)
             self._ledger.record(FollowUpOver(job=job_id, what="hook", retried=failures > 0))
             return
@@ -193,14 +193,16 @@ class Hooks:
 
     def _failed(self, job_id: str, command: tuple[str, ...], why: str, failures: int, now: float) -> None:
         told = f"The command {as_code(shlex.join(command)[:_MAX_SHOWN])} of the settings failed after this job: {why}."
-        logger.warning("{}: {}", job_id, told)
+        clause = f"the hook of {job_id}, {as_code(shlex.join(command)[:_MAX_SHOWN])}, failed: {why}"
         if failures + 1 < MAX_RUNS:
             self._not_before[job_id] = now + PAUSES[failures]
             again = f"It is run again {PAUSES[failures]:.0f} seconds later."
+            logger.warning("{}; it is run again in {:.0f} seconds", clause, PAUSES[failures])
             self._ledger.record(FollowUpFailed(job=job_id, what="hook", trouble=f"{told} {again}"))
         else:
             self._not_before.pop(job_id, None)
             given_up = f"It was run {MAX_RUNS} times, and is not run again."
+            logger.warning("{}; that was the last of {} times", clause, MAX_RUNS)
             self._ledger.record(FollowUpOver(job=job_id, what="hook", trouble=f"{told} {given_up}", retried=True))
 
     def stop(self) -> None:

@@ -21,7 +21,7 @@ from daemon.intake.rules import Rules
 # Finder and the Mac's copy engine give a file that is being copied the date 1984-01-24 (the first Mac), 1904-01-01 (HFS zero)
 # or 1946-02-14 (`kMagicBusyCreationDate` of the File Manager).
 COPY_UNDER_WAY = frozenset({443779200, -2082844800, -753578704})
-END_MISSING = "its end is missing; waiting for the rest"
+END_MISSING = "its end is missing; the rest may still arrive"
 #: How many seconds after the last write the rest of a picture may still arrive: no scanner device pauses for longer.
 REST_SECONDS = 600.0
 #: If a file's last write was this many seconds before its arrival, it was moved in, or copied with its old date.

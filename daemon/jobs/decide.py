@@ -12,6 +12,7 @@ from daemon.contract.records import AnyRecord, AttemptEnded, CancelRequested, En
 from daemon.contract.requests import Verb
 from daemon.contract.status import ErrorInfo, Source
 from daemon.errors import BY_CODE, Cancelled, ImageUnreadable, WorkerCrashed
+from daemon.jobs.told import BY_REQUEST
 
 #: How many attempts a job gets in total if they fail by a crash, a timeout or a full disk.
 MAX_ATTEMPTS = 3
@@ -176,7 +177,7 @@ def refused(job: Job, refusal: ErrorInfo) -> Ended:
 
 def cancelled(job: Job, *, seconds: float | None = None) -> Ended:
     """The end of a job that somebody cancelled."""
-    error = Cancelled("the job was cancelled").info()
+    error = Cancelled(BY_REQUEST).info()
     return Ended(job=job.job_id, state="cancelled", error=error, warnings=job.accepted.warnings, processing_seconds=seconds)
 
 

@@ -14,6 +14,7 @@ from daemon.contract.commands import unmarked
 from daemon.contract.printable import replace_unprintable
 from daemon.contract.records import Job
 from daemon.contract.status import State
+from daemon.jobs.told import end_of_batch
 from daemon.settings.model import Notifications
 
 #: If a batch's folder stays (for instance because of another file in it), the batch ends this many seconds after its last job.
@@ -67,6 +68,8 @@ class Notices:
         self._groups: dict[str | None, _Group] = {}
         self._failed: list[Job] = []
         self._failures_at = float("-inf")
+        self.over: list[str] = []
+        """What the log is to say about the batches that ended; whoever logs it empties the list."""
 
     def found(self, job: Job) -> None:
         """Add a job that was accepted before this start and has not ended."""
@@ -121,11 +124,13 @@ class Notices:
 
     def _end(self, batch: str | None, group: _Group) -> list[Notice]:
         done = group.completed
-        if batch is not None and self._wanted.batches and (done or group.failed):
-            counted = _counted(done, group.failed, group.cancelled)
+        ended: Mapping[State, int] = dict(zip(_ENDINGS, (done, group.failed, group.cancelled), strict=True))
+        if batch is not None and any(ended.values()):
             if not group.whole:
-                recounted = self._recount(batch) or {}
-                counted = _counted(*(recounted.get(state, 0) for state in _ENDINGS))
+                ended = self._recount(batch) or {}
+            self.over.append(end_of_batch(group.name, ended))
+        if batch is not None and self._wanted.batches and (done or group.failed):
+            counted = _counted(*(ended.get(state, 0) for state in _ENDINGS))
             return [
                 Notice("Multiplane: a batch is done", one_line(f"{group.name}: {counted or 'all of its pictures are through'}"))
             ]

@@ -119,6 +119,9 @@ class UserNotifications:
         """Show the notifications that are due now."""
         for notice in self._notices.due({batch.batch for batch in self._jobs.batches.values()}, self._clock()):
             self._desktop.show(notice.title, notice.text)
+        for sentence in self._notices.over:
+            logger.info("{}", sentence)
+        self._notices.over.clear()
         self._desktop.tidy()
 
 

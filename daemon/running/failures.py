@@ -51,7 +51,7 @@ class FailureHandler:
         if not self.outbox.surely_has(job_id):
             # The failure says nothing about the job. It runs again when its folder is back; if a person removed the folder, it
             # will be cancelled.
-            logger.info("{} has lost its folder under its worker: {}, {}", job_id, error.code, error.message)
+            logger.info("{} waits, because its folder disappeared while it ran ({}): {}", job_id, error.code, error.message)
             self.end(job, decide.folder_disappeared(job, now=self.wall_clock()))
             return
         if failed.elsewhere is not None:
@@ -89,7 +89,7 @@ class FailureHandler:
             self.charge(job, failed)
             return
         self._excused[job.job_id] = excused + 1
-        logger.info("{} is not to blame: {}", job.job_id, failed.error.message)
+        logger.info("{} will run again, and this attempt does not count: {}", job.job_id, failed.error.message)
         self.end(job, decide.excused_attempt(job, failed.error, retry_at=self.wall_clock() + min(2.0**excused, _LONGEST_PAUSE)))
 
     def not_started(self, job_id: str, why: str, *, here: bool) -> None:
@@ -127,7 +127,7 @@ class FailureHandler:
             self.charge(job, failed)
             return
         self._excused[job.job_id] = self._excused.get(job.job_id, 0) + 1
-        logger.info("{} is not to blame: {}", job.job_id, cause.problem)
+        logger.info("{} will run again, and this attempt does not count: {}", job.job_id, cause.problem)
         self.end(job, decide.excused_attempt(job, failed.error))
 
     def charge(self, job: Job, failed: Failed) -> None:

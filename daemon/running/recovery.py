@@ -13,6 +13,7 @@ from loguru import logger
 from pydantic import ValidationError
 
 from daemon.claiming.claims import Claims
+from daemon.contract.printable import counted
 from daemon.contract.records import Job
 from daemon.contract.status import State, Status
 from daemon.fs import FileSystem
@@ -150,4 +151,4 @@ class Recovery:
         paths, keep = self.runs.settings.paths, timedelta(days=self.runs.settings.history.keep_days)
         gone = prune(self.fs, paths.journal_bytes, keep)
         if gone:
-            logger.info("forgot {} segments of the journal that were older than {} days", gone, keep.days)
+            logger.info("removed {} of the journal, older than {}", counted(gone, "segment"), counted(keep.days, "day"))

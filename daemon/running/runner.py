@@ -20,6 +20,7 @@ from daemon.fs import FileSystem
 from daemon.health.system_health import SystemHealth
 from daemon.jobs import decide
 from daemon.jobs.follow_ups import owed_after
+from daemon.jobs.told import end_of, start_of
 from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
@@ -198,8 +199,7 @@ class JobRunner:
         if process is not None:
             self.ledger.record(Started(job=job.job_id, attempt=place.attempt, process=process, machine=place.machine))
         self.forecast.begin(self.ledger.jobs.live[job.job_id])
-        where = f" on {place.machine}" if place.machine else ""
-        logger.info("{} started{} (attempt {})", job.job_id, where, self.ledger.jobs.live[job.job_id].attempts)
+        logger.info("{}", start_of(job.job_id, self.ledger.jobs.live[job.job_id].attempts, place.machine))
         return True
 
     # -- what the executor tells ------------------------------------------------------------------------------------------
@@ -270,16 +270,15 @@ class JobRunner:
             self.failure_handler.forget(job.job_id)
             self.forecast.learn(after)
             self.failures += after.state == "failed"
-            why = f": {after.ended.error.code}, {after.ended.error.message}" if after.ended.error else ""
             if not after.discarded:  # otherwise its folder was moved away, and that was said
-                logger.info("{} {}{}", job.job_id, after.state, why)
+                logger.info("{}", end_of(after))
         elif after and after.place != "source":
             logger.info("{} waits in the inbox for the rest of its picture", job.job_id)
         elif after:
             self.pauses.begin(after)
             if job.state == "processing":
                 why = after.last_error.message if after.last_error else "it was stopped"
-                logger.info("{} will be retried: {}", job.job_id, why)
+                logger.info("{} will be tried again: {}", job.job_id, why)
         if job.attempt:
             self._discard(job.attempt.folder)
 

@@ -256,7 +256,7 @@ class HotFolder:
         taken_as = {(job.accepted.folder, job.image.name): job.job_id for job in self._from_inbox()}
         for late in several:
             sidecar, image = to_text(late.sidecar.name), to_text(late.image)
-            logger.warning("{} came after its picture {} had been taken", sidecar, image)
+            logger.warning("{} was not used: it came after its picture {} had been taken", sidecar, image)
             job_id = taken_as.get((to_text(late.folder), image))
             job = jobs.find(job_id) if job_id is not None else None
             # The sentence says "here", so it stays true if the picture is dropped again together with this sidecar.

@@ -25,6 +25,7 @@ from daemon.contract.validation import in_words
 from daemon.errors import JobError
 from daemon.fs import FileSystem, write_atomic
 from daemon.jobs import decide
+from daemon.jobs.told import request_answer
 from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
@@ -123,7 +124,7 @@ class Requests:
         try:
             request = Request.model_validate_json(self.fs.read(path, _MAX_REQUEST_BYTES))
         except (OSError, ValidationError) as error:
-            logger.warning("a request cannot be read: {}: {}", to_text(path), in_words(error))
+            logger.warning("the request {} cannot be read: {}", to_text(path), in_words(error))
             return RequestAnswer(problem="the request cannot be read; is this multiplane of the same version as the daemon?")
         ids = list(request.jobs)
         if request.batch is not None:
@@ -148,6 +149,7 @@ class Requests:
         }
         answers: list[JobAnswer] = []
         for job_id in ids:
+            job = None
             try:
                 job = self.ledger.jobs.find(job_id) or self.known(job_id)
                 answer = verbs[request.verb](job) if job else decide.Answer(False, f"there is no job {job_id}")
@@ -156,7 +158,8 @@ class Requests:
             except UnreplayableError as error:
                 logger.error("what was asked of {} cannot be recorded: {}", job_id, error)
                 answer = decide.Answer(False, f"{job_id}: it cannot be recorded, so nothing was done: {error}")
-            logger.info("{}: {}", request.verb, answer.sentence)
+            if not (request.verb == "cancel" and job and answer.accepted and job.state == "pending"):  # its end was just logged
+                logger.info("{}", request_answer(request.verb, job_id, answer.accepted, answer.sentence))
             answers.append(JobAnswer(job_id=job_id, accepted=answer.accepted, sentence=answer.sentence))
         return RequestAnswer(answers=tuple(answers))
 
@@ -282,7 +285,7 @@ class Requests:
             logger.error("what was asked cannot be recorded: {}", error)
             return RequestAnswer(problem=f"it cannot be recorded, so nothing was done: {error}")
         for answer in answers:
-            logger.info("redo: {}", answer.sentence)
+            logger.info("{}", request_answer("redo", answer.job_id, answer.accepted, answer.sentence))
         unknown = [job_id for job_id, job in found.items() if job is None]
         answers += [JobAnswer(job_id=job_id, accepted=False, sentence=f"there is no job {job_id}") for job_id in unknown]
         return RequestAnswer(answers=tuple(answers))

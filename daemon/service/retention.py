@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from loguru import logger
 
+from daemon.contract.printable import counted
 from daemon.errors import Refusal
 from daemon.fs import FileSystem
 from daemon.journal import History, old_segments
@@ -97,8 +98,8 @@ class Retention:
     def _go_on(self, old: Iterator[EndedJob]) -> None:
         if self._days is None or (ended := next(old, None)) is None:
             self._old = None
-            if self._removed:
-                logger.info("removed {} jobs that ended more than {} days ago", self._removed, self._days)
+            if self._removed and self._days is not None:
+                logger.info("removed {} that ended more than {} ago", counted(self._removed, "job"), counted(self._days, "day"))
             return
         job = self._ledger.jobs.find(ended.job_id) or ended.job()
         answer = self._removal.prune(job, before=self._before(timedelta(days=self._days)), keep_source=False)

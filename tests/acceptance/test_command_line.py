@@ -166,7 +166,7 @@ def test_show_tells_the_story_in_order(running: HotFolder, photo) -> None:
     assert "completed" in running.verb("show", "story").stdout
     missing = running.verb("show", "nobody")
     assert missing.returncode == 4
-    assert "no job 'nobody'" in missing.stderr
+    assert 'no job "nobody"' in missing.stderr
     for verb in ("show", "cancel", "retry", "rm"):
         meant = running.verb(verb, "stor")
         assert meant.returncode == 4

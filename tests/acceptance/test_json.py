@@ -136,7 +136,7 @@ def test_what_is_redone_is_waited_for_and_told_by_its_schema(used) -> None:
     done = used.verb("redo", status["job_id"], "nobody", "--wait", "--json")
     assert (done.returncode, [one["redo_of"] for one in json.loads(done.stdout)]) == (4, [status["job_id"]])
     said = [json.loads(line) for line in done.stderr.splitlines()]
-    assert "there is no job 'nobody'" in said[0]["error"]["message"]
+    assert 'there is no job "nobody"' in said[0]["error"]["message"]
     assert said[1]["redo_of"] == status["job_id"]
 
 

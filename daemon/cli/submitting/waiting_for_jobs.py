@@ -22,6 +22,7 @@ from daemon.cli.submitting.result_copies import copied
 from daemon.contract.commands import command
 from daemon.contract.status import ENDED, Status
 from daemon.errors import Refusal
+from daemon.jobs.told import BY_REQUEST
 from daemon.outbox import status_of
 from daemon.platform.service.current import serves, starting
 from daemon.settings import Settings
@@ -251,7 +252,8 @@ def _print_end(status: Status, settings: Settings) -> None:
     if status.state == "completed":
         place = status.delivered or settings.paths.outbox / status.job_id / "result"
         out.print(f"{status.job_id}: {printable(str(place))}", markup=False)
-    elif status.error:
-        print_error(f"{status.job_id} {status.state}: {status.error.message}", status.error.hint)
+    elif status.error and status.error.message != BY_REQUEST:
+        was = "was " if status.state == "cancelled" else ""
+        print_error(f"{status.job_id} {was}{status.state}: {status.error.message}", status.error.hint)
     else:
-        print_error(f"{status.job_id} was {status.state}")
+        print_error(f"{status.job_id} was {status.state}", status.error.hint if status.error else None)

@@ -127,7 +127,7 @@ def test_a_mapping_that_outlives_its_descriptor_holds_the_picture_as_well(runnin
 def test_a_truncated_picture_goes_back_and_is_done_when_the_rest_comes(running: QuickFolder) -> None:
     path = running.write("torn.jpg", b"torn ")
     running.write("torn.jpg.yaml", b"id: order-torn\n")
-    running.waits("torn.jpg", "its end is missing; waiting for the rest")
+    running.waits("torn.jpg", "its end is missing; the rest may still arrive")
     job = until(lambda: [j for j in running.of("torn.jpg") if j["error"] and j["error"]["code"] == "image_unreadable"])[0]
     assert (job["job_id"], job["state"]) == ("order-torn", "pending")
     assert "waits in the inbox for the rest" in job["error"]["hint"]

@@ -117,7 +117,7 @@ def test_a_picture_without_its_end_is_not_taken_until_it_comes(running: QuickFol
     with open(running.at(name), "wb") as file:
         file.write(first)
     running.write(f"{name}.yaml")
-    running.waits(name, "its end is missing; waiting for the rest")
+    running.waits(name, "its end is missing; the rest may still arrive")
     assert running.of(name) == []
     with open(running.at(name), "ab") as file:
         file.write(second)
@@ -148,7 +148,7 @@ def test_a_share_whose_clock_differs_from_ours_takes_no_end_away(tmp_path: Path,
             folder.write(name, first)
             folder.write(f"{name}.yaml")
         for name, second in (("known.jpg", whole[len(whole) // 2 :]), ("unknown.jpg", unknown[1])):
-            folder.waits(name, "its end is missing; waiting for the rest", 40)
+            folder.waits(name, "its end is missing; the rest may still arrive", 40)
             with open(folder.at(name), "ab") as file:
                 file.write(second)
         for name, data in (("known.jpg", whole), ("unknown.jpg", b"".join(unknown))):

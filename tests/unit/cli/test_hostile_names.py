@@ -80,12 +80,12 @@ def test_the_marks_of_commands_are_kept_in_one_line() -> None:
 
 
 def test_no_sentence_shows_a_name_as_python_would() -> None:
-    """`!r` doubles backslashes, and puts names between quotation marks of another kind than all other sentences do."""
+    """`!r` and `!a` double backslashes, and put names between quotation marks of another kind than all other sentences do."""
     found = [
         f"{path.relative_to(HERE)}, line {node.lineno}"
         for part in ("daemon", "pipeline")
         for path in sorted(HERE.joinpath(part).rglob("*.py"))
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FormattedValue) and node.conversion == ord("r")
+        if isinstance(node, ast.FormattedValue) and node.conversion in (ord("r"), ord("a"))
     ]
     assert found == []

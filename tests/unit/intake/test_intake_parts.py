@@ -5,7 +5,7 @@ from intake_scene import Scene
 
 from daemon.intake import awaits_rest, lacks_end
 
-MISSING = "its end is missing; waiting for the rest"
+MISSING = "its end is missing; the rest may still arrive"
 #: From the claim until the worker has found that the end is missing and the picture is back, in seconds.
 WORK = 0.9
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 import pytest
+from loguru import logger
 
 from daemon.contract.batch_records import BatchClosed
 from daemon.contract.records import AttemptEnded, Claimed, Ended, Removed, Requeued, Started, Withdrawn
@@ -85,16 +86,26 @@ def quiet_settings(tmp_path):
     return load(tmp_path, {"MULTIPLANE_CONFIG": ""})
 
 
-def test_a_batch_is_told_once_when_its_folder_is_gone_and_nothing_of_it_is_left(day) -> None:
+@pytest.fixture
+def logged():
+    """What the log says, line by line."""
+    said: list[str] = []
+    sink = logger.add(said.append, format="{message}")
+    yield said
+    logger.remove(sink)
+
+
+def test_a_batch_is_told_once_when_its_folder_is_gone_and_nothing_of_it_is_left(day, logged) -> None:
     day.record(*(accepted(job, picture=f"{job}.jpg", batch="Holiday") for job in "abc"))
     day.end("a")
     day.end("b", "cancelled")
     assert day.after(500) == []
     day.end("c")
-    assert day.after(1) == []
+    assert (day.after(1), logged) == ([], [])
     day.record(BatchClosed(job="c", folder="Holiday"))
     assert day.after(0) == [Notice("Multiplane: a batch is done", "Holiday: 2 done, 1 cancelled")]
     assert day.after(500) == []
+    assert logged == ["the batch Holiday is done: 2 completed, 1 cancelled\n"]
 
 
 def test_a_batch_whose_folder_stays_is_over_after_a_minute(day) -> None:
