@@ -8,18 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from daemon.intake.kinds import unread
+from daemon.intake.kinds.refused import HARD_LINK, REFUSED
 from daemon.intake.lookalikes import as_depth, as_depth_of, as_settings
 from daemon.intake.names import VIDEO_OF_A_PHOTO, stray_ending
 from daemon.intake.settle import Track, name_text
-
-SYMBOLS = {
-    "symlink": "a symbolic link, refused",
-    "fifo": "a named pipe, refused",
-    "socket": "a socket, refused",
-    "device": "a device, refused",
-    "locked": "locked: choose Get Info in Finder and untick Locked",
-    "unreadable": "cannot be read: the disk or the permissions don't allow it",
-}
 
 
 @dataclass(slots=True)
@@ -91,9 +83,9 @@ def sort_out(members: Sequence[Track], *, in_inbox: bool, reads_folders: bool) -
                     (track, "a folder inside a folder is not read: move its pictures, or the folder, up one level")
                 )
         elif track.entry.kind != "file":
-            family.refused.append((track, SYMBOLS[track.entry.kind]))
+            family.refused.append((track, REFUSED[track.entry.kind]))
         elif track.entry.nlink > 1:
-            family.refused.append((track, "a hard link: the file has another name elsewhere, refused"))
+            family.refused.append((track, HARD_LINK))
         elif role == "raw":
             family.raws.append(track)
         elif role == "other":

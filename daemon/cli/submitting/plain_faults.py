@@ -7,7 +7,8 @@ from daemon.catalogues.file_kinds import HEAD_BYTES, PICTURES, not_read, sniff
 from daemon.cli.submitting.dropping import depth_of
 from daemon.cli.submitting.unreadable_files import file_fault, read_fault
 from daemon.errors import DepthUnreadable, ImageTooLarge, ImageType, ImageUnreadable, JobError
-from daemon.intake.names import IMAGE_EXTENSIONS, classify
+from daemon.intake.kinds.unread import kind_in_words
+from daemon.intake.names import IMAGE_EXTENSIONS, classify, key_of
 from daemon.intake.picture_end import END_BYTES, end_is_missing
 from daemon.settings import Settings
 
@@ -24,6 +25,9 @@ def picture_fault(image: Path, settings: Settings) -> JobError | None:
         return fault
     if classify(os.fsencode(image.name), in_inbox=True).role not in ("image", "raw"):
         endings = f"{', '.join(IMAGE_EXTENSIONS[:-1])} or {IMAGE_EXTENSIONS[-1]}"
+        known = kind_in_words(key_of(os.fsencode(image.name)))
+        if known is not None:
+            return ImageType(f"{image} is not a supported picture: {known}", hint=f"Pictures end in {endings}.")
         return ImageType(f"{image}: the name isn't a picture's", hint=f"Pictures end in {endings}.")
     depth = depth_of(image)
     return plain_fault(image, settings) or (plain_fault(depth, settings) if depth else None)

@@ -80,7 +80,7 @@ def _check(path: Path, settings: Settings) -> str | ErrorInfo:
             "it is layered, if that has the full size; it is better to develop it and export it as TIFF"
         )
     why = settings_under_another_name(name) or reason(key_of(name))
-    return ImageType(in_one_line(why), hint="Only pictures and YAML files are read.").info()
+    return ImageType(in_one_line(why), hint="Drop only pictures and their YAML files.").info()
 
 
 def _check_yaml(path: Path, data: bytes, settings: Settings) -> str | ErrorInfo:

@@ -24,7 +24,7 @@ _OTHERS = {
         ".mp4", ".m4v", ".avi", ".mkv", ".webm", ".3gp", ".mts", ".m2ts", ".wmv", ".mpg", ".mpeg", ".flv", ".insv", ".lrv",
         ".mxf",
     ),
-    "a sound file": (".mp3", ".m4a", ".wav", ".aac", ".aif", ".aiff", ".flac", ".ogg"),
+    "a sound file; take it away": (".mp3", ".m4a", ".wav", ".aac", ".aif", ".aiff", ".flac", ".ogg"),
     "an archive; take the pictures out of it, and drop those": (".zip", ".rar", ".7z", ".gz", ".tgz", ".tar", ".dmg"),
     "a document; save the pictures from it, and drop those": (
         ".doc", ".docx", ".ppt", ".pptx", ".xls", ".xlsx", ".odt", ".odp", ".key", ".pages", ".numbers", ".rtf", ".rtfd", ".eml",
@@ -63,4 +63,7 @@ def reason(key: str) -> str:
     known = kind_in_words(key)
     if known is not None:
         return f"not a supported picture: {known}"
-    return f"not a supported picture by its name ({PICTURES_IN_WORDS}): if it is one, rename it with its ending, such as .jpg"
+    return (
+        f"not a supported picture by its name ({PICTURES_IN_WORDS}): if it is one, rename it with its ending, such as .jpg; "
+        "otherwise take it away"
+    )

@@ -78,7 +78,7 @@ def test_a_file_swapped_for_a_link_between_look_and_claim_is_refused_and_never_o
     assert run_once(folder, monkeypatch, swap) == 0
     assert os.path.islink(folder.at("photo.jpg"))
     assert folder.statuses() == []
-    assert folder.waiting()["photo.jpg"] == "a symbolic link, refused"
+    assert folder.waiting()["photo.jpg"] == "a symbolic link, which is not followed: put a copy of what it points to here instead"
 
 
 def test_whoever_waits_for_the_end_is_told_once_what_is_waited_for(folder: QuickFolder, monkeypatch: pytest.MonkeyPatch) -> None:

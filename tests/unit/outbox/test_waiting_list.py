@@ -4,7 +4,9 @@ from daemon.outbox.status_files import MAX_WAITING
 from daemon.outbox.waiting_list import WaitingList, grouped, shared
 
 GROWING = "just arrived or still growing"
-JUNK = "not a supported picture by its name (JPEG, PNG …): if it is one, rename it with its ending, such as .jpg"
+JUNK = (
+    "not a supported picture by its name (JPEG …): if it is one, rename it with its ending; otherwise take it away"
+)
 
 
 def listed(*entries: tuple[bytes, bytes, str]) -> WaitingList:
