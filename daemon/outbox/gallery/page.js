@@ -277,7 +277,7 @@ function tally({ batch, day, whole, torn, jobs: list }) {
   const inAll = `${torn && !known ? "at least " : ""}${count(pictures, "picture")}`;
   const told = shown < pictures ? `${shown.toLocaleString()} of ${inAll}` : `Batch of ${inAll}`;
   const failed = list.filter((job) => job.state === "failed").length;
-  return [told, failed ? `${failed} failed` : null, size, dayName(day).toLowerCase()].filter(Boolean).join(" · ");
+  return [told, failed ? `${failed} failed` : null, size, dayWithin(day)].filter(Boolean).join(" · ");
 }
 
 function renderEmpty(all, shown) {

@@ -39,6 +39,8 @@ function dayName(day) {
   if (day === dayOf(today - 1)) return "Yesterday";
   return (new Date(day).getFullYear() === new Date().getFullYear() ? thisYear : otherYear).format(day);
 }
+/** The same after other words. The name of a weekday or month keeps its capital. */
+const dayWithin = (day) => (dayOf(day) >= dayOf(dayOf(Date.now()) - 1) ? dayName(day).toLowerCase() : dayName(day));
 const moment = (time) => (dayOf(time) === dayOf(Date.now()) ? clock.format(time) : `${thisYear.format(time)}, ${clock.format(time)}`);
 const left = (seconds) => `about ${duration(Math.max(1, Math.round(seconds)), 0)} left`;
 function duration(seconds, digits = 1) {

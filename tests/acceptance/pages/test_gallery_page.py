@@ -369,8 +369,8 @@ def test_hostile_names_stay_text_everywhere(home: Home, open_page: Open) -> None
     assert cards(page) == [HOSTILE, HOSTILE]
     for place in ("#history h2 bdi", "#running h3", "#queue b", "#waiting b", "#waiting p bdi"):
         assert page.locator(place).text_content() == HOSTILE
-    # A sentence that a worker said has lost what turns the direction of writing.
-    assert page.locator(".failed .well p >> nth=0").text_content() == HOSTILE.replace("\u202e", "")
+    # A sentence that a worker said has lost what turns the direction of writing, and what begins a new line.
+    assert page.locator(".failed .well p >> nth=0").text_content() == HOSTILE.translate({0x202E: None, 0x2028: None})
     for place in ("#banner", "#foot", "#running .meta", "#queue p >> nth=0", ".notes li"):
         assert HOSTILE in page.locator(place).text_content()
     assert page.evaluate("window.hacked === undefined")
@@ -526,6 +526,32 @@ def test_a_phone_never_scrolls_sideways(home: Home, open_page: Open) -> None:
     page = open_page(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
     filled(page, 2)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_a_phone_shows_all_tabs_and_each_list_as_wide_as_the_page(home: Home, open_page: Open) -> None:
+    home.ended("good", batch="20260131T110000-trip-aaaa")
+    home.ended("bad", "failed", error=ErrorInfo(code="internal", message="It broke.", hint="Ask."))
+    home.ended("gone", "cancelled")
+    under_way = BatchProgress(batch="20260131T110000-trip-aaaa", name="trip", total=30, ended=12, failed=2)
+    waiting = (Waiting(path="a.jpg", reason="waiting for a.yaml"),)
+    home.tell(running("r"), pending("p", 1), batches=(under_way,), waiting=waiting, waiting_total=1)
+    page = open_page(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    filled(page, 3)
+    edges = "(all) => all.map((one) => one.getBoundingClientRect()).map((at) => [Math.round(at.left), Math.round(at.right)])"
+    left, right = page.locator("main").evaluate_all(edges)[0]
+    tabs = page.locator("#filters button").evaluate_all(edges)
+    assert len(tabs) == 5
+    assert [tab for tab in tabs if tab[0] < left or tab[1] > right] == []
+    assert page.locator("#batches, #queue, #waiting").evaluate_all(edges) == [[left, right]] * 3
+
+
+def test_a_batch_of_another_day_is_headed_with_the_day_as_it_is_spelled(home: Home, open_page: Open) -> None:
+    home.ended("t", batch="20260131T110000-trip-aaaa")
+    home.tell(alive=NOON)
+    for later, day in ((timedelta(), "today"), (timedelta(days=1), "yesterday"), (timedelta(days=3), "Saturday 31 January")):
+        page = open_page(at=NOON + later)
+        page.locator("#card-t").wait_for()
+        assert page.locator("#history h2").inner_text().endswith(f" · {day}")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -4,9 +4,7 @@ from daemon.outbox.status_files import MAX_WAITING
 from daemon.outbox.waiting_list import WaitingList, grouped, shared
 
 GROWING = "just arrived or still growing"
-JUNK = (
-    "not a supported picture by its name (JPEG …): if it is one, rename it with its ending; otherwise take it away"
-)
+JUNK = "not a supported picture by its name (JPEG …): if it is one, rename it with its ending; otherwise take it away"
 
 
 def listed(*entries: tuple[bytes, bytes, str]) -> WaitingList:
