@@ -271,7 +271,7 @@ def test_a_start_whose_snapshot_nobody_could_read_back_is_refused_in_one_sentenc
     before = segment.read_bytes()
     again = journal_in(tmp_path)
     recovered = again.recover()
-    with pytest.raises(Refusal, match="cannot continue: a record of 'live' could not be read back"):
+    with pytest.raises(Refusal, match='cannot continue: a record of "live" could not be read back'):
         again.begin(recovered.segment + 1, recovered.next_seq, list(ledger.jobs.live.values()))
     assert segment.read_bytes() == before
     assert set(replayed(tmp_path).live) == {"job"}
@@ -324,7 +324,7 @@ def test_a_pair_that_cannot_be_recorded_stays_with_the_reason_and_the_others_are
     assert [pair.image.name for pair in came.done] == [b"one.jpg", b"two.jpg"]
     [left] = came.dropped
     assert (left.pair.image.name, left.for_a_person) == (b"bad.jpg", True)
-    assert left.reason.startswith("it cannot be taken: a record of 'accepted' could not be read back")
+    assert left.reason.startswith('it cannot be taken: a record of "accepted" could not be read back')
     assert sorted(os.listdir(scene.inbox)) == ["bad.jpg", "bad.jpg.yaml"]
     scene.journal.close()
     jobs = replayed(tmp_path / "home" / ".state" / "journal")
