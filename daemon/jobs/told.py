@@ -25,9 +25,12 @@ def end_of(job: Job) -> str:
     return f"{job.job_id} is completed{f' after {seconds:.1f} s' if seconds else ''}"
 
 
-def request_answer(verb: str, job_id: str, accepted: bool, sentence: str) -> str:
-    """What became of a request about one job. `sentence`: what the person who asked is told."""
-    if accepted:
+def request_answer(verb: str, job_id: str, accepted: bool | None, sentence: str) -> str:
+    """What became of a request about one job.
+
+    `accepted`: None if it is kept for later. `sentence`: what the person who asked is told.
+    """
+    if accepted is not False:
         return sentence
     reason = sentence.removeprefix(f"{job_id}: ")
     return f"a request to {'remove' if verb in ('rm', 'prune') else verb} {job_id} was refused: {reason}"
