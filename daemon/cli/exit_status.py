@@ -54,7 +54,10 @@ MEANINGS: dict[ExitStatus, str] = {
     ExitStatus.NO_NETWORK: "models fetch: the hub cannot be reached; cluster status: the scheduler cannot be reached",
     ExitStatus.BUG: "models: a bug in the program",
     ExitStatus.NO_SERVICE: "service: the service manager of the system refused",
-    ExitStatus.DISK: "a disk or the output cannot be read or written; run: the journal cannot be written",
+    ExitStatus.DISK: (
+        "a disk or the output cannot be read or written; run: the journal cannot be written; to look at jobs: a damaged file of "
+        "the journal was left out"
+    ),
     ExitStatus.NO_DAEMON: "no daemon runs that could do it, and nothing is lost; run: another daemon runs already",
     ExitStatus.DENIED: "a permission is missing",
     ExitStatus.SETTINGS: "the settings or the folders are wrong",

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from itertools import chain, islice
 
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from daemon.contract.commands import without_marks
 from daemon.contract.records import Job
 from daemon.contract.status import ENDED, State, Status
+from daemon.errors import Refusal
 from daemon.fs import FileSystem, write_atomic
 from daemon.jobs.retry_pause import pause_left_at
 from daemon.journal import History
@@ -25,12 +26,16 @@ _MAX_BYTES = 64 << 20
 
 
 class JobQueries:
-    """Reads the journal, daemon.json and the status files of one home. Changes nothing but the indexes of the journal."""
+    """Reads the journal, daemon.json and the status files of one home. Changes nothing but the indexes of the journal.
 
-    def __init__(self, fs: FileSystem, settings: Settings) -> None:
+    `on_damage`: as for `History`; for verbs that only look.
+    """
+
+    def __init__(self, fs: FileSystem, settings: Settings, on_damage: Callable[[Refusal], None] | None = None) -> None:
         self._fs = fs
         self._paths = settings.paths
-        self.history = History(fs, self._paths.journal_bytes, partial(_save_index, fs), remember=True)
+        save = partial(_save_index, fs)
+        self.history = History(fs, self._paths.journal_bytes, save, remember=True, on_damage=on_damage)
 
     def daemon_runs(self) -> bool:
         """Whether a daemon runs in this home.

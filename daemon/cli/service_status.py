@@ -1,7 +1,7 @@
 """The status of the service: what is installed, whether it runs, and what the daemon reports."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Literal
 
@@ -85,9 +85,9 @@ def look_at_service(settings: Settings, its: Manager, role: Role) -> ServiceStat
     )
 
 
-def look(settings: Settings, its: Manager) -> ServiceStatus:
-    """The current status of the daemon and its service."""
-    queries = JobQueries(fs, settings)
+def look(settings: Settings, its: Manager, on_damage: Callable[[Refusal], None] | None = None) -> ServiceStatus:
+    """The current status of the daemon and its service. `on_damage`: as for `JobQueries`."""
+    queries = JobQueries(fs, settings, on_damage)
     snapshot = SnapshotReader(settings, queries).look(now())
     health = snapshot.health
     service = look_at_service(settings, its, "daemon")

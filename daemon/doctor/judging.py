@@ -117,13 +117,13 @@ def _journal(facts: Facts) -> Iterator[Finding]:
                 sentence=f"{_capital(segment.damage)}.",
                 hint=_damage_hint(segment.path, is_last=segment is last),
             )
-        elif segment.torn_line and not (segment is last and facts.daemon.holds):
-            # While the daemon runs, it may just be writing the end of the last segment.
+        elif segment.torn_line and segment is last and not facts.daemon.holds and not journal.is_incomplete(segment):
+            # While the daemon runs, it may just be writing the end of the last segment. Those of older ones were set aside.
             sentence = f"The last write to {segment.path} was cut off in line {segment.torn_line}; nothing depended on it."
             yield Finding(
                 area="journal", grade="note", sentence=sentence, hint="You need not do anything: the next start sets it aside."
             )
-    stale = [segment.path for segment in journal.segments if segment.stale_index]
+    stale = [segment.path for segment in journal.segments if segment.stale_index and not journal.is_incomplete(segment)]
     if stale:
         sentence = f"The index of {stale[0]}{f' and of {len(stale) - 1:,} more' if stale[1:] else ''} is out of date."
         hint = f"You need not do anything: it is ignored, and {command('stats')} or another search writes it again."

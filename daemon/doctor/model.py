@@ -1,5 +1,6 @@
 """The doctor's findings, and the facts behind them."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -134,6 +135,11 @@ class JournalFacts:
     unlisted: tuple[str, ...] = ()
     forgotten: int = 0
     trouble: Trouble | None = None
+
+    def is_incomplete(self, segment: Segment) -> bool:
+        """Whether records are known to be missing in a segment."""
+        lost = {f"{number:08}.jsonl" for fault in self.faults for number in fault.lost}
+        return os.path.basename(segment.path) in lost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

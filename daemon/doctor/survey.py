@@ -75,7 +75,7 @@ class Survey:
         return Segment(
             path=name,
             records=len(segment.marks),
-            torn_line=segment.torn.line if segment.torn else None,
+            torn_line=segment.torn.line if segment.torn and number not in self.known else None,
             stale_index=index is not None and not index.is_of(segment.data),
         )
 

@@ -76,7 +76,7 @@ def _between(before: Link, link: Link, known: Collection[int]) -> Fault | None:
             return None
     expected = after.seq if after else link.first - 1
     if before.last < expected:
-        text = f"the end of {_name(before.number)} is missing, {_records(before.last + 1, expected)}"
+        text = f"the end of {_name(before.number)} is missing or not intact, {_records(before.last + 1, expected)}"
         return Fault("gap", text, (before.number,))
     if before.last > expected:
         text = f"{_name(link.number)} does not continue the last records of {_name(before.number)}"
@@ -96,7 +96,7 @@ def missing_at_end(last: Link | None, head: Head | None, known: Collection[int] 
             are = "are" if len(missing) > 1 else "is"
             fault = Fault("break", f"the end of the journal is missing: {_names(missing)} {are} not there", missing)
     elif last.last < head.seq:
-        text = f"the end of {_name(last.number)} is missing, {_records(last.last + 1, head.seq)}"
+        text = f"the end of {_name(last.number)} is missing or not intact, {_records(last.last + 1, head.seq)}"
         fault = Fault("break", text, (last.number,))
     return _unless_known(fault, known)
 

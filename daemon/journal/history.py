@@ -21,9 +21,10 @@ from daemon.journal.index import ENDINGS, OUTCOMES, EndedEntry
 from daemon.journal.line import Entry, UnknownRecordError, decode, is_intact, mark, ts_of
 from daemon.journal.outline import Ending
 from daemon.journal.search.indexed import IndexedSegments, SegmentRead
-from daemon.journal.segment import NEWER_HINT, Segment, lines
+from daemon.journal.segment import NEWER_HINT, DamagedSegment, Segment, lines
 from daemon.journal.segment_files import (
     load_segment,
+    parse_segment,
     read_file,
     segment_numbers,
     segment_path,
@@ -60,14 +61,27 @@ class History:
         save: writes the index of a segment that lacks one: it is given the path and the content, and returns whether they were
             written. None: no index is written.
         remember: keep the newest segment in memory until its file changes. For verbs, which ask for it several times.
+        on_damage: is given the refusal of each damaged segment each time the segment is left out. None: the refusal is raised.
+            That of the newest segment, which has the live jobs, always is.
     """
 
     def __init__(
-        self, fs: FileSystem, folder: bytes, save: Callable[[bytes, bytes], bool] | None = None, *, remember: bool = False
+        self,
+        fs: FileSystem,
+        folder: bytes,
+        save: Callable[[bytes, bytes], bool] | None = None,
+        *,
+        remember: bool = False,
+        on_damage: Callable[[Refusal], None] | None = None,
     ) -> None:
         self._fs = fs
         self._folder = folder
-        self._indexed = IndexedSegments(fs, folder, save, remember=remember)
+        self._on_damage = on_damage
+        self._indexed = IndexedSegments(fs, folder, save, remember=remember, on_damage=on_damage)
+
+    def leaving_out(self, on_damage: Callable[[Refusal], None]) -> "History":
+        """The same history without its damaged segments, for whoever only looks. Writes no index."""
+        return History(self._fs, self._folder, on_damage=on_damage)
 
     def entries(self) -> Iterator[Entry]:
         """Every record in order, snapshots included.
@@ -84,11 +98,16 @@ class History:
         Raises:
             Refusal: a segment is damaged.
         """
-        for number in segment_numbers(self._fs, self._folder):
+        for number, following in self._indexed.with_following():
             try:
-                yield load_segment(self._fs, segment_path(self._folder, number))
+                segment = load_segment(self._fs, segment_path(self._folder, number))
+                self._indexed.check_end(segment, number, following)
             except FileNotFoundError:
                 continue  # pruned a moment ago
+            except DamagedSegment as damage:
+                self._indexed.leave_out(damage, following)
+                continue
+            yield segment
 
     def now(self) -> Jobs:
         """The jobs according to the last segment: all live ones, and the latest of those that ended since it began.
@@ -113,10 +132,10 @@ class History:
         """
         needle = b'"job":"' + job_id.encode() + b'"'
         found: list[Entry] = []
-        numbers = segment_numbers(self._fs, self._folder)
-        for number in numbers:
-            if number == numbers[-1] or self._indexed.may_mention(number, job_id):
+        for number, following in self._indexed.with_following():
+            if following is None or self._indexed.may_mention(number, following, job_id):
                 found += [self._decode(number, line) for line in self._lines(number, needle)]
+                self._tell_damage(number, following, needle)
         return found
 
     def mentioning(self, needle: bytes) -> set[str]:
@@ -234,6 +253,19 @@ class History:
             if needle in line:
                 found.append(line)
         return found
+
+    def _tell_damage(self, number: int, following: int | None, needle: bytes) -> None:
+        """Tell whoever wants to know it if a segment with these bytes is damaged."""
+        if self._on_damage is None or following is None:
+            return
+        path = segment_path(self._folder, number)
+        try:
+            if needle in (data := read_file(self._fs, path)):
+                self._indexed.check_end(parse_segment(data, path), number, following)
+        except FileNotFoundError:
+            return
+        except DamagedSegment as damage:
+            self._on_damage(damage)
 
     def _decode(self, number: int, line: bytes) -> Entry:
         try:

@@ -22,6 +22,7 @@ from daemon.errors import Refusal
 from daemon.fs import FileSystem, Stat, write_atomic
 from daemon.journal.line import Mark, is_intact, seal, unseal
 from daemon.journal.outline import Ending, Outline, endings_of
+from daemon.journal.search.closed_segments import check_end
 from daemon.journal.segment import Segment
 from daemon.journal.segment_files import index_path, load_segment, segment_path
 
@@ -71,7 +72,7 @@ class Header:
     `format` increases when the meaning of a line changes; an index of another format is ignored.
     """
 
-    format: Literal[3]
+    format: Literal[4]
     size: int
     mtime_ns: int
     checksum: int
@@ -158,7 +159,7 @@ class Index:
 
 def index_of(segment: Segment, mtime_ns: int) -> bytes:
     """The content of a segment's index. `mtime_ns`: when the segment's file was changed last."""
-    header = Header(3, len(segment.data), mtime_ns, zlib.crc32(segment.data))
+    header = Header(4, len(segment.data), mtime_ns, zlib.crc32(segment.data))
     values = (_HEADER.dump_json(header), *(part.adapter.dump_json(part.of(segment)) for part in _PARTS))
     return b"".join(seal(_OPENING + value) + b"\n" for value in values)
 
@@ -171,11 +172,16 @@ def read_index(fs: FileSystem, folder: bytes, number: int) -> Index | None:
         return None
 
 
-def add_index(fs: FileSystem, folder: bytes, number: int) -> None:
-    """Write the index of a segment that is no longer written to. Does nothing if that fails, or if the segment needs none."""
+def add_index(fs: FileSystem, folder: bytes, number: int, following: int) -> None:
+    """Write the index of a closed segment. Does nothing if that fails, if the segment needs none, or if it is damaged.
+
+    `following`: the number of the segment that continues it.
+    """
     path = segment_path(folder, number)
     with contextlib.suppress(OSError, Refusal):
         found = fs.lstat(path)
         if found.size >= SMALLEST:
-            data = index_of(load_segment(fs, path), found.mtime_ns)
+            segment = load_segment(fs, path)
+            check_end(fs, folder, segment, number, following)
+            data = index_of(segment, found.mtime_ns)
             write_atomic(fs, index_path(folder, number), data, durable=False)

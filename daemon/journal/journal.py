@@ -232,7 +232,7 @@ class Journal:
         self.segment, self._postponed_at = segment, 0
         write_head(self._fs, self._folder, Head(segment, self._writer.next_seq - 1))
         if self._after:
-            add_index(self._fs, self._folder, self._after.segment)
+            add_index(self._fs, self._folder, self._after.segment, segment)
 
     def _remove_leftover(self, temporary: bytes) -> None:
         try:

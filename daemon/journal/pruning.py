@@ -9,13 +9,10 @@ from datetime import timedelta
 from itertools import pairwise
 
 from daemon import clock
-from daemon.contract.segment_records import SegmentStart
 from daemon.fs import FileSystem
-from daemon.journal.line import UnknownRecordError, decode, is_intact
+from daemon.journal.search.closed_segments import first_record
 from daemon.journal.segment_files import segment_numbers, segment_path
 
-#: How many bytes are read to get the first line of a segment, which has about 300.
-_HEAD_BYTES = 4096
 #: The files that go with a segment: torn tails that were copied from it, and its index.
 _BELONGING = re.compile(rb"torn-(\d{8})-\d+|(\d{8})\.index")
 
@@ -63,11 +60,8 @@ def old_segments(fs: FileSystem, folder: bytes, keep: timedelta) -> list[int]:
 
 def _began(fs: FileSystem, path: bytes) -> float | None:
     """When a segment began, by the journal's own count of seconds; None if its first line is not valid."""
-    line = fs.read(path, _HEAD_BYTES).split(b"\n", 1)[0]
-    try:
-        first = decode(line) if is_intact(line) else None
-    except UnknownRecordError:
+    found = first_record(fs, path)
+    if found is None:
         return None
-    if first is None or not isinstance(first.record, SegmentStart):
-        return None
-    return clock.seconds(first.ts) if first.record.reckoned is None else first.record.reckoned
+    first, start = found
+    return clock.seconds(first.ts) if start.reckoned is None else start.reckoned

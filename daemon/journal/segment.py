@@ -50,6 +50,10 @@ class DamageError(Exception):
         self.reason = reason
 
 
+class DamagedSegment(Refusal):
+    """The refusal of a segment that is damaged."""
+
+
 class NewerError(DamageError):
     """A segment is intact, but contains something that this version does not understand: a newer version wrote it."""
 
@@ -124,7 +128,7 @@ def damaged(name: str, damage: DamageError) -> Refusal:
             f"the journal was written by a newer Multiplane ({damage.reason}): {name}, line {damage.line}",
             hint=NEWER_HINT,
         )
-    return Refusal(
+    return DamagedSegment(
         f"the journal is damaged: {name}, {damage}",
         hint=f"Nothing was changed. Restore this file from a backup, or see {command('doctor')} for how to continue without it.",
     )

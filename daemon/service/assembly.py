@@ -28,7 +28,7 @@ from daemon.running.executor import Executor
 from daemon.running.job_command import threads
 from daemon.running.model_inventory import ModelInventory
 from daemon.running.worker_limits import sandbox_policy, supervisor_rules
-from daemon.service.ended_jobs import ended_before
+from daemon.service.ended_jobs import EndedBefore
 from daemon.service.loop import Service
 from daemon.service.parts import Home, Machine, wire
 from daemon.settings import Settings
@@ -74,7 +74,8 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
     if recovered.gap:
         logger.warning("the journal's history is incomplete: {}; {} says what to do", recovered.gap, command("doctor"))
     history = History(fs, paths.journal_bytes)
-    known = lambda: [*jobs.live.values(), *ended_before(history, _PROVING)]  # noqa: E731
+    ended_before = EndedBefore(history)
+    known = lambda: [*jobs.live.values(), *ended_before(_PROVING)]  # noqa: E731
     folder_health = FolderHealth(fs, settings, outbox, known, ownership)
     if recovered.segment == 0:
         # Make the folders before the first segment: if the start is interrupted in between, the next start makes them again.
@@ -105,7 +106,7 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
         # The machines of a cluster look at their own programs.
         fresh_seconds=0.0 if settings.cluster.scheduler is None else 1.0,
     )
-    home = Home(fs, settings, boot, journal, Ledger(journal, jobs), outbox, history)
+    home = Home(fs, settings, boot, journal, Ledger(journal, jobs), outbox, history, ended_before)
     is_local = lambda: not mount_of(paths.inbox_bytes).network  # noqa: E731
     elsewhere = _cluster(settings, fs, outbox, inventory, selector, boot) if settings.cluster.scheduler else None
     machine = Machine(selector, Wakeup(), supervisor, system_health, inventory, program, is_local, elsewhere)

@@ -35,7 +35,7 @@ from daemon.running.model_inventory import ModelInventory
 from daemon.running.pauses import Pauses
 from daemon.running.runner import JobRunner
 from daemon.running.warm_workers import WarmWorkers
-from daemon.service.ended_jobs import ended_before
+from daemon.service.ended_jobs import EndedBefore
 from daemon.service.hotfolder import HotFolder
 from daemon.service.removal import Removal
 from daemon.service.requests import Requests
@@ -60,6 +60,7 @@ class Home:
     ledger: Ledger
     outbox: Outbox
     history: History
+    ended_before: EndedBefore
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ def wire(home: Home, machine: Machine) -> Parts:
         outbox,
         ledger,
         progress,
-        lambda most: ended_before(history, most),
+        home.ended_before,
         history.job,
         pauses.left,
         fetch_model,

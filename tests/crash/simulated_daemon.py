@@ -34,6 +34,7 @@ from daemon.outbox import Outbox
 from daemon.running.model_inventory import ModelInventory
 from daemon.running.recovery import Recovery
 from daemon.running.runner import JobRunner
+from daemon.service.ended_jobs import EndedBefore
 from daemon.service.parts import Home, Machine, wire
 from daemon.settings import Settings, load
 from daemon.supervisor import Cancelled, Completed, Failed, Stopped, SupervisorRules
@@ -289,7 +290,7 @@ class SimulatedDaemon:
         self.ledger = Ledger(self.journal, jobs)
         self.workers = Workers(fs, self.users)
         parts = wire(
-            Home(fs, self.users.settings, BOOT, self.journal, self.ledger, self.outbox, self.history),
+            Home(fs, self.users.settings, BOOT, self.journal, self.ledger, self.outbox, self.history, EndedBefore(self.history)),
             Machine(
                 selector=selectors.SelectSelector(),
                 wakeup=NoWakeup(),

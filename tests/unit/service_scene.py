@@ -14,6 +14,7 @@ from daemon.journal import History, Journal
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
 from daemon.running.model_inventory import ModelInventory
+from daemon.service.ended_jobs import EndedBefore
 from daemon.service.parts import Home, Machine, wire
 from daemon.settings import load
 from daemon.settings.typed_command import commands_anywhere
@@ -142,7 +143,7 @@ class Scene:
         #: A test may set both clocks.
         self.clock, self.wall_clock = time.monotonic, time.time
         self.parts = parts = wire(
-            Home(self.fs, self.settings, "b", self.journal, self.ledger, self.outbox, self.history),
+            Home(self.fs, self.settings, "b", self.journal, self.ledger, self.outbox, self.history, EndedBefore(self.history)),
             Machine(
                 selector=selectors.DefaultSelector(),
                 wakeup=NoWakeup(),

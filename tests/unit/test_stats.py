@@ -28,7 +28,8 @@ class Reading(LocalFiles):
         self.seen: list[bytes] = []
 
     def read(self, path, limit):
-        self.seen.append(os.path.basename(path))
+        if limit > 4096:  # whole files, not their first lines
+            self.seen.append(os.path.basename(path))
         return super().read(path, limit)
 
 

@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from daemon.cli.common import Home, Json, err, fs, home_to_look, located, out, print_error, print_json, print_note, printable
+from daemon.cli.damaged_history import leaving_out_damage
 from daemon.cli.display.render import batch_text, cell, now, remark, state_cell
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries
@@ -15,6 +16,7 @@ from daemon.cli.live_snapshot import Standstill, standstill
 from daemon.contract.names import composed
 from daemon.contract.status import ENDED, State, Status
 from daemon.outbox import BatchProgress
+from daemon.settings import Settings
 
 #: Rows on a page: as many as a person reads at once.
 PAGE = 50
@@ -34,7 +36,13 @@ def jobs(
 ) -> None:
     """List the jobs: running, pending in order, then ended ones, most recent first."""
     settings = home_to_look(home)
-    queries = JobQueries(fs, settings)
+    with leaving_out_damage() as on_damage:
+        _list(settings, JobQueries(fs, settings, on_damage), state, batch, page, all_=all_, json=json)
+
+
+def _list(
+    settings: Settings, queries: JobQueries, state: State | None, batch: str | None, page: int, *, all_: bool, json: bool
+) -> None:
     batches = queries.batches(batch) if batch is not None else None
     if batches is not None and not batches:
         print_error(f"there is no batch {batch}", "Its name is that of the folder that was dropped, or the id in status.json.")

@@ -9,7 +9,19 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, printable_lines, settings_of, settings_to_look
+from daemon.cli.common import (
+    Home,
+    Json,
+    err,
+    fs,
+    out,
+    print_error,
+    print_json,
+    printable,
+    printable_lines,
+    settings_of,
+    settings_to_look,
+)
 from daemon.cli.examples import epilog
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.service_status import installed, is_managed, look, look_at_service, outdated_entries, status_lines
@@ -184,7 +196,7 @@ def status(home: Home = None, worker: Worker = False, scheduler: Scheduler = Fal
     """Show whether the daemon is alive, since when, its last job and its next one; exit 3 if the daemon isn't alive."""
     role = _role(worker=worker, scheduler=scheduler)
     settings, its = settings_to_look(home), manager(role)
-    found = look(settings, its) if role == "daemon" else look_at_service(settings, its, role)
+    found = look(settings, its, _tell) if role == "daemon" else look_at_service(settings, its, role)
     if json:
         print_json(found)
     else:
@@ -192,6 +204,11 @@ def status(home: Home = None, worker: Worker = False, scheduler: Scheduler = Fal
             out.print(f"{name:>9}  {printable(value)}", markup=False)
     if not found.alive:
         raise typer.Exit(EXIT_NOT_RUNNING)
+
+
+def _tell(damage: Refusal) -> None:
+    """Tell of a damaged file of the journal. The exit status tells only whether the daemon is alive."""
+    print_error(damage.message, damage.hint)
 
 
 @service.command(epilog=epilog("service logs"))

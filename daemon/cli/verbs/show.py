@@ -8,6 +8,7 @@ import typer
 from pydantic import TypeAdapter
 
 from daemon.cli.common import Home, Json, fs, home_to_look, located, out, print_error, print_json, printable
+from daemon.cli.damaged_history import leaving_out_damage
 from daemon.cli.display.render import local, now, progress_text, wrapped
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_names import no_such_job
@@ -28,6 +29,7 @@ from daemon.jobs.retry_pause import pause_left_at
 from daemon.journal import Entry
 from daemon.journal.history import job_of
 from daemon.outbox import Outbox, attempt_of, in_line, status_of
+from daemon.settings import Settings
 
 #: The most lines of an error's detail; job.log has all of them.
 _MAX_LINES = 12
@@ -52,7 +54,11 @@ def show(
 ) -> None:
     """Show the history of one job: what was asked, what happened when, how it ended."""
     settings = home_to_look(home)
-    queries = JobQueries(fs, settings)
+    with leaving_out_damage() as on_damage:
+        _show(settings, JobQueries(fs, settings, on_damage), job_id, json=json)
+
+
+def _show(settings: Settings, queries: JobQueries, job_id: str, *, json: bool) -> None:
     records = queries.history.records_of(job_id) if is_job_id(job_id) else []
     job = job_of(job_id, records)
     if job is None:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from daemon.amounts import size
 from daemon.cli.common import Home, Json, err, fs, give_up, home_to_look, out, print_json
+from daemon.cli.damaged_history import leaving_out_damage
 from daemon.cli.display.render import ago, cell, duration, local
 from daemon.cli.job_queries import JobQueries
 from daemon.errors import Refusal
@@ -33,9 +34,14 @@ def stats(
 ) -> None:
     """Show how many jobs ended each day, how long they took by mode, and what failed."""
     settings = home_to_look(home)
+    with leaving_out_damage() as on_damage:
+        _print(settings, JobQueries(fs, settings, on_damage), days, json=json)
+
+
+def _print(settings: Settings, queries: JobQueries, days: int, *, json: bool) -> None:
     zone = datetime.now().astimezone().tzinfo or UTC
     try:
-        found = compute(JobQueries(fs, settings).history, now=datetime.now(UTC), days=days, zone=zone)
+        found = compute(queries.history, now=datetime.now(UTC), days=days, zone=zone)
     except Refusal as refusal:
         give_up(refusal)
     found = found.model_copy(update={"disk": _measured(settings)})

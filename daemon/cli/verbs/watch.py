@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from pydantic import Field
 from rich.text import Text
 
 from daemon.cli.common import Home, Json, fs, give_up, home_to_look, out, print_json
+from daemon.cli.damaged_history import leaving_out_damage
 from daemon.cli.display.full_screen import FullScreen, rows_of
 from daemon.cli.display.render import (
     LAST_HEARD,
@@ -75,6 +77,7 @@ class Scene(Frozen):
     waiting: tuple[Waiting, ...]
     waiting_total: int
     ended: tuple[Status, ...]
+    damaged: tuple[str, ...] = Field((), description="sentences about damaged files of the journal, whose jobs are missing here")
 
 
 def watch(
@@ -88,19 +91,20 @@ def watch(
     if lines and json:
         raise typer.BadParameter("--lines and --json exclude each other: --json prints one look, --lines follows what changes")
     settings = home_to_look(home)
-    scenes = Scenes(settings)
-    try:
-        if json:
-            print_json(scenes.look(now()))
-        elif lines or out.is_dumb_terminal:
-            _follow(scenes)
-        elif not out.is_terminal:
-            for line in draw(scenes.look(now()), _USUAL_COLUMNS, _MAX_ROWS, whole=True):
-                out.print(line)
-        else:
-            _live(scenes)
-    except Refusal as refusal:
-        give_up(refusal)
+    with leaving_out_damage() as on_damage:
+        scenes = Scenes(settings, on_damage)
+        try:
+            if json:
+                print_json(scenes.look(now()))
+            elif lines or out.is_dumb_terminal:
+                _follow(scenes)
+            elif not out.is_terminal:
+                for line in draw(scenes.look(now()), _USUAL_COLUMNS, _MAX_ROWS, whole=True):
+                    out.print(line)
+            else:
+                _live(scenes)
+        except Refusal as refusal:
+            give_up(refusal)
 
 
 def _follow(scenes: "Scenes") -> None:
@@ -129,6 +133,7 @@ def in_lines(scene: Scene) -> dict[str, str]:
     for status in (*reversed(scene.ended), *scene.running, *scene.queue, *scene.returned):
         told = {"pending": retry_remark, "processing": attempt}.get(status.state, remark)(status)
         lines[status.job_id] = "  ".join(filter(None, (f"{status.state:<10}", _name(status), status.job_id, told)))
+    lines |= {sentence: sentence for sentence in scene.damaged}
     for item in scene.waiting:
         lines[f"waiting {item.path}"] = f"{'waiting':<10}  {item.path}  {item.reason}"
     return {key: cell(line).plain for key, line in lines.items()}
@@ -147,11 +152,16 @@ def _live(scenes: "Scenes") -> None:
 
 
 class Scenes:
-    """Reads one home repeatedly. It reads the journal again only after a change, and not too often."""
+    """Reads one home repeatedly. It reads the journal again only after a change, and not too often.
 
-    def __init__(self, settings: Settings) -> None:
+    `on_damage`: is told of each damaged file of the journal that is left out; None: nobody is.
+    """
+
+    def __init__(self, settings: Settings, on_damage: Callable[[Refusal], None] | None = None) -> None:
         self._settings = settings
-        self._queries = JobQueries(fs, settings)
+        self._queries = JobQueries(fs, settings, self._keep_damage)
+        self._on_damage = on_damage
+        self._damaged: set[str] = set()
         self._reader = SnapshotReader(settings, self._queries)
         self._journal = settings.paths.journal_bytes
         self._seen: tuple[int, int] | None = None
@@ -190,12 +200,19 @@ class Scenes:
             waiting=tuple(with_file(self._settings, item) for item in snapshot.waiting),
             waiting_total=snapshot.waiting_total,
             ended=self._ended,
+            damaged=tuple(sorted(self._damaged)),
         )
+
+    def _keep_damage(self, damage: Refusal) -> None:
+        self._damaged.add(damage.message)
+        if self._on_damage:
+            self._on_damage(damage)
 
     def _read_journal(self) -> None:
         began = time.monotonic()
         if began < self._again or (mark := self._mark()) == self._seen:
             return
+        self._damaged.clear()
         jobs = self._queries.history.now()
         self._running = tuple(status_of(job) for job in jobs.live.values() if job.state == "processing")
         pending = list(jobs.queue)
@@ -270,9 +287,10 @@ def _health(scene: Scene, at: datetime, width: int, room: int) -> list[Text]:
         line.append(f"   for {whole((at - datetime.fromisoformat(health.started_at)).total_seconds())}", style="dim")
     clock = at.astimezone().strftime("%H:%M:%S")
     line.truncate(max(0, width - len(clock) - 1), pad=True)
-    said = [(problem, "yellow"), (hint, "dim")] if problem else []
+    said: list[tuple[str | None, str]] = [(problem, "yellow"), (hint, "dim")] if problem else []
     if not problem and not scene.alive:
         said = [(f"Start it with: {starting(installed=scene.installed)}", "dim")]
+    said += [(sentence, "yellow") for sentence in scene.damaged]
     lines = [line.append(f" {clock}", style="dim")]
     for text, style in said:
         lines += [Text(part, style, no_wrap=True) for part in wrapped(cell(text or "").plain, room) if part]

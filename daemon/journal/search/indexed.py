@@ -1,7 +1,7 @@
 """The segments of the journal with their indexes: which segment has to be read, and which is answered for by its index."""
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar
 
 from daemon.contract.records import Job
@@ -11,7 +11,8 @@ from daemon.jobs.fold import Jobs
 from daemon.journal.index import SMALLEST, Part, index_of, read_index
 from daemon.journal.line import Entry
 from daemon.journal.outline import Outline
-from daemon.journal.segment import Segment
+from daemon.journal.search.closed_segments import check_end
+from daemon.journal.segment import DamagedSegment, Segment
 from daemon.journal.segment_files import (
     index_path,
     load_segment,
@@ -24,6 +25,10 @@ from daemon.journal.segment_files import (
 _Value = TypeVar("_Value")
 
 
+def _none_missing(segment: Segment) -> None:
+    """No segment says where the newest one ends."""
+
+
 class SegmentRead:
     """The content of one segment's file. Its records are parsed only when that is needed.
 
@@ -31,17 +36,21 @@ class SegmentRead:
         data: the content of the file.
         path: where it was read.
         number: the number of the segment.
+        check: raises Refusal if records are missing at the segment's end.
     """
 
-    def __init__(self, data: bytes, path: bytes, number: int) -> None:
+    def __init__(self, data: bytes, path: bytes, number: int, check: Callable[[Segment], None]) -> None:
         self.data = data
         self.number = number
         self._path = path
+        self._check = check
 
     @cached_property
     def segment(self) -> Segment:
         """The segment. Raises Refusal if it is damaged."""
-        return parse_segment(self.data, self._path)
+        segment = parse_segment(self.data, self._path)
+        self._check(segment)
+        return segment
 
     @cached_property
     def outline(self) -> Outline:
@@ -73,16 +82,23 @@ class IndexedSegments:
     """Reads segments one at a time, or their indexes instead, and writes the indexes that are missing or out of date.
 
     Args:
-        fs, folder, save, remember: as for `daemon.journal.history.History`.
+        fs, folder, save, remember, on_damage: as for `daemon.journal.history.History`.
     """
 
     def __init__(
-        self, fs: FileSystem, folder: bytes, save: Callable[[bytes, bytes], bool] | None = None, *, remember: bool = False
+        self,
+        fs: FileSystem,
+        folder: bytes,
+        save: Callable[[bytes, bytes], bool] | None = None,
+        *,
+        remember: bool = False,
+        on_damage: Callable[[Refusal], None] | None = None,
     ) -> None:
         self._fs = fs
         self._folder = folder
         self._save = save
         self._remember = remember
+        self._on_damage = on_damage
         self._newest: SegmentRead | None = None
 
     def newest(self, number: int) -> SegmentRead:
@@ -91,7 +107,7 @@ class IndexedSegments:
         data = read_file(self._fs, path)
         if self._newest is not None and (self._newest.number, self._newest.data) == (number, data):
             return self._newest
-        read = SegmentRead(data, path, number)
+        read = SegmentRead(data, path, number, _none_missing)
         if self._remember:
             self._newest = read
         return read
@@ -99,34 +115,63 @@ class IndexedSegments:
     def parts(self, part: Part[_Value], *, backwards: bool = False) -> Iterator[tuple[_Value, SegmentRead]]:
         """The same part of the index of each segment, with the segment; found in the segment itself if there is no valid index.
 
+        A damaged segment that another continues is left out if there is an `on_damage`.
+
         Raises:
             Refusal: a segment is damaged.
         """
-        numbers = segment_numbers(self._fs, self._folder)
-        for number in reversed(numbers) if backwards else numbers:
+        pairs = self.with_following()
+        for number, following in reversed(pairs) if backwards else pairs:
             try:
-                found = self._fs.lstat(path := segment_path(self._folder, number))
-                last = number == numbers[-1]
-                read = self.newest(number) if last else SegmentRead(read_file(self._fs, path), path, number)
+                found = self._fs.lstat(segment_path(self._folder, number))
+                read = self._read(number, following)
+                value = self._part(part, read, found, last=following is None)
             except FileNotFoundError:
                 continue  # pruned a moment ago
-            yield self._part(part, read, found, last=last), read
+            except DamagedSegment as damage:
+                self.leave_out(damage, following)
+                continue
+            yield value, read
 
     def listed(self, part: Part[_Value]) -> Iterator[_Value]:
         """As `parts`, newest first, without the segments. An index is taken to be that of its file by size and time of change."""
-        numbers = segment_numbers(self._fs, self._folder)
-        for number in reversed(numbers):
+        for number, following in reversed(self.with_following()):
             try:
-                found = self._fs.lstat(path := segment_path(self._folder, number))
-                last = number == numbers[-1]
+                found = self._fs.lstat(segment_path(self._folder, number))
+                last = following is None
                 index = None if last or found.size < SMALLEST else read_index(self._fs, self._folder, number)
                 value = index.part(part) if index and index.is_of_file(found) else None
                 if value is None:
-                    read = self.newest(number) if last else SegmentRead(read_file(self._fs, path), path, number)
-                    value = self._part(part, read, found, last=last)
+                    value = self._part(part, self._read(number, following), found, last=last)
             except FileNotFoundError:
                 continue  # pruned a moment ago
+            except DamagedSegment as damage:
+                self.leave_out(damage, following)
+                continue
             yield value
+
+    def with_following(self) -> list[tuple[int, int | None]]:
+        """The number of each segment, oldest first, and of the segment after it; None for the newest."""
+        numbers = segment_numbers(self._fs, self._folder)
+        return list(zip(numbers, (*numbers[1:], None), strict=False))
+
+    def leave_out(self, damage: DamagedSegment, following: int | None) -> None:
+        """Tell of a damaged segment, to go on without it. Raises the damage if nobody wants that, or if it is the newest."""
+        if self._on_damage is None or following is None:
+            raise damage
+        self._on_damage(damage)
+
+    def check_end(self, segment: Segment, number: int, following: int | None) -> None:
+        """See `closed_segments.check_end`."""
+        check_end(self._fs, self._folder, segment, number, following)
+
+    def _read(self, number: int, following: int | None) -> SegmentRead:
+        """A segment's file. Raises FileNotFoundError."""
+        if following is None:
+            return self.newest(number)
+        path = segment_path(self._folder, number)
+        check = partial(self.check_end, number=number, following=following)
+        return SegmentRead(read_file(self._fs, path), path, number, check)
 
     def _part(self, part: Part[_Value], read: SegmentRead, found: Stat, *, last: bool) -> _Value:
         """A part of a segment's index, or what it would be; `found`: the file before it was read; `last`: the newest segment."""
@@ -139,8 +184,8 @@ class IndexedSegments:
             self._save_index(read.number, read.segment, found)
         return value
 
-    def may_mention(self, number: int, job_id: str) -> bool:
-        """False if the segment's index is that of its file, and has no such job."""
+    def may_mention(self, number: int, following: int, job_id: str) -> bool:
+        """False if the segment's index is that of its file, and has no such job. `following`: the segment that continues it."""
         try:
             found = self._fs.lstat(path := segment_path(self._folder, number))
             if found.size < SMALLEST:
@@ -148,7 +193,9 @@ class IndexedSegments:
             index = read_index(self._fs, self._folder, number)
             mentioned = index.mentions(job_id) if index and index.is_of_file(found) else None
             if mentioned is None and self._save:
-                self._save_index(number, load_segment(self._fs, path), found)
+                segment = load_segment(self._fs, path)
+                self.check_end(segment, number, following)
+                self._save_index(number, segment, found)
         except (OSError, Refusal):
             return True  # the search itself finds out what is wrong
         return mentioned is not False

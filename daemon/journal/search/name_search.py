@@ -14,8 +14,9 @@ from daemon.errors import Refusal
 from daemon.fs import FileSystem
 from daemon.journal.history import job_of
 from daemon.journal.line import Entry, UnknownRecordError, decode, is_intact, mark
+from daemon.journal.search.closed_segments import check_end
 from daemon.journal.segment import NEWER_HINT, lines
-from daemon.journal.segment_files import read_file, segment_numbers, segment_path
+from daemon.journal.segment_files import parse_segment, read_file, segment_numbers, segment_path
 
 #: The name of a file in the job's folder, with its quotes, and the id of a job, as a record has them.
 _FILE = re.compile(rb'"to":("[^"\\]*(?:\\.[^"\\]*)*")')
@@ -48,10 +49,11 @@ class NameSearch:
         If nothing was, this is the same object as before.
 
         Raises:
-            Refusal: a newer version wrote a record.
+            Refusal: a newer version wrote a record, or a closed segment with such a job is damaged.
         """
         has_more = False
-        for number in segment_numbers(self._fs, self._folder):
+        numbers = segment_numbers(self._fs, self._folder)
+        for number, following in zip(numbers, (*numbers[1:], None), strict=False):
             if number < self._number:
                 continue
             path = segment_path(self._folder, number)
@@ -64,10 +66,13 @@ class NameSearch:
                 continue  # pruned a moment ago
             end = data.rfind(b"\n") + 1  # the rest is still being written, or torn
             try:
-                has_more |= self._look_through(data[read:end])
+                has_it = self._look_through(data[read:end])
             except UnknownRecordError as error:
                 where = path.decode(errors="replace")
                 raise Refusal(f"the journal was written by a newer Multiplane ({error}): {where}", hint=NEWER_HINT) from error
+            if has_it and following is not None:
+                check_end(self._fs, self._folder, parse_segment(data, path), number, following)
+            has_more |= has_it
             self._number, self._size = number, end
         if has_more:
             jobs = (job_of(job_id, records) for job_id, records in self._records.items())

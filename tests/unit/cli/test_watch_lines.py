@@ -47,7 +47,7 @@ def test_each_change_is_one_line_and_a_dumb_terminal_gets_no_control_characters(
     )
 
     class Played:
-        def __init__(self, _settings: object) -> None: ...
+        def __init__(self, _settings: object, _on_damage: object) -> None: ...
 
         def look(self, _at: object) -> watch.Scene:
             if (following := next(seen, None)) is None:

@@ -38,6 +38,7 @@ from daemon.doctor.services import cluster_services, service_facts
 from daemon.errors import Refusal
 from daemon.fs import LocalFiles
 from daemon.journal import Journal
+from daemon.journal.chain import Fault
 from daemon.outbox import Health, Outbox
 from daemon.platform.service import manager
 from daemon.platform.service.current import current_facts
@@ -225,6 +226,17 @@ def test_a_torn_tail_is_reported_unless_it_is_just_being_written() -> None:
     assert [each.grade for each in found("journal", journal=torn)] == ["ok"]
     aside = note("journal", journal=replace(WELL.journal, aside=("torn-00000001-77",)))
     assert "torn-00000001-77" in aside.hint
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_file_that_lost_records_is_not_told_to_be_cut_off_without_harm(number) -> None:
+    torn = tuple(Segment(path=f"/h/0000000{each}.jsonl", records=3, torn_line=4 if each == number else None) for each in (1, 2))
+    stopped = DaemonFacts(holds=False, health=HEALTH.model_copy(update={"state": "stopped"}))
+    fault = Fault("gap", f"the end of 0000000{number}.jsonl is missing", (number,))
+    said = found("journal", journal=JournalFacts(segments=torn, faults=(fault,)), daemon=stopped)
+    assert [each.grade for each in said] == ["problem"]
+    set_aside = found("journal", journal=JournalFacts(segments=torn), daemon=stopped)
+    assert [each.grade for each in set_aside] == (["ok"] if number == 1 else ["note", "ok"])
 
 
 def test_a_mended_fault_of_the_watch_is_noted() -> None:

@@ -17,13 +17,14 @@ from daemon.journal.line import decode, encode
 
 
 class Reading(LocalFiles):
-    """The real disk; records what was read."""
+    """The real disk; records which files were read, not counting those of which only the first line was."""
 
     def __init__(self) -> None:
         self.seen: list[bytes] = []
 
     def read(self, path, limit):
-        self.seen.append(os.path.basename(path))
+        if limit > 4096:
+            self.seen.append(os.path.basename(path))
         return super().read(path, limit)
 
 
@@ -138,6 +139,74 @@ def test_looking_back_at_a_damaged_segment_is_refused(story, history):
         file.write(b"\xff")
     with pytest.raises(Refusal, match=r"00000001\.jsonl, line"):
         list(history.entries())
+
+
+def harm(story, number: int, *, record: int = -1, cut: bool = False) -> None:
+    """Change a byte of a record in a segment, or cut this record and all after it off."""
+    path = os.path.join(story.folder, b"%08d.jsonl" % number)
+    with open(path, "rb") as file:
+        lines = file.read().splitlines(keepends=True)
+    lines[record:] = [] if cut else [lines[record].replace(b'"ts":"2', b'"ts":"3', 1), *lines[record:][1:]]
+    with open(path, "wb") as file:
+        file.write(b"".join(lines))
+
+
+def three_segments(story) -> None:
+    for job in ("a", "b", "c"):
+        story.do(job)
+        story.start()
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_closed_segment_whose_end_is_lost_is_damaged(story, history, cut):
+    three_segments(story)
+    assert [job.job_id for job in history.backwards()] == ["c", "b", "a"]
+    harm(story, 2, cut=cut)
+    with pytest.raises(Refusal, match=r"00000002\.jsonl, line 6 .*continues after record 12") as refused:
+        list(history.backwards())
+    assert "doctor" in refused.value.hint
+    for ask in (history.entries, history.ended_entries, history.statistics):
+        with pytest.raises(Refusal, match=r"00000002\.jsonl"):
+            list(ask())
+
+
+def test_a_torn_tail_that_a_start_set_aside_is_no_damage(story, history):
+    story.do("a")
+    with open(os.path.join(story.folder, b"00000001.jsonl"), "ab") as file:
+        file.write(b'{"seq":8,')
+    story.start()
+    assert [job.job_id for job in history.backwards()] == ["a"]
+
+
+def test_a_segment_that_is_marked_as_incomplete_is_read_as_far_as_it_goes(story, history):
+    three_segments(story)
+    harm(story, 2)
+    open(os.path.join(story.folder, b"lost-00000002.jsonl"), "w").close()
+    assert [job.job_id for job in history.backwards()] == ["c", "a"]
+
+
+@pytest.mark.parametrize("record", [2, -1])
+def test_whoever_only_looks_gets_what_the_intact_segments_say_and_is_told_of_the_damaged_one(story, record):
+    three_segments(story)
+    harm(story, 2, record=record)
+    told = []
+    history = History(LocalFiles(), story.folder, on_damage=told.append)
+    assert [job.job_id for job in history.backwards()] == ["c", "a"]
+    assert [ended.job for ended in history.ended_entries()] == ["c", "a"]
+    assert [ending.job for _, endings in history.statistics() for ending in endings] == ["c", "a"]
+    assert history.job("a").state == "completed"
+    assert len(told) == 3
+    history.records_of("b")
+    assert len(told) == 4
+    assert all("00000002.jsonl, line" in refusal.message for refusal in told)
+
+
+def test_the_damage_of_the_newest_segment_is_never_left_out(story):
+    three_segments(story)
+    story.do("d")
+    harm(story, 4, record=2)
+    with pytest.raises(Refusal, match=r"00000004\.jsonl"):
+        list(History(LocalFiles(), story.folder, on_damage=pytest.fail).backwards())
 
 
 # -- forgetting -----------------------------------------------------------------------------------------------------------

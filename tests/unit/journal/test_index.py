@@ -161,6 +161,15 @@ def test_after_a_failure_to_write_one_no_other_is_made(folder, right) -> None:
     assert tried == [index_path(folder, 2)]
 
 
+@pytest.mark.parametrize("search", [lambda history: list(history.ended_entries()), lambda history: history.records_of("nobody")])
+def test_a_segment_that_lost_its_last_record_gets_no_index(folder, search) -> None:
+    os.unlink(index_path(folder, 1))
+    with open(segment_path(folder, 1), "rb+") as file:
+        file.truncate(file.read().rindex(b"\n", 0, -1) + 1)
+    search(History(LocalFiles(), folder, save, on_damage=lambda damage: None))
+    assert read_index(LocalFiles(), folder, 1) is None
+
+
 def test_a_journal_whose_indexes_cannot_be_written_goes_on(tmp_path, right) -> None:
     folder = os.fsencode(tmp_path / "journal")
     journal_of(folder, NoIndexes())
@@ -206,7 +215,7 @@ def forged(line: int, value: bytes, folder: bytes) -> bytes:
         lambda _folder: b"",
         lambda _folder: b"\n" * 4,
         lambda _folder: b"[" * 100_000,
-        lambda folder: forged(0, b'{"format":4,"size":1,"mtime_ns":1,"checksum":1}', folder),
+        lambda folder: forged(0, b'{"format":5,"size":1,"mtime_ns":1,"checksum":1}', folder),
         lambda folder: forged(0, b"[" * 50_000 + b"]" * 50_000, folder),
         lambda folder: forged(2, b'[[["1-4","flying","soon",null,"",null]],[],[]]', folder),
         lambda folder: forged(2, b"NaN", folder),
