@@ -29,8 +29,10 @@
   const percent = (share) => (share > 0 && share < 0.01 ? "< 1" : String(Math.round(share * 100))) + " %";
   const picture = (src) => Object.assign(make("img"), { src, alt: "", draggable: false });
 
-  $("back").hidden = framed || !location.pathname.endsWith("/result/preview.html");
-  $("back").hash = `at=${location.pathname.split("/").at(-3)}`;
+  // A result that was dropped once more lies below the newer job, in `earlier`. The page of all jobs lists only that one.
+  const place = /\/([^/]+)((?:\/earlier(?:-\d+)?)*)\/result\/preview\.html$/.exec(location.pathname);
+  $("back").hidden = framed || !place;
+  if (place) $("back").href = `${"../".repeat(place[2].split("/").length + 1)}index.html#at=${place[1]}`;
   for (const node of document.querySelectorAll(".framed")) node.hidden = !framed;
   for (const [name, value] of Object.entries({ w: data.width, h: data.height, zoom: data.zoom, tint: 0.28 / count }))
     document.body.style.setProperty(`--${name}`, value);

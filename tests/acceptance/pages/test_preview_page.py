@@ -71,6 +71,21 @@ def open_page(tabs: Tabs, garden: Path) -> Iterator[Open]:
         yield open_page
 
 
+@pytest.mark.parametrize("below", ["", "earlier", "earlier-2", "earlier/earlier"])
+def test_all_jobs_leads_to_the_page_of_the_outbox_also_from_an_earlier_result(
+    tmp_path: Path, open_page: Open, below: str
+) -> None:
+    folder = tmp_path / "a job" / below / "result"
+    folder.mkdir(parents=True)
+    page = open_page(make(folder))
+    assert page.locator("#back").is_visible()
+    assert page.evaluate("document.getElementById('back').href") == (tmp_path / "index.html").as_uri() + "#at=a%20job"
+
+
+def test_a_result_in_another_folder_leads_to_no_other_page(tmp_path: Path, open_page: Open) -> None:
+    assert open_page(make(tmp_path)).locator("#back").is_hidden()
+
+
 def drawn(page: Page) -> None:
     """Wait for two animation frames, so that the screen shows what was requested."""
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
