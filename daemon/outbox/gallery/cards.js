@@ -52,7 +52,7 @@ function endedCard(job) {
   card.id = `card-${job.id}`;
   const code = words.querySelector(".hint code");
   if (code) words.querySelector(".links").append(copier(code));
-  if (estimate(job)) card.append(Object.assign(make("p", "badge", "Estimated depth"), { title: ESTIMATED }));
+  if (estimate(job)) words.querySelector(".meta").after(Object.assign(make("p", "badge", "Estimated depth"), { title: ESTIMATED }));
   return card;
 }
 const ESTIMATED = "Depth was estimated without a model, so the layers may cut through things.";
@@ -163,20 +163,34 @@ function shot(job) {
     frame.tabIndex = -1; // the text link below leads to the same page
     frame.setAttribute("aria-hidden", "true");
   }
+  const sheet = frame.appendChild(make("div", "sheet"));
   // The small picture of a painting is the photo that it was made from; its layers over each other are the painting.
   for (const src of job.mode === "painterly" && job.planes ? job.planes : [job.thumb]) {
     const picture = Object.assign(make("img"), { loading: "lazy", decoding: "async", alt: "", draggable: false });
-    picture.addEventListener("load", () => frame.classList.add("seen")); // no checkerboard until then, since it stands for transparency
+    picture.addEventListener("load", () => {
+      fit(sheet, picture.naturalWidth / picture.naturalHeight);
+      frame.classList.add("seen"); // no checkerboard until then, since it stands for transparency
+    });
     picture.addEventListener("error", () => frame.replaceChildren(stack()), { once: true });
     picture.src = src;
-    frame.append(picture);
+    sheet.append(picture);
   }
-  if (job.planes) frame.addEventListener("pointerenter", () => part(frame, job.planes), { once: true });
+  if (job.planes) frame.addEventListener("pointerenter", () => part(frame, sheet, job.planes), { once: true });
   return frame;
 }
 
+/** Gives the sheet the shape of a picture (width by height), so that all of it is seen. One of nearly the frame's shape fills the frame. */
+function fit(sheet, ratio) {
+  if (ratio / FRAME > 1 + SPARE || FRAME / ratio > 1 + SPARE) {
+    sheet.style.width = `${Math.min(1, ratio / FRAME) * 100}%`;
+    sheet.style.height = `${Math.min(1, FRAME / ratio) * 100}%`;
+  }
+}
+const FRAME = 3 / 2; // as in the style
+const SPARE = 0.13; // the share of a picture that its frame may cut off: 4:3 fills it, a square doesn't
+
 /** Spreads the picture into its layers under the pointer. */
-async function part(frame, planes) {
+async function part(frame, sheet, planes) {
   if (calm.matches || !fine.matches) return;
   const made = planes.map((src, k) => {
     const plane = Object.assign(make("img", "plane"), { src, alt: "", draggable: false });
@@ -188,7 +202,7 @@ async function part(frame, planes) {
   } catch {
     return; // the folder was removed; the still picture stays
   }
-  frame.append(...made);
+  sheet.append(...made);
   frame.addEventListener("pointermove", ({ clientX, clientY }) => {
     const box = frame.getBoundingClientRect();
     frame.style.setProperty("--x", ((clientX - box.left) / box.width - 0.5) * 2);

@@ -440,6 +440,29 @@ def test_the_card_of_a_painting_shows_the_painting(home: Home, open_page: Open) 
         assert max(abs(a - b) for a, b in zip(shown.getpixel((shown.width // 2, 60)), colour, strict=True)) < 24
 
 
+def test_a_card_shows_the_whole_picture_whatever_its_shape_and_no_label_covers_it(home: Home, open_page: Open) -> None:
+    shapes = {"portrait": (40, 60), "square": (60, 60), "panorama": (120, 40), "wide": (64, 36)}
+    for job, (width, height) in shapes.items():
+        home.ended(job, depth_source="heuristic")
+        (home.root / job).unlink()
+        (home.root / job / "result" / "preview").mkdir(parents=True)
+        picture = Image.new("RGB", (width, height), (0, 0, 255))
+        picture.paste((255, 0, 0), (0, 0, width, height // 10))  # where the hair is
+        picture.paste((255, 0, 0), (0, 0, width // 10, height))
+        picture.save(home.root / job / "result" / "preview" / "photo.webp", lossless=True)
+    home.tell()
+    page = open_page()
+    for job, (width, height) in shapes.items():
+        page.locator(f"#card-{job} .shot.seen").wait_for()
+        frame, shown, badge = (page.locator(f"#card-{job} {name}").bounding_box() for name in (".shot", ".shot img", ".badge"))
+        assert abs(shown["width"] / shown["height"] / (width / height) - 1) < 0.02, job
+        assert shown["width"] > frame["width"] - 1 or shown["height"] > frame["height"] - 1
+        assert badge["y"] >= frame["y"] + frame["height"]
+        seen = Image.open(io.BytesIO(page.locator(f"#card-{job} .sheet").screenshot())).convert("RGB")
+        for place in ((seen.width // 2, 3), (3, seen.height // 2)):
+            assert max(abs(a - b) for a, b in zip(seen.getpixel(place), (255, 0, 0), strict=True)) < 24, (job, place)
+
+
 def test_another_result_is_made_by_hand_or_by_a_command_with_six_layers(home: Home, open_page: Open) -> None:
     home.ended("good")
     home.tell()
