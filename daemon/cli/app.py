@@ -147,13 +147,25 @@ def _program_name() -> str:
 
 def main() -> None:
     """Run the command line. Every refusal and every disk error becomes one sentence and a next step, never a traceback."""
+    _open_closed_streams()
     Asked.remember("--json" in _words())
     spell_what_cannot_be_shown()
-    if sys.stdout is None:  # it was closed
-        with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
-            _run()
-    else:
-        _run()
+    _run()
+
+
+def _open_closed_streams() -> None:
+    """Connect standard streams that were closed (`2>&-`) with nothing.
+
+    Otherwise, writing there fails, and the next file that is opened takes their place and gets what others print.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDONLY if mode == "r" else os.O_WRONLY)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _run() -> None:
