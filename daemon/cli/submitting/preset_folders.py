@@ -35,7 +35,8 @@ def preset_folder(settings: Settings, name: str) -> tuple[Path, Sidecar]:
     try:
         return folder, parse(fs.read(os.fsencode(file), MAX_BYTES + 1), name=to_text(os.fsencode(file.name)))
     except JobError as error:
-        print_error(f"{file}: {error.message}", error.info().hint)
+        # The hint of the error is about a job's own file.
+        print_error(error.message, f"Correct {file}, then submit again.")
     except OSError as error:
         print_error(f"{file} cannot be read: {error.strerror}", "Correct its permissions.")
     raise typer.Exit(ExitStatus.USAGE)
