@@ -72,8 +72,8 @@ def submit(
         IfExists | None,
         typer.Option(
             help="If the same picture waits, runs or is completed with the same settings, if DIR has its result, or if the --id "
-            "is taken: fail (submit nothing), skip (use what is there), or new (make another; an equal result becomes no second copy). Jobs "
-            "that failed or are cancelled do not count. Without it, only a taken --id or DIR/NAME fails.",
+            "is taken: fail (submit nothing), skip (use what is there), or new (make another; an equal result becomes no second "
+            "copy). Jobs that failed or are cancelled do not count. Without it, only a taken --id or DIR/NAME fails.",
             show_default=False,
         ),
     ] = None,
