@@ -8,7 +8,7 @@ from loguru import logger
 
 from daemon.contract.names import to_bytes
 from daemon.contract.records import Job
-from daemon.fs import FileSystem, make_folders
+from daemon.fs import FileSystem
 from daemon.health.folder_identities import FolderIdentities
 from daemon.health.inbox_replacement import InboxReplacement
 from daemon.health.shipped_presets import ShippedPresets
@@ -62,18 +62,9 @@ class FolderHealth:
 
         Later, a missing folder may mean that a disk is not mounted, and creating it would hide that.
         """
-        if self._is_new():
-            make_folders(self._fs, self._inbox)
-            self._presets.put()
+        self._presets.put_at_first_start()
         self._mark_inbox()
         self._outbox.prepare()
-
-    def _is_new(self) -> bool:
-        try:
-            self._fs.lstat(self._inbox)
-        except FileNotFoundError:
-            return True
-        return False
 
     def _mark_inbox(self) -> None:
         self._ownership.take(self._inbox, durable=True)

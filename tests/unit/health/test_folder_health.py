@@ -12,6 +12,7 @@ from daemon.contract.records import Job
 from daemon.fs import LocalFiles, make_folders
 from daemon.health.folder_health import FolderHealth
 from daemon.health.folder_identities import FolderIdentities
+from daemon.health.shipped_presets import ShippedPresets
 from daemon.journal import History
 from daemon.outbox import Outbox
 from daemon.outbox.ownership import Ownership, who
@@ -37,12 +38,30 @@ def test_a_new_inbox_has_the_shipped_presets(tmp_path) -> None:
         assert (tmp_path / "inbox").joinpath(*parts).read_bytes() == PRESETS.joinpath(*parts).read_bytes()
 
 
-@pytest.mark.parametrize("content", [[], ["mine.jpg"]])
-def test_an_inbox_that_was_there_before_gets_nothing_but_its_marker(tmp_path, content) -> None:
+@pytest.mark.parametrize("content", [["mine.jpg"], [".multiplane"]])
+def test_an_inbox_that_was_used_before_gets_nothing_but_its_marker(tmp_path, content) -> None:
     (tmp_path / "inbox").mkdir()
     for name in content:
         (tmp_path / "inbox" / name).touch()
-    assert prepared(tmp_path) == set(content)
+    assert prepared(tmp_path) == set(content) - {".multiplane"}
+
+
+@pytest.mark.parametrize("content", [[], [".DS_Store", "lost+found"]])
+def test_an_empty_inbox_that_an_administrator_made_has_the_shipped_presets(tmp_path, content) -> None:
+    (tmp_path / "inbox").mkdir()
+    for name in content:
+        (tmp_path / "inbox" / name).touch()
+    assert prepared(tmp_path) == SHIPPED | set(content)
+
+
+def test_presets_that_a_person_removes_before_the_first_start_do_not_come_back(tmp_path) -> None:
+    """`multiplane submit` makes the inbox of a new home, with its presets."""
+    (tmp_path / ".state").mkdir()
+    (tmp_path / "inbox").mkdir()
+    ShippedPresets(LocalFiles(), load(tmp_path, SETTINGS).paths).put()
+    for name in SHIPPED:
+        shutil.rmtree(tmp_path / "inbox" / name)
+    assert prepared(tmp_path) == set()
 
 
 @pytest.fixture
