@@ -23,6 +23,9 @@ Checked = TypeVar("Checked")
 SHIPPED: Mapping[Kind, str] = {"styles": str(CONFIG / "styles.yaml"), "models": str(CONFIG / "models.yaml")}
 """The program's own file for each catalogue."""
 
+SAME_LISTS = "Let both machines have equal files beside their settings files, or none; the worker there then restarts by itself."
+"""What to do about a machine of a cluster whose own lists are not those of this machine."""
+
 #: libyaml's loader, if PyYAML was built with it. Every command reads these files, so reading them must be fast.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 #: Deeper than any field. The limit is needed because an alias can refer to a node that contains the alias.

@@ -191,19 +191,33 @@ EndOfAttempt = CompletedEnd | FailedEnd | CancelledEnd | StoppedEnd
 
 
 class ClusterMachine(Frozen):
-    """A machine of the cluster. `same_program`: whether it has exactly the program of this machine."""
+    """A machine of the cluster.
+
+    Attributes:
+        address: where its worker is.
+        about: what it says about itself.
+        same_program: whether it has exactly the program of this machine.
+        same_lists: whether it has the same `styles.yaml` and `models.yaml` as this machine, or both have none.
+    """
 
     address: str
     about: About
     same_program: bool
+    same_lists: bool
+
+    @property
+    def alike(self) -> bool:
+        """Whether jobs of this machine may run there: the program and the lists are the same."""
+        return self.same_program and self.same_lists
 
 
 class ClusterSurvey(Frozen):
-    """The cluster. `program`: the program of this machine."""
+    """The cluster. `program`, `lists`: those of this machine, as in `About`."""
 
     scheduler: str
     version: str
     program: str
+    lists: str
     machines: tuple[ClusterMachine, ...]
 
 

@@ -7,6 +7,8 @@ from distributed import Client
 from pydantic import ValidationError
 
 from daemon import __version__
+from daemon.catalogues.reading import SAME_LISTS
+from daemon.cluster.machine.about import lists_mark
 from daemon.cluster.messages import About, ClusterMachine, ClusterSurvey, program_mark
 from daemon.cluster.security import configure, security
 from daemon.contract.commands import command
@@ -43,16 +45,22 @@ def survey(settings: Settings, address: str) -> ClusterSurvey:
             hint=f"Start it with {command('cluster', 'scheduler')}, and check the certificates of both machines.",
             exit_status=69,
         ) from error
-    own, machines = program_mark(), []
+    return compared(address, workers, program_mark(), lists_mark(settings.paths.own_models, settings.paths.own_styles))
+
+
+def compared(address: str, workers: dict[str, dict[str, object]], program: str, lists: str) -> ClusterSurvey:
+    """The machines as the scheduler describes its workers, compared with the program and the lists of this machine."""
+    machines = []
     for where, worker in workers.items():
         metrics = worker.get("metrics")
         try:
             about = About.model_validate(metrics.get("multiplane") if isinstance(metrics, dict) else None)
         except ValidationError:
             continue  # a Dask worker of somebody else: no job is ever sent there
-        machines.append(ClusterMachine(address=where, about=about, same_program=about.program == own))
+        same = {"same_program": about.program == program, "same_lists": about.lists == lists}
+        machines.append(ClusterMachine(address=where, about=about, **same))
     machines.sort(key=lambda machine: machine.about.name)
-    return ClusterSurvey(scheduler=address, version=__version__, program=own, machines=tuple(machines))
+    return ClusterSurvey(scheduler=address, version=__version__, program=program, lists=lists, machines=tuple(machines))
 
 
 def table(found: ClusterSurvey) -> Iterator[str]:
@@ -68,7 +76,11 @@ def table(found: ClusterSurvey) -> Iterator[str]:
         yield f"{'':20} models: {', '.join(about.models) or 'none'}"
         if about.jobs:
             yield f"{'':20} running: {', '.join(about.jobs)}"
+        if not machine.same_lists:
+            yield f"{'':20} styles.yaml or models.yaml: not as on this machine!"
         if about.problem:
             yield f"{'':20} takes no jobs: {about.problem}"
     if not all(machine.same_program for machine in found.machines):
         yield f"This machine has {found.program}. Machines with another program get no jobs from it: update them."
+    if not all(machine.same_lists for machine in found.machines):
+        yield f"Machines with another styles.yaml or models.yaml get no jobs from this one. {SAME_LISTS}"

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from daemon.catalogues.reading import SAME_LISTS
 from daemon.contract.commands import command
 from daemon.contract.printable import counted
 from daemon.doctor.model import ClusterFacts, ClusterMember, Facts, Finding
@@ -45,6 +46,7 @@ def cluster_facts(settings: Settings) -> ClusterFacts | None:
                 name=machine.about.name,
                 slots=machine.about.slots,
                 same_program=machine.same_program,
+                same_lists=machine.same_lists,
                 problem=machine.about.problem,
             )
             for machine in found.machines
@@ -77,12 +79,15 @@ def cluster(facts: Facts) -> Iterator[Finding]:
         hint = f"On each machine: {command('cluster', 'worker', found.address)}"
         yield Finding(area="cluster", grade="problem", sentence=f"No machine has joined the cluster {found.address}.", hint=hint)
         return
-    useful = [member for member in found.members if member.same_program and member.problem is None]
+    useful = [member for member in found.members if member.same_program and member.same_lists and member.problem is None]
     for member in found.members:
         if not member.same_program:
             hint = "Install the same version there; it then joins by itself."
             sentence = f"{member.name} has another version of the program than this machine, so it gets no jobs from here."
             yield Finding(area="cluster", grade="note" if useful else "problem", sentence=sentence, hint=hint)
+        elif not member.same_lists:
+            sentence = f"{member.name} has another styles.yaml or models.yaml than this machine, so it gets no jobs from here."
+            yield Finding(area="cluster", grade="note" if useful else "problem", sentence=sentence, hint=SAME_LISTS)
         elif member.problem is not None:
             sentence = f"{member.name} takes no jobs: {member.problem}."
             hint = f"Check that machine; {command('cluster', 'status')} shows when it takes jobs again."

@@ -210,6 +210,7 @@ class ClusterMember:
     name: str
     slots: int
     same_program: bool
+    same_lists: bool
     problem: str | None = None
 
 

@@ -37,8 +37,8 @@ class ShippedPresets:
     def put_at_first_start(self) -> None:
         """Make the inbox if it is not there, and put the presets into it if it is new or empty.
 
-        An administrator may make the inbox beforehand. If it has our marker, it was an inbox before, and its presets were removed.
-        Does nothing in a checkout's inbox.
+        An administrator may make the inbox beforehand. If it has our marker, it was an inbox before, and somebody removed its
+        presets. Does nothing in a checkout's inbox.
 
         Raises:
             OSError: the inbox cannot be made or read.

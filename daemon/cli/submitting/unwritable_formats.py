@@ -30,9 +30,11 @@ def _written_on(settings: Settings, scheduler: str) -> list[frozenset[str]]:
         from daemon.cluster.survey import survey  # Dask takes a second to import, and may not be installed.
     except ModuleNotFoundError as error:
         raise Refusal(f"the library {error.name} is missing", hint=f"See: {command('doctor')}.") from error
-    machines = [machine for machine in survey(settings, scheduler).machines if machine.same_program]
+    machines = [machine for machine in survey(settings, scheduler).machines if machine.alike]
     if not machines:
-        raise Refusal(f"no machine with this program has joined {scheduler}", hint=f"See: {command('cluster', 'status')}.")
+        raise Refusal(
+            f"no machine with this program and these lists has joined {scheduler}", hint=f"See: {command('cluster', 'status')}."
+        )
     return [frozenset(machine.about.formats) for machine in machines]
 
 

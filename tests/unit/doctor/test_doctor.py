@@ -24,6 +24,8 @@ from daemon.doctor.judging_machine import after_jobs, videos
 from daemon.doctor.model import (
     Answer,
     ClockFacts,
+    ClusterFacts,
+    ClusterMember,
     DaemonFacts,
     Facts,
     Finding,
@@ -322,6 +324,23 @@ def test_a_daemon_that_was_started_with_other_settings_is_told_of() -> None:
     assert "started with other settings" in said[0].sentence
     assert [each.grade for each in found("settings", daemon=other, settings=same)] == ["ok"]
     assert [each.grade for each in found("settings", daemon=replace(other, holds=False))] == ["ok"]
+
+
+def test_a_machine_of_the_cluster_that_gets_no_jobs_from_here_is_named_with_what_to_do() -> None:
+    same = ClusterMember(name="mac-1", slots=1, same_program=True, same_lists=True)
+    for changes, sentence, hint in (
+        ({"same_program": False}, "mac-2 has another version of the program", "Install the same version there"),
+        ({"same_lists": False}, "mac-2 has another styles.yaml or models.yaml", "Let both machines have equal files"),
+        ({"problem": "its disk is full"}, "mac-2 takes no jobs: its disk is full.", "Check that machine"),
+    ):
+        other = replace(same, name="mac-2", **changes)
+        said = note("cluster", cluster=ClusterFacts(address="tls://x:1", members=(same, other)))
+        assert said.sentence.startswith(sentence)
+        assert said.hint.startswith(hint)
+        useful = [each.sentence for each in found("cluster", cluster=ClusterFacts(address="tls://x:1", members=(same, other)))]
+        assert "The cluster tls://x:1 runs 1 job at once, on mac-1." in useful
+        alone = problem("cluster", cluster=ClusterFacts(address="tls://x:1", members=(other,)))
+        assert alone.sentence == said.sentence
 
 
 def test_what_the_sandbox_cannot_hold_is_told() -> None:
