@@ -77,7 +77,7 @@ def look_at_service(settings: Settings, its: Manager, role: Role) -> ServiceStat
         installed=file is not None,
         installed_home=file.home if file else None,
         outdated=entries,
-        renewal=renewal(role, file.slots) if file and entries else None,
+        renewal=renewal(role, file.slots, file.name) if file and entries else None,
         managed=managed,
         home=str(settings.paths.home),
         alive=managed is True,

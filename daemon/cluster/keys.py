@@ -78,6 +78,13 @@ def valid_until(pem: bytes) -> datetime:
     return x509.load_pem_x509_certificate(pem).not_valid_after_utc
 
 
+def name_in(pem: bytes) -> str | None:
+    """The machine's name in a certificate; None if it has none that `make_keys` would accept. Raises ValueError."""
+    found = x509.load_pem_x509_certificate(pem).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    name = str(found[0].value) if found else ""
+    return name if _NAME.fullmatch(name) else None
+
+
 def _authority(fs: FileSystem, folder: str, now: datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     """The authority in this folder, made if it is not there."""
     path, key_path = os.path.join(folder, CA), os.path.join(folder, CA_KEY)

@@ -20,7 +20,7 @@ def services(facts: Facts) -> Iterator[Finding]:
 
 
 def _service(service: ServiceFacts, home: str) -> Finding:
-    name, install = NAMES[service.role], renewal(service.role, service.slots)
+    name, install = NAMES[service.role], renewal(service.role, service.slots, service.name)
     if service.error:
         sentence = f"The file of {name}, {service.file}, cannot be used: {service.error}."
         return Finding(area="service", grade="problem", sentence=sentence, hint=f"Install it again: {install}")

@@ -186,7 +186,7 @@ class Answer:
 class ServiceFacts:
     """A service file, and the home and the Python that it names. `home` and `python` are None if no service is installed.
 
-    `role`: which program it starts, and `slots`, for a worker, how many jobs that runs at once.
+    `role`: which program it starts. `slots`: for a worker, how many jobs it runs at once. `name`: the name it was given, if any.
     `barred`: why this user cannot start that Python, as far as it can be seen; None if that is no problem.
     `outdated`: the entries of the file that `service install` would write differently now.
     `error`: why the file cannot be read; None if it can.
@@ -197,6 +197,7 @@ class ServiceFacts:
     home: str | None = None
     python: str | None = None
     slots: int = 1
+    name: str | None = None
     outdated: tuple[str, ...] = ()
     python_there: bool = True
     barred: str | None = None

@@ -30,6 +30,7 @@ def service_facts(fs: FileSystem, settings: Settings, role: Role) -> ServiceFact
         home=installed.home,
         python=installed.python,
         slots=installed.slots,
+        name=installed.name,
         python_there=os.access(installed.python, os.X_OK),
         barred=why_not_run(installed.python),
         outdated=entries,

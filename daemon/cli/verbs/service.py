@@ -70,6 +70,12 @@ def install(
         bool, typer.Option("--worker", help="Install a worker of the cluster that the settings name, instead of the daemon.")
     ] = False,
     slots: Annotated[int, typer.Option("--slots", min=1, max=1024, help="With --worker: how many jobs run here at once.")] = 1,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", metavar="NAME", help="With --worker: the machine's name in the cluster. Default: that of its certificate."
+        ),
+    ] = None,
     scheduler: Annotated[
         bool,
         typer.Option("--scheduler", help="Install the scheduler of the cluster that the settings name, instead of the daemon."),
@@ -82,10 +88,12 @@ def install(
         raise typer.BadParameter("--print shows the file of the service alone; leave --quick-action out")
     _check_quick_action(quick_action, wait=wait)
     role = _role(worker=worker, scheduler=scheduler)
+    if name is not None and role != "worker":
+        raise typer.BadParameter("--name needs --worker")
     settings, its = settings_of(home), manager(role)
     if role != "daemon" and settings.cluster.scheduler is None:
         raise Refusal("the settings name no cluster", hint="Set cluster.scheduler and the certificates first.", exit_status=1)
-    facts = current_facts(settings, role, slots=slots)
+    facts = current_facts(settings, role, slots=slots, name=name)
     if show:
         # Standard output has only the file, so that it can be piped.
         err.print(f"Would be installed as {printable(str(its.path()))}:", markup=False)
@@ -236,7 +244,7 @@ def _act(action: Action, home: Path | None, role: Role) -> None:
     if found is None:
         raise Refusal("the service is not installed", hint=f"Install it with: {renewal(role)}", exit_status=1)
     if action != "stop" and (entries := outdated_entries(its, settings, role)):
-        err.print(printable(f"{out_of_date(entries, role)} Renew it: {renewal(role, found.slots)}"), markup=False)
+        err.print(printable(f"{out_of_date(entries, role)} Renew it: {renewal(role, found.slots, found.name)}"), markup=False)
     if role == "daemon" and action == "start" and JobQueries(fs, settings).daemon_runs():
         out.print("It is already running.")
         return

@@ -17,9 +17,11 @@ from loguru import logger
 from daemon import __version__
 from daemon.cluster.machine.about import devices, formats, lists_mark
 from daemon.cluster.machine.attempts import MachineSide
+from daemon.cluster.machine.joining import why_not_joined
 from daemon.cluster.messages import About, program_mark
 from daemon.cluster.placement import offered
 from daemon.cluster.security import configure, forget_keys, security, server_options
+from daemon.contract.printable import counted
 from daemon.fs import FileSystem, make_folders
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
@@ -117,7 +119,7 @@ class Serving:
                     tried = 0
             except (OSError, TimeoutError, ValueError, RuntimeError) as error:
                 if tried == 0:
-                    logger.warning("the scheduler {} cannot be joined: {}", self._address, error.__cause__ or error)
+                    logger.warning("the scheduler {} cannot be joined: {}", self._address, why_not_joined(error, self._name))
             if not self._stop.is_set():
                 pause = _PAUSES[min(tried, len(_PAUSES) - 1)]
                 tried += 1
@@ -156,7 +158,7 @@ class Serving:
                 return False
             starting.result()
             joined = True
-            logger.info("{} has joined {} with {} slots", self._name, self._address, self._slots)
+            logger.info("{} has joined {} with {}", self._name, self._address, counted(self._slots, "slot"))
             finished = asyncio.ensure_future(worker.finished())  # type: ignore[no-untyped-call]
             await asyncio.wait({finished, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if self._stop.is_set():

@@ -37,6 +37,7 @@ class Facts:
         network: whether it talks to a cluster.
         hooks: whether the daemon runs commands of the user's own (`hooks` of the settings).
         slots: for the worker of a cluster, how many jobs it runs at once.
+        name: for the worker of a cluster, the machine's name there; None: it names itself.
         environ: settings (`MULTIPLANE_…`) and places (`XDG_…_HOME`) of this session that the service should also have.
     """
 
@@ -48,6 +49,7 @@ class Facts:
     network: bool = False
     hooks: bool = False
     slots: int = 1
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What an installed file says: the home that the service serves, the interpreter that runs it, and a worker's slots."""
+    """What an installed file says: the home that the service serves, the interpreter that runs it, and a worker's options."""
 
     home: str
     python: str
     slots: int = 1
+    name: str | None = None
 
 
 class Manager(Protocol):
@@ -119,9 +122,10 @@ def manager(role: Role = "daemon") -> Manager:
 
 def command(facts: Facts, *more: str) -> list[str]:
     """The command of the service. `-P`: no module is imported from a working directory."""
+    named = [] if facts.name is None else ["--name", facts.name]
     verbs: dict[Role, list[str]] = {
         "daemon": ["run"],
-        "worker": ["cluster", "worker", "--slots", str(facts.slots)],
+        "worker": ["cluster", "worker", "--slots", str(facts.slots), *named],
         "scheduler": ["cluster", "scheduler"],
     }
     return [facts.python, "-P", "-m", "daemon.cli", *verbs[facts.role], "--home", facts.home, *more]
@@ -131,8 +135,8 @@ def installed_by(words: Sequence[str]) -> Installed:
     """What the command of an installed service says; ValueError if the command is not ours."""
     if "--home" not in words[:-1]:
         raise ValueError("not a service of Multiplane")
-    slots = words[words.index("--slots") + 1] if "--slots" in words[:-1] else "1"
-    return Installed(home=words[words.index("--home") + 1], python=words[0], slots=int(slots))
+    given = {option: words[words.index(option) + 1] for option in ("--home", "--slots", "--name") if option in words[:-1]}
+    return Installed(home=given["--home"], python=words[0], slots=int(given.get("--slots", "1")), name=given.get("--name"))
 
 
 def perform(steps: Sequence[Step], *, sleep: Callable[[float], None] = time.sleep) -> None:

@@ -18,13 +18,21 @@ _PLACES = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 NAMES: dict[Role, str] = {"daemon": "the service", "worker": "the worker's service", "scheduler": "the scheduler's service"}
 
 
-def current_facts(settings: Settings, role: Role = "daemon", *, slots: int = 1, environ: Mapping[str, str] = os.environ) -> Facts:
+def current_facts(
+    settings: Settings,
+    role: Role = "daemon",
+    *,
+    slots: int = 1,
+    name: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Facts:
     """What the service file must contain.
 
     Args:
         settings: the settings of the home.
         role: which program it starts.
         slots: for a worker, how many jobs it runs at once.
+        name: for a worker, the machine's name in the cluster; None: it names itself.
         environ: the environment of the session that installs the service.
     """
     kept = {key: value for key, value in sorted(environ.items()) if key.startswith("MULTIPLANE_") or key in _PLACES}
@@ -43,6 +51,7 @@ def current_facts(settings: Settings, role: Role = "daemon", *, slots: int = 1, 
         network=settings.cluster.scheduler is not None,
         hooks=role == "daemon" and bool(hooks),
         slots=slots,
+        name=name,
     )
 
 
@@ -54,7 +63,8 @@ def outdated(its: Manager, data: bytes, settings: Settings, role: Role = "daemon
     Raises:
         ValueError: the file is not ours.
     """
-    facts = _spelt_like(its.read(data), current_facts(settings, role, slots=its.read(data).slots, environ={}))
+    installed = its.read(data)
+    facts = _spelt_like(installed, current_facts(settings, role, slots=installed.slots, name=installed.name, environ={}))
     before, now = its.entries(data), its.entries(its.content(facts))
     return tuple(key for key in dict.fromkeys((*before, *now)) if before.get(key) != now.get(key))
 
@@ -102,11 +112,12 @@ def out_of_date(entries: Sequence[str], role: Role = "daemon") -> str:
     return f"The file of {NAMES[role]} is out of date: {changed}."
 
 
-def renewal(role: Role, slots: int = 1) -> str:
+def renewal(role: Role, slots: int = 1, name: str | None = None) -> str:
     """The command that installs a service, or writes the file of an installed one anew, for a sentence."""
+    named = () if name is None else ("--name", name)
     commands: dict[Role, str] = {
         "daemon": command("service", "install"),
-        "worker": command("service", "install", "--worker", "--slots", str(slots)),
+        "worker": command("service", "install", "--worker", "--slots", str(slots), *named),
         "scheduler": command("service", "install", "--scheduler"),
     }
     return commands[role]

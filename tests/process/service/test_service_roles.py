@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from daemon.cli.verbs import service
+from daemon.contract.commands import unmarked
 from daemon.errors import Refusal
 from daemon.platform.service import manager
 from daemon.platform.service.current import current_facts
@@ -102,3 +103,19 @@ def test_status_and_restart_say_that_the_file_is_out_of_date_and_what_renews_it(
 def test_worker_and_scheduler_are_two_services(tmp_path) -> None:
     with pytest.raises(typer.BadParameter, match="two services"):
         service.stop(home=tmp_path, worker=True, scheduler=True)
+
+
+def test_a_worker_s_service_keeps_the_name_that_it_is_given(linux, tmp_path, capsys) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    service.install(home=home, worker=True, slots=2, name="mac 2")
+    its = manager("worker")
+    assert '"--slots" "2" "--name" "mac 2"' in its.path().read_text()
+    assert its.read(its.path().read_bytes()).name == "mac 2"
+    # A file that is out of date is renewed with the same name.
+    its.path().write_text(its.path().read_text().replace("Restart=", "Restarts="))
+    capsys.readouterr()
+    service.start(home=home, worker=True)
+    assert "service install --worker --slots 2 --name 'mac 2'" in unmarked(capsys.readouterr().err)
+    with pytest.raises(typer.BadParameter, match="--name needs --worker"):
+        service.install(home=home, name="mac-2")

@@ -74,7 +74,7 @@ def worker(
     address: Address = None,
     slots: Annotated[int, typer.Option("--slots", min=1, max=1024, help="How many jobs run here at once.")] = 1,
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="This machine's name. Default: its host name.")
+        str | None, typer.Option("--name", metavar="NAME", help="This machine's name. Default: that of its certificate.")
     ] = None,
     home: Home = None,
 ) -> None:
@@ -83,11 +83,11 @@ def worker(
     try:
         where = _address(settings, address, command("cluster", "worker", _EXAMPLE))
         _needs_libraries()
-        from daemon.cluster.machine.naming import own_name
+        from daemon.cluster.machine.joining import name_in_cluster
         from daemon.cluster.machine.serving import RESTART, Serving
 
         _log(settings)
-        status = Serving(settings, fs, where, slots=slots, name=name or own_name()).run()
+        status = Serving(settings, fs, where, slots=slots, name=name or name_in_cluster(settings)).run()
     except Refusal as refusal:
         give_up(refusal)
     if status == RESTART and os.environ.get("SYSTEMD_EXEC_PID") != str(os.getpid()):
