@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Iterator
 
-from distributed import Client
 from pydantic import ValidationError
 
 from daemon import __version__
 from daemon.catalogues.reading import SAME_LISTS
+from daemon.cluster.client import close, connect
 from daemon.cluster.machine.about import lists_mark
 from daemon.cluster.messages import About, ClusterMachine, ClusterSurvey, program_mark
 from daemon.cluster.security import configure, security
@@ -29,10 +29,13 @@ def survey(settings: Settings, address: str) -> ClusterSurvey:
     configure(_PATIENCE)
 
     async def ask() -> dict[str, dict[str, object]]:
-        async with Client(address, asynchronous=True, security=protection, set_as_default=False, timeout=_PATIENCE) as client:
+        client = await connect(address, protection, _PATIENCE)
+        try:
             if client.scheduler is None:
                 raise ConnectionError("the connection was closed")
             identity = await client.scheduler.identity(n_workers=-1)
+        finally:
+            await close(client)
         found: dict[str, dict[str, object]] = identity["workers"]
         return found
 

@@ -17,6 +17,7 @@ from typing import Any
 from distributed import Client
 from distributed.security import Security
 
+from daemon.cluster.client import close, connect
 from daemon.cluster.messages import Order
 from daemon.cluster.network.asking import Asking
 from daemon.cluster.network.attempts import Asker, Attempts, clause
@@ -115,15 +116,7 @@ class Connection(threading.Thread):
         tried = 0
         while not self._stopping.is_set():
             try:
-                async with asyncio.timeout(self._lost_seconds):
-                    client = await Client(
-                        self._address,
-                        asynchronous=True,
-                        security=self._security,
-                        set_as_default=False,
-                        timeout=self._lost_seconds,
-                        direct_to_workers=False,
-                    )
+                client = await connect(self._address, self._security, self._lost_seconds)
             except (OSError, TimeoutError, ValueError, RuntimeError) as error:
                 if tried == 0:
                     self._say(Disconnected(clause(error)))
@@ -139,7 +132,7 @@ class Connection(threading.Thread):
                 await self._give_up_all()
             if why is not None:
                 self._say(Disconnected(why))
-            await _close(client)
+            await close(client)
             if why is not None:
                 await self._pause(_PAUSES[0])
 
@@ -192,13 +185,6 @@ class Connection(threading.Thread):
 
     def _call(self, do: Callable[..., None], *given: object) -> None:
         self._loop.call_soon_threadsafe(do, *given)
-
-
-async def _close(client: Client) -> None:
-    """Close the connection. Dask takes up to two seconds if the scheduler is gone."""
-    with contextlib.suppress(TimeoutError, OSError):
-        async with asyncio.timeout(5.0):
-            await client.close(timeout=2)
 
 
 def home_mark(home: bytes, boot_id: str) -> str:
