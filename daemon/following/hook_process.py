@@ -11,14 +11,9 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 
+from daemon.following.hook_output import HookOutput
 from daemon.platform import process
 from daemon.supervisor import guardian_argv
-
-#: In bytes: the end of the command's output that is kept for a message.
-_KEPT = 4096
-_CHUNK = 1 << 16
-#: At most this many chunks are read at a time, so that a command that prints without end does not hold up the loop.
-_CHUNKS = 16
 
 
 class HookProcess:
@@ -35,7 +30,6 @@ class HookProcess:
     """
 
     def __init__(self, argv: Sequence[str], message: bytes, environment: Mapping[str, str], directory: str) -> None:
-        self._said = b""
         with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
             self._lifeline, lifeline = socket.socketpair()
             undo.callback(self._lifeline.close)
@@ -50,10 +44,10 @@ class HookProcess:
                 process_group=0,
             )
             undo.callback(self._undo_guardian)
-            self._output, writing = os.pipe()
-            undo.callback(os.close, self._output)
+            output, writing = os.pipe()
             theirs.callback(os.close, writing)
-            os.set_blocking(self._output, False)
+            self._output = HookOutput(output)
+            undo.callback(self._output.close)
             # A file, because a pipe of a command that reads nothing would fill up.
             reading = theirs.enter_context(tempfile.TemporaryFile())
             reading.write(message)
@@ -75,21 +69,13 @@ class HookProcess:
 
     def poll(self) -> int | None:
         """The command's exit status as subprocess reports it; None while it runs."""
-        self._read()
+        self._output.look()
         return self._command.poll()
-
-    def _read(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            for _ in range(_CHUNKS):
-                chunk = os.read(self._output, _CHUNK)
-                if not chunk:
-                    return
-                self._said = (self._said + chunk)[-_KEPT:]
 
     @property
     def last_line(self) -> str:
-        """The last line that it printed; empty if it printed none."""
-        lines = self._said.decode(errors="replace").split("\n")
+        """The last line that it printed until now; empty if it printed none. Once `is_gone` was True, that of all it printed."""
+        lines = self._output.end.decode(errors="replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def kill(self) -> None:
@@ -99,9 +85,12 @@ class HookProcess:
 
     def is_gone(self) -> bool:
         """Reap what has ended after `kill`. Returns True once the command and the guardian are reaped."""
-        return self._command.poll() is not None and self._guardian.poll() is not None
+        if self._command.poll() is None or self._guardian.poll() is None:
+            return False
+        self._output.finish()
+        return True
 
     def close(self) -> None:
         """Close the pipe and the lifeline. The guardian then kills the group if it still exists."""
-        os.close(self._output)
+        self._output.close()
         self._lifeline.close()

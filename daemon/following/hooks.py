@@ -176,7 +176,6 @@ class Hooks:
             run.process.kill()
         if not run.process.is_gone():
             return
-        run.process.poll()
         said = run.process.last_line
         run.process.close()
         del self._running[job_id]
