@@ -172,7 +172,7 @@ class Hooks:
                 run.over = f"it ran for more than {seconds:g} second{'' if seconds == 1 else 's'}"
             if run.over is None:
                 return
-            # Also after it ended by itself: nothing that it started may stay behind.
+            # Also after it ended by itself: nothing that it started in its group may stay behind.
             run.process.kill()
         if not run.process.is_gone():
             return
