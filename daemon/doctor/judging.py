@@ -40,6 +40,8 @@ _LOGS = command("service", "logs")
 
 def judge(facts: Facts) -> tuple[Finding, ...]:
     """All findings, grouped by area."""
+    may_prevent_a_start = (program(facts), *folders(facts), *permissions(facts), *space(facts), *_journal(facts), *cluster(facts))
+    prevented = any(finding.grade == "problem" for finding in may_prevent_a_start)
     return (
         *_settings(facts),
         *after_jobs(facts),
@@ -51,7 +53,7 @@ def judge(facts: Facts) -> tuple[Finding, ...]:
         *space(facts),
         *_clock(facts),
         *_journal(facts),
-        *_daemon(facts),
+        *_daemon(facts, prevented=prevented),
         *services(facts),
         *(() if facts.barred else (*weights(facts), *device(facts))),  # they are asked through the interpreter
         *sandbox(facts),
@@ -169,20 +171,23 @@ def _damage_hint(path: str, *, is_last: bool) -> str:
     )
 
 
-def _daemon(facts: Facts) -> Iterator[Finding]:
+def _daemon(facts: Facts, *, prevented: bool) -> Iterator[Finding]:
+    """Yield the findings about the daemon. `prevented`: whether another finding may be why none can start."""
     daemon, health = facts.daemon, facts.daemon.health
     if not daemon.holds:
-        if health and health.state == "refused":
-            sentence = f"The daemon refused to start: {health.problem or 'no reason was reported'}."
-            hint = health.hint or f"See the log: {_LOGS}"
-            yield Finding(area="daemon", grade="problem", sentence=sentence, hint=hint)
-            return
         installed = _is_installed(facts)
-        if health and health.state not in ("stopped", "refused"):
+        hint = f"Start it with: {starting(installed=installed)}"
+        if health and health.state == "refused":
+            sentence = f"The daemon refused to start at {local(health.alive_at)}: {health.problem or 'no reason was reported'}."
+            if prevented:
+                hint = health.hint or f"See the log: {_LOGS}"
+                yield Finding(area="daemon", grade="problem", sentence=sentence, hint=hint)
+                return
+            hint = f"Nothing that prevents it is found now. {hint}"
+        elif health and health.state != "stopped":
             sentence = f"The daemon isn't running; it ended unexpectedly after {local(health.alive_at)}."
         else:
             sentence = "The daemon isn't running."
-        hint = f"Start it with: {starting(installed=installed)}"
         yield Finding(area="daemon", grade="problem" if installed else "note", sentence=sentence, hint=hint)
     elif cannot_report(facts) and (health is None or daemon.silent_seconds > SILENT_SECONDS):
         since = f" since {local(health.alive_at)}" if health else ""

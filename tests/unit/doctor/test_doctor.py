@@ -16,6 +16,7 @@ from job_records import accepted
 from rich.console import Console
 
 from daemon.cli.verbs.doctor import listing, verdict
+from daemon.clock import local
 from daemon.contract.commands import unmarked
 from daemon.contract.records import Claimed
 from daemon.doctor.facts import examine, hooks_that_cannot_start, journal_facts
@@ -258,8 +259,9 @@ def test_a_daemon_that_is_not_there_hangs_or_refused_is_told_apart() -> None:
     assert "suspended, as with Ctrl-Z" in suspended.sentence
     assert "`kill -CONT 7`" in unmarked(suspended.hint)
     refused = HEALTH.model_copy(update={"state": "refused", "problem": "the journal is damaged", "hint": "Restore it."})
-    said = problem("daemon", daemon=DaemonFacts(holds=False, health=refused))
-    assert said.hint == "Restore it."
+    damaged = JournalFacts(segments=(Segment(path="/h/.state/journal/00000001.jsonl", records=12, damage="it is damaged"),))
+    several = judge(replace(WELL, daemon=DaemonFacts(holds=False, health=refused), journal=damaged))
+    assert [each.hint for each in several if each.area == "daemon" and each.grade == "problem"] == ["Restore it."]
     assert "ended unexpectedly" in problem("daemon", daemon=DaemonFacts(holds=False, health=HEALTH)).sentence
     offline = HEALTH.model_copy(update={"state": "offline", "problem": "the inbox is gone"})
     assert "the inbox is gone" in problem("daemon", daemon=DaemonFacts(holds=True, health=offline)).sentence
@@ -268,6 +270,25 @@ def test_a_daemon_that_is_not_there_hangs_or_refused_is_told_apart() -> None:
     # Another home's service cannot start this daemon.
     hints = [unmarked(each.hint) for each in judge(replace(by_hand, service=elsewhere)) if each.area == "daemon"]
     assert hints == ["Start it with: `multiplane run` (here), or `multiplane service install` (permanently)"]
+
+
+def test_a_refusal_whose_cause_is_corrected_is_told_with_its_time_and_how_to_start() -> None:
+    health = {
+        "state": "refused",
+        "problem": "cluster.scheduler is wrong",
+        "hint": "Correct it and start again.",
+        "settings": None,
+    }
+    refused = DaemonFacts(holds=False, health=HEALTH.model_copy(update=health))
+    (said,) = found("daemon", daemon=refused, service=ServiceFacts(file="/u"))
+    assert said.grade == "note"
+    assert said.sentence == f"The daemon refused to start at {local(HEALTH.alive_at)}: cluster.scheduler is wrong."
+    assert unmarked(said.hint).startswith("Nothing that prevents it is found now. Start it with: `multiplane run` (here)")
+    # What prevents no start does not make the old reason a present one.
+    (still,) = found("daemon", daemon=refused, service=ServiceFacts(file="/u"), hooks=("/nothing",))
+    assert still == said
+    # A service should run.
+    assert unmarked(problem("daemon", daemon=refused).hint).endswith("Start it with: `multiplane service start`")
 
 
 def test_a_service_whose_interpreter_is_gone_is_to_be_installed_anew() -> None:
