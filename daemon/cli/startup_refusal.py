@@ -39,7 +39,10 @@ def explained(error: OSError | JournalError) -> Refusal:
     else:
         message = f"{_named(error)} cannot be read or written: {error.strerror}"
     if number in _NO_FOLDER:
-        hint = "A file or a link is where a folder belongs. Move it away, or choose another home with --home or MULTIPLANE_HOME."
+        hint = (
+            "A file or a link is where a folder belongs. Move it away, or name another folder in the settings (folders), or "
+            "another home with --home or MULTIPLANE_HOME."
+        )
         return Refusal(message, hint=hint)
     if isinstance(cause, OSError) and _is_unmounted(cause.filename):
         return Refusal(message, hint="Connect the disk or the share. A service then starts automatically.", exit_status=EXIT_DISK)

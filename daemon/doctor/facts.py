@@ -41,7 +41,7 @@ from daemon.health.state_access import Access, others_can_replace, refuse_what_o
 from daemon.journal.lock import is_running
 from daemon.outbox import DiskUse, Health, measure_outbox
 from daemon.outbox.ownership import Owner, Ownership, who
-from daemon.platform.encoder import can_write_h264
+from daemon.platform.encoder import why_no_h264
 from daemon.platform.mounts import mount_of
 from daemon.platform.packages import unwritable
 from daemon.platform.process import is_suspended
@@ -105,10 +105,11 @@ def gather(settings: Settings, fs: FileSystem) -> Facts:
             cluster_services=cluster_services(fs, settings),
             not_prevented=missing(),
             unwritable=unwritable(),
-            h264=can_write_h264(settings.worker.ffmpeg),
+            no_h264=why_no_h264(settings.worker.ffmpeg),
             settings={
                 "digest": settings.digest,
                 "device": settings.worker.device,
+                "ffmpeg": settings.worker.ffmpeg,
                 "sandbox": settings.worker.sandbox,
                 "max_output_bytes": int(settings.limits.max_output_bytes),
                 "min_free_bytes": int(settings.queue.min_free_bytes),
@@ -256,7 +257,7 @@ def journal_facts(fs: FileSystem, folder: bytes, outbox: bytes | None = None) ->
     survey = Survey(fs, folder)
     try:
         # List the folders before reading the journal: a running daemon records a job first, and then makes its folder.
-        folders = job_folders(fs, outbox) if outbox is not None else []
+        folders = _job_folders(fs, outbox) if outbox is not None else []
         survey.look()
         aside = sorted(entry.name for entry in fs.scan(folder) if entry.name.startswith(b"torn-")) if survey.numbers else []
     except OSError as error:
@@ -270,6 +271,13 @@ def journal_facts(fs: FileSystem, folder: bytes, outbox: bytes | None = None) ->
         unlisted=tuple(unlisted),
         forgotten=forgotten,
     )
+
+
+def _job_folders(fs: FileSystem, outbox: bytes) -> list[str]:
+    try:
+        return job_folders(fs, outbox)
+    except OSError:
+        return []  # a finding about the outbox says why it cannot be read; the journal is not to blame
 
 
 def _clock(fs: FileSystem, folder: bytes, *, writable: bool) -> ClockFacts:

@@ -16,6 +16,7 @@ from daemon.platform.files import permission_hint
 #: Free bytes needed to drop pictures, and for the journal. The settings say how many the outbox needs.
 _LEAST_FREE = {"inbox": 16 << 20, "state folder": RESERVE_BYTES}
 _NO_PERMISSION = (errno.EACCES, errno.EPERM)
+_NO_FOLDER = (errno.ENOTDIR, errno.ELOOP)
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _READ_ONLY_HINT = (
     "Mount it so that it can be written; a system also mounts a disk read-only when it finds errors on it, so check it first. "
@@ -64,6 +65,14 @@ def _absent(folder: Folder, *, fresh: bool) -> Finding:
         hint = _capital(permission_hint()) + "."
         sentence = f"The {folder.name} {folder.path} cannot be read: {trouble.text}."
         return Finding(area="folders", grade="problem", sentence=sentence, hint=hint)
+    if trouble and trouble.number in _NO_FOLDER:
+        sentence = f"The {folder.name} {folder.path} is not a folder: a file or a link is in its place, or in that of one above."
+        setting = (
+            "choose another home"
+            if folder.name == "state folder"
+            else f"name another one in the settings (folders.{folder.name})"
+        )
+        return Finding(area="folders", grade="problem", sentence=sentence, hint=f"Move that away, or {setting}.")
     text = trouble.text if trouble else "it is not a folder"
     sentence = f"The {folder.name} {folder.path} is not there: {text}."
     hint = "Connect its disk or share, or change the folder in the settings."

@@ -28,10 +28,22 @@ def formats(facts: Facts) -> Iterator[Finding]:
 
 def videos(facts: Facts) -> Iterator[Finding]:
     """Yield the finding about the encoder of videos."""
-    if not facts.h264:
-        sentence = "Videos are written as VP9, which not every program plays, because no ffmpeg was found that can write H.264."
-        hint = "If you want H.264, install ffmpeg with libx264, or name it in the settings (worker.ffmpeg). Restart the daemon."
-        yield Finding(area="program", grade="note", sentence=sentence, hint=hint)
+    if facts.no_h264 is None:
+        return
+    configured = facts.settings.get("ffmpeg", "auto")
+    named, install = configured not in ("auto", "off"), "install ffmpeg with libx264, or name it in the settings (worker.ffmpeg)"
+    if facts.no_h264 == "off":
+        why, install = "worker.ffmpeg is off", "set worker.ffmpeg to auto in the settings"
+    elif named and facts.no_h264 == "missing":
+        why = f"worker.ffmpeg names {configured}, which is not there or cannot be started"
+        install = "correct worker.ffmpeg in the settings, or set it to auto"
+    elif facts.no_h264 == "missing":
+        why = "no ffmpeg was found"
+    else:
+        why = f"{configured if named else 'the ffmpeg that was found'} has no encoder for H.264 (libx264)"
+        install = "install ffmpeg with libx264, and name it in the settings (worker.ffmpeg)"
+    sentence = f"Videos are written as VP9, which not every program plays, because {why}."
+    yield Finding(area="program", grade="note", sentence=sentence, hint=f"If you want H.264, {install}. Restart the daemon.")
 
 
 def after_jobs(facts: Facts) -> Iterator[Finding]:

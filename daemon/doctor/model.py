@@ -13,6 +13,7 @@ from daemon.health.state_access import Access
 from daemon.journal.chain import Fault
 from daemon.outbox import DiskUse, Health
 from daemon.outbox.ownership import Owner
+from daemon.platform.encoder import NoH264
 from daemon.platform.service import Role
 
 Grade = Literal["ok", "note", "problem"]
@@ -258,7 +259,7 @@ class Facts:
         verified: the answer of `models verify --json`.
         devices: which devices can run models.
         not_prevented: what the sandbox cannot keep workers from on this system, as ends of a sentence.
-        h264: whether videos can be H.264.
+        no_h264: why videos cannot be H.264; None if they can.
         unwritable: formats that cannot be written because a package is missing.
         settings: the settings that the checks need, by name.
         use: the space that the outbox takes; None if it cannot be read.
@@ -280,7 +281,7 @@ class Facts:
     verified: Answer
     devices: Answer
     not_prevented: tuple[str, ...] = ()
-    h264: bool = True
+    no_h264: NoH264 | None = None
     user: str = "this user"
     barred: str | None = None
     controlled: Access | None = None

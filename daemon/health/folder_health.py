@@ -18,6 +18,7 @@ from daemon.settings import Settings
 from daemon.troubles import Troubles
 from daemon.watch import HEALTH_SECONDS, MARKER, Health, Polled, Watch, reason, remedy
 from daemon.watch.folder_watch import FolderWatch
+from daemon.watch.scan import sentence, unmarked
 
 #: How many of the last jobs are tried. If the picture of one of them is there, this is the outbox.
 _MAX_JOBS = 50
@@ -86,6 +87,7 @@ class FolderHealth:
         elif health.state == "offline" and self._is_the_same("inbox", self._inbox) and self._put_back("inbox", self._mark_inbox):
             health = watch.health(now)
         if health.state == "offline":
+            self.absence_hint = self._remedy("inbox", self._inbox)
             return health.problem
         if (taken := self._taken("inbox", self._inbox)) is not None:
             return taken
@@ -101,9 +103,29 @@ class FolderHealth:
             if self._is_the_same("outbox", root) and self._has_its_jobs():
                 self._put_back("outbox", self._outbox.prepare)
             if not self._outbox.is_healthy():
-                return f"{os.fsdecode(root)} is not there, or is not the outbox (its marker file .multiplane is missing)"
+                self.absence_hint = self._remedy("outbox", root)
+                return self._why_away(root)
         self._identities.remember("outbox", root)
         return None
+
+    def _why_away(self, outbox: bytes) -> str:
+        """A clause that says why a folder cannot be the outbox."""
+        try:
+            with self._fs.hold(outbox) as held:
+                try:
+                    held.lstat(MARKER)
+                except FileNotFoundError:
+                    return unmarked(outbox)
+            self._ownership.stranger(outbox)
+        except OSError as error:
+            return sentence(error, outbox)
+        return f"{os.fsdecode(outbox)} could not be used"  # it was back a moment later
+
+    def _remedy(self, name: str, folder: bytes) -> str:
+        """What a person can do about a folder that is missing. `name`: "inbox" or "outbox"."""
+        if os.path.exists(folder) and not os.path.isdir(folder):
+            return f"Nothing is lost. Name a folder in the settings (folders.{name}), or move what is in its place away."
+        return OFFLINE_HINT
 
     def _taken(self, name: str, folder: bytes) -> str | None:
         """A clause that says that a folder belongs to another home; None if it does not. Then it is marked as this home's."""

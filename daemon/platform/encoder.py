@@ -7,6 +7,8 @@ import sys
 from typing import Literal
 
 _ANSWER_SECONDS = 20.0
+#: No ffmpeg may be used (off), there is none or it is no program (missing), or it has no encoder for H.264 (unable).
+NoH264 = Literal["off", "missing", "unable"]
 
 
 def find_ffmpeg(configured: str) -> str | None:
@@ -43,6 +45,10 @@ def encoder(configured: str) -> Literal["h264", "ffmpeg-vp9", "vp9"]:
     return "h264" if b" libx264 " in said.stdout else "ffmpeg-vp9" if b" libvpx-vp9 " in said.stdout else "vp9"
 
 
-def can_write_h264(configured: str) -> bool:
-    """Whether videos of this machine are H.264. `configured`: as `find_ffmpeg` takes it."""
-    return encoder(configured) == "h264"
+def why_no_h264(configured: str) -> NoH264 | None:
+    """Why videos of this machine are not H.264; None if they are. `configured`: as `find_ffmpeg` takes it."""
+    if encoder(configured) == "h264":
+        return None
+    if configured == "off":
+        return "off"
+    return "unable" if find_ffmpeg(configured) else "missing"

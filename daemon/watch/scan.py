@@ -72,6 +72,11 @@ def sentence(error: OSError, path: bytes) -> str:
     return f"{name} cannot be read: {error.strerror or error}"
 
 
+def unmarked(folder: bytes) -> str:
+    """The sentence about a folder that is there without its marker file."""
+    return f"{os.fsdecode(folder)} is there, but not its marker file .multiplane: another folder, or a disk that is not mounted"
+
+
 class Scanner:
     """Scans one inbox: its folders, and the folders inside those with a preset.
 

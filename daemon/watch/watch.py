@@ -13,7 +13,7 @@ from typing import Literal
 from daemon.intake.model import Hint, How, Scan
 from daemon.platform.mounts import Mount, mount_of
 from daemon.watch.coverage import Coverage, Identity, Polled
-from daemon.watch.scan import ReadControl, Scanner, sentence
+from daemon.watch.scan import ReadControl, Scanner, sentence, unmarked
 
 MARKER = b".multiplane"
 # Scanning a share is work for its server, so after a scan, pause for at least this many times as long as it took.
@@ -222,8 +222,7 @@ class Watch:
         try:
             os.stat(MARKER, dir_fd=fd, follow_symlinks=False)
         except FileNotFoundError:
-            name = os.fsdecode(self.inbox)
-            return f"{name} is there, but not its marker file .multiplane: another folder, or a disk that is not mounted"
+            return unmarked(self.inbox)
         except OSError as error:
             return sentence(error, self.inbox + b"/" + MARKER)
         return None

@@ -113,7 +113,7 @@ def test_an_outbox_that_is_away_is_not_a_mass_deletion(folder: QuickFolder) -> N
     done = folder.done("whole.jpg")
     running = running_job(folder, "on.jpg")
     folder.outbox.rename(folder.home / "elsewhere")
-    until(lambda: "is not the outbox" in folder.log())
+    until(lambda: "/outbox is not there" in folder.log())
     folder.outbox.mkdir()  # the empty mount point
     time.sleep(1.5)  # several looks; nothing tells of what must not happen
     folder.outbox.rmdir()  # nothing was written into it either
@@ -128,13 +128,13 @@ def test_jobs_without_their_marker_are_not_deleted(folder: QuickFolder) -> None:
     folder.pair("marked.jpg")
     done = folder.done("marked.jpg")
     marker, aside = folder.outbox / ".multiplane", folder.home / "everything"
-    said = folder.log().count("is not the outbox")
+    said = folder.log().count("/outbox is there, but not its marker")
     aside.mkdir()
     jobs = [path for path in folder.outbox.iterdir() if path.is_dir() and not path.name.startswith(".")]
     # The marker last: with it gone and a job there, it would be put back.
     for path in (*jobs, marker):
         path.rename(aside / path.name)
-    until(lambda: folder.log().count("is not the outbox") > said)
+    until(lambda: folder.log().count("/outbox is there, but not its marker") > said)
     time.sleep(1.5)  # several looks; nothing tells of what must not happen
     for path in (*jobs, marker):
         (aside / path.name).rename(path)

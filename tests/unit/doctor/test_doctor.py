@@ -9,7 +9,6 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from job_records import accepted
@@ -21,7 +20,7 @@ from daemon.contract.commands import unmarked
 from daemon.contract.records import Claimed
 from daemon.doctor.facts import examine, hooks_that_cannot_start, journal_facts
 from daemon.doctor.judging import judge
-from daemon.doctor.judging_machine import after_jobs, videos
+from daemon.doctor.judging_machine import after_jobs
 from daemon.doctor.model import (
     Answer,
     ClockFacts,
@@ -486,7 +485,33 @@ def test_a_missing_delivery_folder_and_a_hook_that_cannot_start_are_problems():
     assert not list(after_jobs(WELL))
 
 
-def test_a_machine_that_cannot_write_h264_says_how_to_get_it():
-    (note,) = videos(SimpleNamespace(h264=False))
-    assert (note.grade, "VP9" in note.sentence, "install ffmpeg" in note.hint) == ("note", True, True)
-    assert not list(videos(SimpleNamespace(h264=True)))
+@pytest.mark.parametrize(
+    ("ffmpeg", "no_h264", "why", "hint"),
+    [
+        ("auto", "missing", "no ffmpeg was found.", "install ffmpeg with libx264, or name it"),
+        (
+            "auto",
+            "unable",
+            "the ffmpeg that was found has no encoder for H.264 (libx264).",
+            "install ffmpeg with libx264, and name it",
+        ),
+        ("/nope", "missing", "worker.ffmpeg names /nope, which is not there or cannot be started.", "correct worker.ffmpeg"),
+        ("/bin/cat", "unable", "/bin/cat has no encoder for H.264 (libx264).", "install ffmpeg with libx264, and name it"),
+        ("off", "off", "worker.ffmpeg is off.", "set worker.ffmpeg to auto"),
+    ],
+)
+def test_a_machine_that_cannot_write_h264_says_why_and_how_to_get_it(ffmpeg, no_h264, why, hint) -> None:
+    said = note("program", no_h264=no_h264, settings={**WELL.settings, "ffmpeg": ffmpeg})
+    assert said.sentence == f"Videos are written as VP9, which not every program plays, because {why}"
+    assert said.hint.startswith(f"If you want H.264, {hint}")
+    assert said.hint.endswith("Restart the daemon.")
+
+
+def test_a_file_in_the_place_of_the_outbox_is_the_one_problem_and_not_the_journal_s(home) -> None:
+    outbox = home.paths.outbox
+    shutil.rmtree(outbox)
+    outbox.write_text("a file")
+    (only,) = [finding for finding in examine(lambda: home, LocalFiles()).findings if finding.grade == "problem"]
+    assert only.area == "folders"
+    assert only.sentence.startswith(f"The outbox {outbox} is not a folder")
+    assert "folders.outbox" in only.hint

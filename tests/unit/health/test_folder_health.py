@@ -158,6 +158,21 @@ def test_a_marker_of_the_outbox_that_is_removed_while_it_runs_is_put_back(home, 
 
 
 @pytest.mark.parametrize("name", ["inbox", "outbox"])
+def test_what_is_in_the_place_of_a_folder_is_told_as_it_is(home, jobs, name) -> None:
+    folder = home / name
+    folder.rename(home / "elsewhere")
+    start = Start(home, jobs)
+    assert start.absence() == f"{folder} is not there"
+    assert start.health.absence_hint.startswith("Nothing is lost; work resumes as soon as the folder is back.")
+    folder.mkdir()
+    assert start.absence().startswith(f"{folder} is there, but not its marker file .multiplane")
+    folder.rmdir()
+    folder.write_text("a file")
+    assert start.absence() == f"{folder} is not a folder"
+    assert f"folders.{name}" in start.health.absence_hint
+
+
+@pytest.mark.parametrize("name", ["inbox", "outbox"])
 def test_another_folder_in_its_place_is_never_taken_for_it(home, jobs, name) -> None:
     """The folder that an unmounted disk leaves: its mount point."""
     (home / name).rename(home / "mounted")
@@ -189,7 +204,7 @@ def test_an_outbox_without_its_jobs_is_not_the_outbox_whatever_its_number(home, 
     if loss == "other picture":
         picture.write_bytes(b"another picture")
     (home / "outbox" / ".multiplane").unlink()
-    assert "its marker file .multiplane is missing" in Start(home, jobs).absence()
+    assert "outbox is there, but not its marker file .multiplane" in Start(home, jobs).absence()
     assert not (home / "outbox" / ".multiplane").exists()
 
 

@@ -48,7 +48,7 @@ def test_only_a_job_that_makes_a_video_gets_ffmpeg(tmp_path, monkeypatch):
     assert encoder.find_ffmpeg(str(tmp_path / "none")) is None
     monkeypatch.setattr(encoder.sys, "platform", "darwin")
     assert encoder.find_ffmpeg("auto") is None, "macOS has an encoder of its own"
-    assert encoder.can_write_h264("off")
+    assert encoder.why_no_h264("off") is None
 
 
 @pytest.mark.parametrize(
@@ -59,5 +59,6 @@ def test_h264_needs_an_ffmpeg_that_lists_it(tmp_path, monkeypatch, encoders, h26
     program = tmp_path / "ffmpeg"
     program.write_text(f"#!/bin/sh\necho '{encoders}'\n" if encoders else "#!/no/such/shell\n")
     program.chmod(0o755)
-    assert encoder.can_write_h264(str(program)) is h264
-    assert not encoder.can_write_h264("off")
+    assert encoder.why_no_h264(str(program)) == (None if h264 else "unable")
+    assert encoder.why_no_h264(str(tmp_path / "none")) == "missing"
+    assert encoder.why_no_h264("off") == "off"
