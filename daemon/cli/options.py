@@ -2,15 +2,20 @@
 
 import os
 import re
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 if TYPE_CHECKING:
+    from daemon.journal import History
     from daemon.settings import Settings
 
 
+#: How many of the last ended jobs are looked at: completion must be fast.
+_LAST = 10_000
 #: Characters with a meaning for a shell.
 _SPECIAL = re.compile(r"""[\s'"`$&|;<>()*?!\[\]{}#~\\]""")
 _SPECIAL_IN_QUOTES = re.compile(r"""["`$\\]""")
@@ -62,6 +67,52 @@ def job_ids(ctx: typer.Context, incomplete: str) -> list[str]:
     from daemon.contract.requests import is_job_id
 
     return [name for name in _job_folders(ctx) if name.startswith(incomplete) and is_job_id(name)]
+
+
+def live_job_ids(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The ids of the jobs that have not ended and begin with `incomplete`, sorted; empty if the journal cannot be read."""
+    return _begun(_known(ctx, _live), incomplete)
+
+
+def ended_job_ids(ctx: typer.Context, incomplete: str) -> list[str]:
+    """`job_ids` of jobs that have ended."""
+    live = set(_known(ctx, _live))
+    return [job_id for job_id in job_ids(ctx, incomplete) if job_id not in live]
+
+
+def failed_job_ids(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The ids of the last jobs that failed or were cancelled and begin with `incomplete`; empty if the journal cannot be read."""
+    return _begun(_known(ctx, _failed), incomplete)
+
+
+def batches(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The names of the last batches that begin with `incomplete`, sorted; empty if the journal cannot be read."""
+    return [word for name in _begun(_known(ctx, _batches), incomplete) if (word := _typeable(name)) is not None]
+
+
+def models(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The names of the models that begin with `incomplete`, sorted; empty if their lists cannot be read."""
+    settings = _settings(ctx)
+    if settings is None:
+        return []
+    from daemon.catalogues.models import catalogue
+    from daemon.errors import Refusal
+
+    try:
+        return _begun(catalogue(settings.paths.model_lists).models, incomplete)
+    except (Refusal, OSError):
+        return []
+
+
+def words_of(field: str) -> Callable[[str], list[str]]:
+    """What completes the option of a field of the sidecar that allows certain words."""
+
+    def words(incomplete: str) -> list[str]:
+        from daemon.sidecar.fields import FIELDS
+
+        return [word for word in FIELDS[field].choices if word.startswith(incomplete)]
+
+    return words
 
 
 def presets(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -119,6 +170,40 @@ def _job_folders(ctx: typer.Context) -> list[str]:
     return sorted(os.fsdecode(entry.name) for entry in found if entry.kind == "directory")
 
 
+def _begun(names: Iterable[str], incomplete: str) -> list[str]:
+    return sorted({name for name in names if name.startswith(incomplete)})
+
+
+def _known(ctx: typer.Context, ask: "Callable[[History], Iterable[str]]") -> list[str]:
+    """What the journal of the home answers; empty if it cannot be read."""
+    settings = _settings(ctx)
+    if settings is None:
+        return []
+    from daemon.cli.common import fs
+    from daemon.cli.job_queries import JobQueries
+    from daemon.errors import Refusal
+
+    try:
+        return list(ask(JobQueries(fs, settings).history))
+    except (Refusal, OSError):
+        return []
+
+
+def _live(history: "History") -> Iterator[str]:
+    jobs = history.now()
+    for several in (jobs.live, jobs.returned, jobs.unclaimed, jobs.uncopied):
+        yield from several
+
+
+def _failed(history: "History") -> Iterator[str]:
+    return (past.job_id for past in islice(history.past(), _LAST) if past.state in ("failed", "cancelled"))
+
+
+def _batches(history: "History") -> Iterator[str]:
+    live = (job.accepted.name_of_batch for job in history.now().live.values())
+    return (name for name in chain(live, (past.name_of_batch for past in islice(history.past(), _LAST))) if name)
+
+
 def _settings(ctx: typer.Context) -> "Settings | None":
     """The settings of the home that was typed; None if they are wrong.
 
@@ -128,8 +213,19 @@ def _settings(ctx: typer.Context) -> "Settings | None":
     from daemon.cli.common import settings_at
     from daemon.errors import Refusal
 
-    home = ctx.params.get("home")
+    home = _home_typed(ctx)
     try:
         return settings_at(Path(home) if home else None)
     except (Refusal, OSError):
         return None
+
+
+def _home_typed(ctx: typer.Context) -> str | Path | None:
+    """The home that was typed after the verb or before it, or that of the variable; None if there is none."""
+    context: Any = ctx
+    while context is not None:
+        source = context.get_parameter_source("home")
+        if source is not None and source.name == "COMMANDLINE":
+            return cast("str | Path | None", context.params.get("home"))
+        context = context.parent
+    return ctx.params.get("home")

@@ -42,6 +42,7 @@ class EndedJob:
         state: the state in which it ended.
         ended_at: when it ended, UTC, RFC 3339.
         batch: the id of its batch; None if it has none.
+        name_of_batch: the name of its batch; None if it has none.
         job: a function that decodes its records and returns the job.
     """
 
@@ -49,6 +50,7 @@ class EndedJob:
     state: State
     ended_at: str
     batch: str | None
+    name_of_batch: str | None
     job: Callable[[], Job]
 
 
@@ -196,7 +198,8 @@ class History:
             for ended in reversed(outcomes.ended) if wanted else ():
                 if ended.job not in newer:
                     job = partial(_ended_job, read, ended.job, later.pop(ended.job, []))
-                    yield EndedJob(ended.job, ended.state, ended.at, ended.batch, job)
+                    name = (ended.batch_name or ended.folder.rpartition("/")[2]) if ended.batch is not None else None
+                    yield EndedJob(ended.job, ended.state, ended.at, ended.batch, name, job)
             for job_id in outcomes.later:
                 if job_id not in newer:
                     later[job_id] = read.later(job_id) + later.get(job_id, [])

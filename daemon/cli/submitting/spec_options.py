@@ -6,7 +6,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from daemon.cli.options import formats, styles
+from daemon.cli.options import formats, styles, words_of
 from daemon.contract.spec import DepthChoice, Format, MotionName
 from daemon.sidecar.problems import choice
 
@@ -14,26 +14,46 @@ from daemon.sidecar.problems import choice
 _LINE = re.compile(r"(^options(, line \d+)?|(?<=; )line \d+): ")
 _NONE = "none"
 
-Mode = Annotated[str | None, typer.Option(help="photo-realistic or painterly.")]
+Mode = Annotated[str | None, typer.Option(help="photo-realistic or painterly.", autocompletion=words_of("mode"))]
 NumLayers = Annotated[int | None, typer.Option(help="How many layers to make: 2 to 12.")]
 Style = Annotated[str | None, typer.Option(help="Painterly: the name of a style.", autocompletion=styles)]
 Strength = Annotated[float | None, typer.Option(help="Painterly: 0 is the photo itself, 1 the loosest painting.")]
 Seed = Annotated[int | None, typer.Option(help="Painterly, and --fill model: the same seed gives the same result.")]
-Depth = Annotated[str | None, typer.Option(help=f"Where depth comes from: {choice(get_args(DepthChoice))}.")]
-DepthKind = Annotated[str | None, typer.Option(help="How to read the depth picture: disparity or distance.")]
-DepthQuality = Annotated[str | None, typer.Option(help="For depth models: fast, or best, which averages several passes.")]
-Naming = Annotated[
-    str | None, typer.Option(help="What file names in the result begin with: plain (nothing) or photo (its name).")
+Depth = Annotated[
+    str | None, typer.Option(help=f"Where depth comes from: {choice(get_args(DepthChoice))}.", autocompletion=words_of("depth"))
 ]
-Motion = Annotated[str | None, typer.Option(help=f"For formats that move: {choice(get_args(MotionName))}.")]
+DepthKind = Annotated[
+    str | None, typer.Option(help="How to read the depth picture: disparity or distance.", autocompletion=words_of("depth_kind"))
+]
+DepthQuality = Annotated[
+    str | None,
+    typer.Option(
+        help="For depth models: fast, or best, which averages several passes.", autocompletion=words_of("depth_quality")
+    ),
+]
+Naming = Annotated[
+    str | None,
+    typer.Option(
+        help="What file names in the result begin with: plain (nothing) or photo (its name).", autocompletion=words_of("naming")
+    ),
+]
+Motion = Annotated[
+    str | None, typer.Option(help=f"For formats that move: {choice(get_args(MotionName))}.", autocompletion=words_of("motion"))
+]
 LoopSeconds = Annotated[float | None, typer.Option(help="For formats that move: length of the loop.")]
 Fps = Annotated[int | None, typer.Option(help="For formats that move: frames per second.")]
 Amount = Annotated[float | None, typer.Option(help="For formats that move: how far, above 0 and up to 1.")]
 Size = Annotated[int | None, typer.Option(help="For formats that move: longer side in pixels, at most.")]
-Mesh = Annotated[str | None, typer.Option(help="For glb and usdz: flat planes, or relief, shaped by their depth.")]
+Mesh = Annotated[
+    str | None,
+    typer.Option(help="For glb and usdz: flat planes, or relief, shaped by their depth.", autocompletion=words_of("mesh")),
+]
 Split = Annotated[
     str | None,
-    typer.Option(help="Where to cut the depth: natural, equal, quantile, or numbers between 0 and 1 such as 0.3,0.6."),
+    typer.Option(
+        help="Where to cut the depth: natural, equal, quantile, or numbers between 0 and 1 such as 0.3,0.6.",
+        autocompletion=words_of("split"),
+    ),
 ]
 Formats = Annotated[
     list[str] | None,
@@ -42,8 +62,13 @@ Formats = Annotated[
         autocompletion=formats,
     ),
 ]
-Matting = Annotated[str | None, typer.Option(help="How borders get soft: auto, or model (a matting model).")]
-Fill = Annotated[str | None, typer.Option(help="How hidden parts are filled: auto, or model (paints large ones).")]
+Matting = Annotated[
+    str | None, typer.Option(help="How borders get soft: auto, or model (a matting model).", autocompletion=words_of("matting"))
+]
+Fill = Annotated[
+    str | None,
+    typer.Option(help="How hidden parts are filled: auto, or model (paints large ones).", autocompletion=words_of("fill")),
+]
 Priority = Annotated[int | None, typer.Option(help="−10 to 10, higher runs first.")]
 TimeoutSeconds = Annotated[float | None, typer.Option(help="How many seconds a job may take.")]
 

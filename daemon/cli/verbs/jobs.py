@@ -13,6 +13,7 @@ from daemon.cli.display.render import batch_text, cell, now, remark, state_cell
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import Standstill, standstill
+from daemon.cli.options import batches as batch_names
 from daemon.contract.names import composed
 from daemon.contract.status import ENDED, State, Status
 from daemon.outbox import BatchProgress
@@ -26,7 +27,9 @@ _REMARK_COLUMNS, _PICTURE_COLUMNS, _GAP = 40, 20, 2
 
 def jobs(
     state: Annotated[State | None, typer.Option("--state", help="Only jobs in this state.")] = None,
-    batch: Annotated[str | None, typer.Option("--batch", help="Only jobs of this batch: its name, or its id.")] = None,
+    batch: Annotated[
+        str | None, typer.Option("--batch", help="Only jobs of this batch: its name, or its id.", autocompletion=batch_names)
+    ] = None,
     page: Annotated[
         int, typer.Option("--page", min=1, help=f"Which page of {PAGE} jobs; page 1 has the running jobs and the latest ones.")
     ] = 1,

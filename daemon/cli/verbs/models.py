@@ -17,6 +17,7 @@ from daemon.catalogues.models import catalogue
 from daemon.cli.common import Home, Json, give_up, settings_of
 from daemon.cli.examples import epilog
 from daemon.cli.exit_status import ExitStatus
+from daemon.cli.options import models as model_names
 from daemon.contract.commands import SHORT, command
 from daemon.contract.printable import quoted
 from daemon.errors import Refusal
@@ -31,7 +32,13 @@ _INTERRUPTED = 130
 models = typer.Typer(name="models", help="List models; fetch, check and remove their weights.", no_args_is_help=True)
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help=SHORT.fill(f"A model, as in {command('models', 'list')}."), show_default=False)
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help=SHORT.fill(f"A model, as in {command('models', 'list')}."),
+        show_default=False,
+        autocompletion=model_names,
+    ),
 ]
 
 
@@ -57,7 +64,10 @@ def fetch(
 
 @models.command(epilog=epilog("models verify"))
 def verify(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One model. Default: all that are installed.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="One model. Default: all that are installed.", autocompletion=model_names),
+    ] = None,
     home: Home = None,
     json: Json = False,
 ) -> None:

@@ -9,8 +9,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from daemon import clock
 from daemon.cli.app import command_line
+from daemon.contract.records import Claimed, Ended, Started
+from daemon.fs import LocalFiles
+from daemon.journal import Journal
 from tests.acceptance.home import MULTIPLANE
+from tests.unit.job_records import ERROR, accepted, publishing
 
 needs_zsh = pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
 SHELLS = ["bash", pytest.param("zsh", marks=needs_zsh)]
@@ -28,13 +33,23 @@ AWKWARD = ("l'été $5", 'über "uns" `x`')
 
 
 class User:
-    """A user with shells, and a home with three jobs."""
+    """A user with shells, and a home with a job that failed, one that was completed, one that is pending, and one unknown."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         outbox = path / "layers" / "outbox"
-        for name in ("20260131T120000-beach-0a1b2c3d", "20260131T120001-boat-0a1b2c3e", "order-123", ".work"):
+        for name in ("20260131T120000-beach-0a1b2c3d", "20260131T120001-boat-0a1b2c3e", "order-123", "order-now", ".work"):
             (outbox / name).mkdir(parents=True)
+        journal = Journal(
+            LocalFiles(), os.fsencode(path / "layers" / ".state" / "journal"), clock=clock.now, version="1", boot_id="b"
+        )
+        journal.recover()
+        journal.begin(1, 1, [])
+        failed, done, pending = "20260131T120000-beach-0a1b2c3d", "order-123", "order-now"
+        journal.append([accepted(failed, batch="holiday"), accepted(done), accepted(pending, batch="honey moon")])
+        journal.append([*(Claimed(job=job) for job in (failed, done, pending)), Ended(job=failed, state="failed", error=ERROR)])
+        journal.append([Started(job=done, attempt="x"), publishing(done), Ended(job=done, state="completed")])
+        journal.close()
         (outbox / "order-file").touch()
         preset = path / "layers" / "inbox" / "photo in 4 layers"
         preset.mkdir(parents=True)
@@ -89,7 +104,7 @@ def test_the_shell_that_asks_is_the_one_that_is_set_up(user, shell) -> None:
 
 
 def test_bash_completes_ids_with_what_was_installed(bash_user) -> None:
-    found = bash_user.shell("bash", ASK_BASH.format(words="multiplane cancel 2026", place=2))
+    found = bash_user.shell("bash", ASK_BASH.format(words="multiplane show 2026", place=2))
     assert found.split() == ["20260131T120000-beach-0a1b2c3d", "20260131T120001-boat-0a1b2c3e"]
 
 
@@ -116,10 +131,25 @@ def test_bash_completes_the_name_of_a_preset_as_one_word(bash_user, begun, name)
     [
         ("multiplane ser", ["service"], ["show"]),
         ("multiplane show order-", ["order-123"], ["order-file", ".work"]),
-        ("multiplane retry order-123 2026", ["20260131T120000-beach-0a1b2c3d"], ["order-123"]),
         ("multiplane rm --home /nowhere order-", [], ["order-123"]),
         ("multiplane jobs --state comp", ["completed"], ["failed"]),
-        ("multiplane redo order-", ["order-123"], ["order-file"]),
+        ("multiplane redo order-", ["order-123"], ["order-file", "order-now"]),
+        ("multiplane rm order-", ["order-123"], ["order-now"]),
+        ("multiplane cancel ", ["order-now"], ["order-123", "2026"]),
+        ("multiplane retry ", ["20260131T120000-beach-0a1b2c3d"], ["order-", "boat"]),
+        ("multiplane retry order-123 2026", ["20260131T120000-beach-0a1b2c3d"], ["order-123"]),
+        ("multiplane cancel --batch ho", ["honey moon", "holiday"], []),
+        ("multiplane jobs --batch hol", ["holiday"], ["honey"]),
+        ("multiplane prune --older-than 3d --batch hol", ["holiday"], []),
+        ("multiplane redo --batch hol", ["holiday"], []),
+        ("multiplane submit a.jpg --mode p", ["photo-realistic", "painterly"], []),
+        ("multiplane submit a.jpg --motion p", ["push-in", "pan"], ["tilt"]),
+        ("multiplane redo order-123 --depth c", ["cues"], ["auto"]),
+        ("multiplane submit a.jpg --depth-quality b", ["best"], ["fast"]),
+        ("multiplane submit a.jpg --split n", ["natural"], ["equal"]),
+        ("multiplane models fetch depth-anything-v2-s", ["depth-anything-v2-small"], ["depth-pro"]),
+        ("multiplane models verify depth-p", ["depth-pro"], ["depth-anything-v2-small"]),
+        ("multiplane --home /nowhere show order-", [], ["order-123"]),
         ("multiplane submit a.jpg --preset pho", ["photo in 4 layers"], ["photos of mine"]),
         ("multiplane submit a.jpg --preset l", [], ["été"]),
         ("multiplane submit a.jpg --style oil-", ["oil-strokes"], ["wash-strokes"]),
@@ -134,6 +164,18 @@ def test_verbs_options_and_ids_are_completed(user, words, expected, unexpected) 
     found = user.complete_zsh(words)
     assert all(f'"{one}"' in found for one in expected), found
     assert not any(one in found for one in unexpected), found
+
+
+def test_a_home_that_is_typed_before_the_verb_counts_unless_another_follows(user) -> None:
+    home = user.path / "layers"
+    for words, is_found in (
+        (f"multiplane --home {home} show order-", True),
+        (f"multiplane --home {home} models fetch depth-p", True),
+        (f"multiplane --home /nowhere show --home {home} order-", True),
+        (f"multiplane --home {home} show --home /nowhere order-", False),
+    ):
+        found = user.complete_zsh(words, MULTIPLANE_HOME="/elsewhere")
+        assert ("order-123" in found or "depth-pro" in found) == is_found, words
 
 
 def test_a_home_that_is_wrong_writes_nothing_into_the_command_line(user) -> None:

@@ -18,6 +18,7 @@ from daemon.cli.common import Home, Json, err, fs, give_up, out, print_json, pri
 from daemon.cli.display.render import cell, local, state_cell
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries
+from daemon.cli.options import batches as batch_names
 from daemon.clock import rfc3339
 from daemon.contract.requests import JobAnswer, Request
 from daemon.errors import Refusal
@@ -54,7 +55,10 @@ def prune(
     state: Annotated[
         list[EndState] | None, typer.Option("--state", help="Only jobs that ended so; may be given several times.")
     ] = None,
-    batch: Annotated[str | None, typer.Option("--batch", help="Only jobs of this batch: its id, or its folder's name.")] = None,
+    batch: Annotated[
+        str | None,
+        typer.Option("--batch", help="Only jobs of this batch: its id, or its folder's name.", autocompletion=batch_names),
+    ] = None,
     keep_source: Annotated[
         bool, typer.Option("--keep-source", help="Remove only result/; the pictures in source/ stay.")
     ] = False,

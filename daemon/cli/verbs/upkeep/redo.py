@@ -11,7 +11,7 @@ from daemon.cli.asking.sending_requests import Outcome, request
 from daemon.cli.common import Home, Json, fs, give_up, print_error, print_json, print_note, settings_in_use
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries
-from daemon.cli.options import job_ids
+from daemon.cli.options import batches, ended_job_ids
 from daemon.cli.submitting import spec_options as options
 from daemon.cli.submitting.given import Dropped, Given
 from daemon.cli.submitting.spec_options import spec_fields, without_place
@@ -26,14 +26,16 @@ from daemon.settings import Settings
 from daemon.sidecar import parse
 
 _HELP = SHORT.fill(f"Job ids, as in {command('jobs')}.")
-_SomeArgument = typer.Argument(metavar="ID", help=_HELP, show_default=False, autocompletion=job_ids)
+_SomeArgument = typer.Argument(metavar="ID", help=_HELP, show_default=False, autocompletion=ended_job_ids)
 #: The name of the batch that all redone estimates form.
 GUESSED = "guessed"
 
 
 def redo(
     ids: Annotated[list[str] | None, _SomeArgument] = None,
-    batch: Annotated[str | None, typer.Option("--batch", help="All ended jobs of this batch: its id or its name.")] = None,
+    batch: Annotated[
+        str | None, typer.Option("--batch", help="All ended jobs of this batch: its id or its name.", autocompletion=batches)
+    ] = None,
     guessed: Annotated[
         bool, typer.Option("--guessed", help="All completed jobs whose depth was estimated because there was no model.")
     ] = False,
