@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from daemon.contract.validation import faults
+from daemon.contract.words.validation import faults
 from daemon.errors import Refusal
 from daemon.shipped import CONFIG
 

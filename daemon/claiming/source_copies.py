@@ -18,8 +18,8 @@ from loguru import logger
 from daemon.claiming.moving import UNFINISHED, Mover, NameTakenError
 from daemon.claiming.source_files import SOURCE
 from daemon.contract.names import to_bytes
-from daemon.contract.printable import counted
 from daemon.contract.records import Claimed, ClaimedFile, Job, Withdrawn
+from daemon.contract.words.printable import counted
 from daemon.fs import HeldFolder, Wanted
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox

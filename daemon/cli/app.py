@@ -18,7 +18,7 @@ from typer._click.exceptions import NoArgsIsHelpError, UsageError
 from daemon import __version__
 from daemon.cli import exit_status
 from daemon.cli.options import Asked, Home
-from daemon.contract.printable import spell_what_cannot_be_shown
+from daemon.contract.words.printable import spell_what_cannot_be_shown
 from daemon.settings.program import program_here
 
 if TYPE_CHECKING:

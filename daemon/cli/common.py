@@ -17,8 +17,8 @@ from daemon.cli.options import Asked
 from daemon.cli.options import Home as Home
 from daemon.cli.options import Json as Json
 from daemon.contract.commands import Commands, command, has_marks
-from daemon.contract.printable import replace_unprintable, shows_all
 from daemon.contract.status import Status
+from daemon.contract.words.printable import replace_unprintable, shows_all
 from daemon.errors import Refusal
 from daemon.fs import LocalFiles, make_folders
 from daemon.platform.mounts import mount_of

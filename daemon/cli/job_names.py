@@ -6,9 +6,9 @@ from itertools import chain, islice
 from daemon.cli.display.render import local
 from daemon.cli.job_queries import JobQueries
 from daemon.contract.commands import command
-from daemon.contract.printable import quoted
 from daemon.contract.records import Removed
 from daemon.contract.requests import is_job_id
+from daemon.contract.words.printable import quoted
 
 #: How many ended jobs are searched for a similar id; hardly anybody types an older one from memory.
 _MAX_LOOKED_AT = 2000

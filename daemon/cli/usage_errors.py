@@ -7,8 +7,8 @@ from typer._click.core import Context
 from typer._click.exceptions import BadParameter, MissingParameter, NoSuchOption, UsageError
 
 from daemon.contract.commands import command
-from daemon.contract.printable import quoted
-from daemon.contract.validation import faults
+from daemon.contract.words.printable import quoted
+from daemon.contract.words.validation import faults
 from daemon.sidecar.problems import choice, did_you_mean
 
 #: What the library says about the shape of a command line, and our words for it, in which \1 is what was typed.

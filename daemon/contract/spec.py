@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from daemon.contract.printable import counted
 from daemon.contract.registry import DEPTH_SOURCES, FORMATS
+from daemon.contract.words.printable import counted
 
 Mode = Literal["photo-realistic", "painterly"]
 DepthKind = Literal["disparity", "distance"]

@@ -17,7 +17,7 @@ from daemon.contract.messages import Result
 from daemon.contract.names import to_bytes, to_text
 from daemon.contract.records import Accepted, AnyRecord, Attempt, ClaimedFile, Ended, Job, LiveJob, Publishing, Role
 from daemon.contract.status import ENDED, ErrorInfo, Source, Status
-from daemon.contract.validation import in_words
+from daemon.contract.words.validation import in_words
 from daemon.doctor.survey import read_status
 from daemon.errors import BY_CODE, Internal, JobError
 from daemon.fs import FileSystem

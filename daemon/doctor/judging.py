@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from daemon.clock import local
 from daemon.contract.commands import as_code, command
-from daemon.contract.printable import counted
+from daemon.contract.words.printable import counted
 from daemon.doctor.judging_cluster import cluster
 from daemon.doctor.judging_folders import cannot_report, folders, permissions, space
 from daemon.doctor.judging_machine import after_jobs, device, formats, program, sandbox, videos, weights

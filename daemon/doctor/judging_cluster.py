@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from daemon.catalogues.reading import SAME_LISTS
 from daemon.contract.commands import command
-from daemon.contract.printable import counted
+from daemon.contract.words.printable import counted
 from daemon.doctor.model import ClusterFacts, ClusterMember, Facts, Finding
 from daemon.errors import Refusal
 from daemon.settings import Settings

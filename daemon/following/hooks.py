@@ -16,8 +16,8 @@ from loguru import logger
 
 from daemon.contract.commands import as_code, unmarked
 from daemon.contract.ended.follow_ups import FollowUpFailed, FollowUpOver
-from daemon.contract.printable import quoted, replace_unprintable
 from daemon.contract.records import Accepted, AnyRecord, Job, Removed, Requeued
+from daemon.contract.words.printable import quoted, replace_unprintable
 from daemon.following.hook_process import HookProcess
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox, status_of

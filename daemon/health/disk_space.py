@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from loguru import logger
 
-from daemon.contract.printable import counted
+from daemon.contract.words.printable import counted
 from daemon.fs import FileSystem, write_new
 from daemon.journal.journal import RESERVE_BYTES
 from daemon.outbox import Outbox

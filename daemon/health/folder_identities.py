@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from loguru import logger
 from pydantic import TypeAdapter, ValidationError
 
-from daemon.contract.validation import in_words
+from daemon.contract.words.validation import in_words
 from daemon.fs import FileSystem, write_atomic
 from daemon.health.inbox_replacement import identity
 from daemon.platform.mounts import is_mount_point

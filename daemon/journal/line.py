@@ -16,9 +16,9 @@ from typing import NamedTuple, get_args
 
 from pydantic import ValidationError
 
-from daemon.contract.printable import quoted
 from daemon.contract.records import RECORD, RECORD_VERSION, AnyRecord
-from daemon.contract.validation import in_words
+from daemon.contract.words.printable import quoted
+from daemon.contract.words.validation import in_words
 
 #: How every record begins. Used to find a record whose line was joined to the one before it.
 BEGINNING = b'{"v":'

@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from daemon.contract.commands import unmarked
-from daemon.contract.printable import replace_unprintable
 from daemon.contract.records import Job
 from daemon.contract.status import State
+from daemon.contract.words.printable import replace_unprintable
 from daemon.jobs.told import end_of_batch
 from daemon.settings.model import Notifications
 

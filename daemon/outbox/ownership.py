@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from daemon.contract.commands import command, unmarked
 from daemon.contract.names import to_bytes, to_text
-from daemon.contract.printable import replace_unprintable
+from daemon.contract.words.printable import replace_unprintable
 from daemon.errors import Refusal
 from daemon.fs import FileSystem, HeldFolder, Stat, write_atomic
 from daemon.platform.mounts import mount_of

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from daemon.contract.manifest import Manifest
 from daemon.contract.messages import MAX_FILES, Result
 from daemon.contract.names import to_bytes, to_text
-from daemon.contract.validation import in_words
+from daemon.contract.words.validation import in_words
 from daemon.errors import OutputTooLarge, WorkerCrashed
 from daemon.fs import FileSystem, TreeEntry
 

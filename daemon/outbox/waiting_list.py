@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from daemon.contract.names import to_text
-from daemon.contract.printable import in_one_line
+from daemon.contract.words.printable import in_one_line
 from daemon.outbox.status_files import MAX_WAITING, MoreWaiting, Waiting
 
 #: The most reasons of entries that are not shown; the rest is counted together.

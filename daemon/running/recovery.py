@@ -13,9 +13,9 @@ from loguru import logger
 from pydantic import ValidationError
 
 from daemon.claiming.claims import Claims
-from daemon.contract.printable import counted
 from daemon.contract.records import Job
 from daemon.contract.status import State, Status
+from daemon.contract.words.printable import counted
 from daemon.fs import FileSystem
 from daemon.jobs import decide
 from daemon.journal import History, prune

@@ -15,8 +15,8 @@ from daemon.claiming.control_files import read_control
 from daemon.claiming.downloads import Downloads
 from daemon.claiming.earlier_results import EarlierResults
 from daemon.contract.names import to_bytes, to_text
-from daemon.contract.printable import in_one_line
 from daemon.contract.records import AnyRecord, Job, Noted, Returned
+from daemon.contract.words.printable import in_one_line
 from daemon.fs import FileSystem
 from daemon.intake import (
     Late,

@@ -21,7 +21,7 @@ from daemon.contract.records import Job, Requeued
 from daemon.contract.requests import JobAnswer, Request, RequestAnswer, Verb
 from daemon.contract.spec import JobSpec
 from daemon.contract.status import ErrorInfo
-from daemon.contract.validation import in_words
+from daemon.contract.words.validation import in_words
 from daemon.errors import JobError
 from daemon.fs import FileSystem, write_atomic
 from daemon.jobs import decide

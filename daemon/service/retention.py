@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from loguru import logger
 
-from daemon.contract.printable import counted
+from daemon.contract.words.printable import counted
 from daemon.errors import Refusal
 from daemon.fs import FileSystem
 from daemon.journal import History, old_segments

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from daemon.contract.printable import replace_unprintable
+from daemon.contract.words.printable import replace_unprintable
 
 #: What a layout may contain in braces.
 PLACEHOLDERS = ("batch", "name", "id", "preset", "date")

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from daemon.catalogues.reading import SHIPPED as LISTS
 from daemon.catalogues.reading import StyleNames
-from daemon.contract.printable import quoted
+from daemon.contract.words.printable import quoted
 from daemon.errors import Refusal
 from daemon.settings.layout import Layout, default_home, lay_out
 from daemon.settings.model import Settings

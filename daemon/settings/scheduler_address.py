@@ -3,7 +3,7 @@
 import ipaddress
 import re
 
-from daemon.contract.printable import quoted
+from daemon.contract.words.printable import quoted
 
 #: The port of a Dask scheduler, unless the address names another.
 DEFAULT_PORT = 8786

@@ -15,7 +15,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import ByteSize
 from pydantic.fields import FieldInfo
 
-from daemon.contract.printable import quoted
+from daemon.contract.words.printable import quoted
 from daemon.errors import Refusal
 from daemon.settings.model import Settings
 from daemon.shipped import CONFIG as SHIPPED_CONFIG

@@ -13,7 +13,6 @@ from typing import Literal, get_args
 
 from annotated_types import Ge, Gt, Le
 
-from daemon.contract.printable import quoted
 from daemon.contract.spec import (
     Choice,
     DepthChoice,
@@ -27,6 +26,7 @@ from daemon.contract.spec import (
     Naming,
     SplitMethod,
 )
+from daemon.contract.words.printable import quoted
 from daemon.sidecar.problems import choice, did_you_mean
 from daemon.sidecar.slips import list_meant, number_meant
 from daemon.sidecar.yaml_subset import Entries, Items, Node, Scalar

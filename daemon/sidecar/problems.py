@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from daemon.contract.printable import MAX_SHOWN, shown
+from daemon.contract.words.printable import MAX_SHOWN, shown
 from daemon.errors import SpecInvalid
 
 MAX_TOLD = 5

@@ -7,8 +7,8 @@ from dataclasses import field as attribute
 
 from pydantic import ValidationError
 
-from daemon.contract.printable import quoted
 from daemon.contract.spec import JOB_ID_PATTERN, RESERVED_IDS, JobSpec
+from daemon.contract.words.printable import quoted
 from daemon.errors import SpecUnreadable
 from daemon.sidecar import fields, yaml_subset
 from daemon.sidecar.problems import MAX_LISTED, Problem, did_you_mean, refuse

@@ -6,8 +6,8 @@ from typing import Literal
 from pydantic import ValidationError
 
 from daemon.contract.commands import as_code
-from daemon.contract.printable import quoted
 from daemon.contract.spec import JobSpec
+from daemon.contract.words.printable import quoted
 from daemon.sidecar import fields
 from daemon.sidecar.problems import Problem, did_you_mean, refuse
 from daemon.sidecar.reading import Sidecar

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Collection, Iterable
 
 from daemon.contract.commands import as_code
-from daemon.contract.printable import MAX_SHOWN, shown
+from daemon.contract.words.printable import MAX_SHOWN, shown
 
 #: Signs that stand for the hyphen before an entry of a list: dashes, minus, bullets, and what Markdown uses.
 _BULLETS = "–—−‐‑―•·‣◦▪●○∙*+"

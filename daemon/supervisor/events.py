@@ -16,8 +16,8 @@ from daemon.contract.messages import (
     Result,
     Started,
 )
-from daemon.contract.printable import quoted
-from daemon.contract.validation import in_words
+from daemon.contract.words.printable import quoted
+from daemon.contract.words.validation import in_words
 
 Event = Hello | Ready | Started | ProgressEvent | Heartbeat | Result | Error
 #: At most this many characters of an invalid line are shown.

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from daemon.contract.printable import replace_unprintable
+from daemon.contract.words.printable import replace_unprintable
 from pipeline.export.palette import Rgb, colour_depth, layer_colours
 from pipeline.export.preview import PreviewPage, shrink
 from pipeline.image.filters import resize

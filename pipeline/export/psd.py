@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daemon.contract.commands import as_code
-from daemon.contract.printable import quoted
+from daemon.contract.words.printable import quoted
 from daemon.errors import OutputTooLarge
 from pipeline.export.format import Format, Pictures, Progress
 from pipeline.export.naming import layer_names

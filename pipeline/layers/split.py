@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.contract.printable import counted
+from daemon.contract.words.printable import counted
 from pipeline.image.filters import box, dilate, dilate_mask, erode
 from pipeline.layers.natural_breaks import border_on_surfaces, natural
 

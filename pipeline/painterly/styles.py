@@ -6,7 +6,7 @@ from daemon.catalogues import styles as catalogue
 from daemon.catalogues.reading import SHIPPED
 from daemon.catalogues.styles import DiffusionStyle, StrokesStyle
 from daemon.contract.commands import RETRY
-from daemon.contract.printable import quoted
+from daemon.contract.words.printable import quoted
 from daemon.errors import Internal, Refusal, SpecInvalid
 
 

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from daemon.catalogues.models import Catalogue, Entry
 from daemon.contract.commands import Commands, command, unmarked
-from daemon.contract.printable import shows_all, spell_what_cannot_be_shown
+from daemon.contract.words.printable import shows_all, spell_what_cannot_be_shown
 from daemon.errors import DiskFull, JobError, Refusal
 from pipeline import weights
 from pipeline.weights import licences

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from daemon.catalogues.models import Catalogue, Entry
 from daemon.contract.commands import RETRY, command
 from daemon.contract.status import Frozen
-from daemon.contract.validation import in_words
+from daemon.contract.words.validation import in_words
 from daemon.errors import Refusal, WeightsCorrupt, WeightsMissing, is_passing
 from pipeline.weights import first_use
 from pipeline.weights.catalogue import entry_of

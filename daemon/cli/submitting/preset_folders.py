@@ -8,7 +8,7 @@ import typer
 from daemon.cli.common import fs, give_up, print_error
 from daemon.cli.exit_status import ExitStatus
 from daemon.contract.names import composed, to_text
-from daemon.contract.printable import quoted
+from daemon.contract.words.printable import quoted
 from daemon.errors import JobError, Refusal
 from daemon.intake.names import PRESET_NAME, key_of
 from daemon.settings import Settings

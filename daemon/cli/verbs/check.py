@@ -13,8 +13,8 @@ from daemon.cli.submitting.plain_faults import plain_fault
 from daemon.cli.submitting.unreadable_files import file_fault, read_fault
 from daemon.cli.submitting.unwritable_formats import format_fault
 from daemon.contract.names import to_text
-from daemon.contract.printable import in_one_line
 from daemon.contract.status import ErrorInfo
+from daemon.contract.words.printable import in_one_line
 from daemon.errors import ImageType, JobError, Refusal, SpecInvalid
 from daemon.intake.kinds.unread import reason
 from daemon.intake.lookalikes import settings_under_another_name

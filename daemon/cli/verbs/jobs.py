@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from daemon.cli.common import Home, Json, err, fs, home_to_look, located, out, print_error, print_json, print_note, printable
-from daemon.cli.damaged_history import leaving_out_damage
+from daemon.cli.display.damaged_history import leaving_out_damage
 from daemon.cli.display.render import batch_text, cell, now, remark, state_cell
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_queries import JobQueries

@@ -19,7 +19,7 @@ from daemon.cli.examples import epilog
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.options import models as model_names
 from daemon.contract.commands import SHORT, command
-from daemon.contract.printable import quoted
+from daemon.contract.words.printable import quoted
 from daemon.errors import Refusal
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings

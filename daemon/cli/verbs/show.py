@@ -8,7 +8,7 @@ import typer
 from pydantic import TypeAdapter
 
 from daemon.cli.common import Home, Json, fs, home_to_look, located, out, print_error, print_json, printable
-from daemon.cli.damaged_history import leaving_out_damage
+from daemon.cli.display.damaged_history import leaving_out_damage
 from daemon.cli.display.render import local, now, progress_text, wrapped
 from daemon.cli.exit_status import ExitStatus
 from daemon.cli.job_names import no_such_job

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from daemon.amounts import size
 from daemon.cli.common import Home, Json, err, fs, give_up, home_to_look, out, print_json
-from daemon.cli.damaged_history import leaving_out_damage
+from daemon.cli.display.damaged_history import leaving_out_damage
 from daemon.cli.display.render import ago, cell, duration, local
 from daemon.cli.job_queries import JobQueries
 from daemon.errors import Refusal

@@ -8,7 +8,7 @@ from daemon.cli.display.render import now
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import SnapshotReader, with_file
 from daemon.contract.commands import command
-from daemon.contract.printable import in_one_line
+from daemon.contract.words.printable import in_one_line
 from daemon.outbox import Waiting
 
 _BARE_HINT = (

@@ -11,7 +11,7 @@ from pydantic import Field
 from rich.text import Text
 
 from daemon.cli.common import Home, Json, fs, give_up, home_to_look, out, print_json
-from daemon.cli.damaged_history import leaving_out_damage
+from daemon.cli.display.damaged_history import leaving_out_damage
 from daemon.cli.display.full_screen import FullScreen, rows_of
 from daemon.cli.display.render import (
     LAST_HEARD,

@@ -21,7 +21,7 @@ from daemon.cluster.machine.joining import why_not_joined
 from daemon.cluster.messages import About, program_mark
 from daemon.cluster.placement import offered
 from daemon.cluster.security import configure, forget_keys, security, server_options
-from daemon.contract.printable import counted
+from daemon.contract.words.printable import counted
 from daemon.fs import FileSystem, make_folders
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from daemon.cluster.messages import About, Asked, Report
 from daemon.cluster.network.attempts import Asker, Attempts, clause
 from daemon.cluster.network.events import Event, MachinesSeen
-from daemon.contract.validation import in_words
+from daemon.contract.words.validation import in_words
 
 #: Seconds that a machine may take to answer if nothing is new.
 _ASK_SECONDS = 5.0

@@ -6,7 +6,7 @@ Only the box `moov` at the end of the file changes: what its frames are, where t
 import io
 import struct
 
-from daemon.contract.printable import quoted
+from daemon.contract.words.printable import quoted
 from daemon.errors import Internal
 from pipeline.image import boxes
 

@@ -14,7 +14,7 @@ from daemon.cli import app, common
 from daemon.cli.options import Asked
 from daemon.contract.bounds import Prose, Sentence
 from daemon.contract.commands import Commands, command
-from daemon.contract.printable import in_one_line, replace_unprintable
+from daemon.contract.words.printable import in_one_line, replace_unprintable
 from daemon.outbox.waiting_list import MAX_WAITING, grouped, shared
 
 HERE = Path(daemon.__file__).parents[1]

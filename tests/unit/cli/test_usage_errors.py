@@ -7,7 +7,7 @@ import pytest
 
 from daemon.cli import app
 from daemon.cli.options import Asked
-from daemon.contract.printable import replace_unprintable
+from daemon.contract.words.printable import replace_unprintable
 
 OF_THE_LIBRARIES = ("Value error", "Input should", "Invalid value", "Usage:", "Got unexpected", "No such", "requires an", "╭")
 

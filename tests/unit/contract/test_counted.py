@@ -2,7 +2,7 @@
 
 import pytest
 
-from daemon.contract.printable import counted
+from daemon.contract.words.printable import counted
 
 
 @pytest.mark.parametrize(("count", "said"), [(0, "0 records"), (1, "1 record"), (2, "2 records"), (1200, "1,200 records")])

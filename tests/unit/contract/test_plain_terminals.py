@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from daemon import cli
-from daemon.contract.printable import shows_all, spell_what_cannot_be_shown
+from daemon.contract.words.printable import shows_all, spell_what_cannot_be_shown
 
 
 @pytest.mark.parametrize(

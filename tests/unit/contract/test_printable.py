@@ -1,6 +1,6 @@
 """Text from elsewhere is made safe to print."""
 
-from daemon.contract.printable import replace_unprintable
+from daemon.contract.words.printable import replace_unprintable
 
 HIDDEN = "\x1b[2J \u202egnp \u2066\u200e\u00ad\n\0\ud800"
 

@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ByteSize, Field, FilePath, TypeAd
 from pydantic_core import PydanticCustomError, core_schema
 
 import daemon
-from daemon.contract.validation import GENERAL, Fault, clause_of, faults, in_words
+from daemon.contract.words.validation import GENERAL, Fault, clause_of, faults, in_words
 
 HERE = Path(daemon.__file__).parents[1]
 SOURCES = sorted(path for part in ("daemon", "pipeline") for path in HERE.joinpath(part).rglob("*.py"))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from daemon.contract.printable import counted, replace_unprintable
+from daemon.contract.words.printable import counted, replace_unprintable
 
 Context = Mapping[str, object]
 Words = str | Callable[[Context], str]
