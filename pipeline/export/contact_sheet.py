@@ -17,7 +17,6 @@ from PIL import Image, ImageDraw, ImageFont
 from daemon.contract.words.printable import replace_unprintable
 from pipeline.export.palette import Rgb, colour_depth, layer_colours
 from pipeline.export.preview import PreviewPage, shrink
-from pipeline.image.filters import resize
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -113,19 +112,15 @@ def _cells(
     disparity: npt.NDArray[np.float32],
     page: PreviewPage,
 ) -> tuple[tuple[_Cell, ...], tuple[_Cell, ...]]:
-    # No picture on the sheet is larger than this in any column, so one reduction serves all of them.
-    height, width = photo.shape[:2]
-    scale = min(1.0, (WIDTH - 2 * _MARGIN) / width, _TALLEST / height)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    depth = colour_depth(resize(disparity, size[::-1], cv2.INTER_AREA))
+    # Each picture is made smaller only when it is drawn: twice would take longer, and blur it.
     pictures = {"Photo": photo} | ({} if painting is None else {"Painting": painting})
     top = (
-        *(_Cell(shrink(picture, size), name, ()) for name, picture in pictures.items()),
-        _Cell(depth, "Depth", ("far is dark", "near is bright")),
+        *(_Cell(picture, name, ()) for name, picture in pictures.items()),
+        _Cell(colour_depth(disparity), "Depth", ("far is dark", "near is bright")),
     )
     stack = tuple(
         _Cell(
-            shrink(pixels, size),
+            pixels,
             layer.name,
             (_percent(layer.coverage), "depth {:.2f} to {:.2f}".format(*layer.depth_range)) if layer.coverage else ("empty",),
             mark,
