@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.filters import Raster, resize
+from pipeline.image.filters import resize
+from pipeline.image.halving import Raster
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
