@@ -25,6 +25,7 @@ from PIL import Image
 
 from pipeline.export.palette import colour_depth, layer_colours
 from pipeline.image.filters import reduce, resize
+from pipeline.image.halving import prepared
 from pipeline.layers.bands import in_parallel
 
 Pixels = npt.NDArray[np.uint8]
@@ -175,8 +176,12 @@ def shrink(picture: Pixels, size: tuple[int, int]) -> Pixels:
         return reduce(picture, size[::-1])
     if not cv2.hasNonZero(picture.reshape(picture.shape[0], -1)):
         return np.zeros((*size[::-1], 4), np.uint8)
-    weighted = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGBA2mRGBA)
-    return np.asarray(cv2.cvtColor(reduce(np.asarray(weighted, np.uint8), size[::-1]), cv2.COLOR_mRGBA2RGBA), np.uint8)
+
+    def weighted(rows: slice) -> Pixels:
+        return np.asarray(cv2.cvtColor(np.ascontiguousarray(picture[rows]), cv2.COLOR_RGBA2mRGBA), np.uint8)
+
+    small = reduce(prepared(picture, size[::-1], weighted), size[::-1])
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_mRGBA2RGBA), np.uint8)
 
 
 def _pictures(photo: Pixels, layers: Sequence[Pixels], disparity: npt.NDArray[np.float32], icc: bytes | None) -> dict[str, bytes]:

@@ -12,12 +12,12 @@ LITTLE = 1.5
 """Up to this reduction of the sides, bilinear values skip hardly any pixel. At 1.9, they are 0.5 dB worse than means by area."""
 
 
-def resize(picture: Raster, shape: tuple[int, ...], how: int) -> Raster:
+def resize(picture: Raster | Halved[Raster], shape: tuple[int, ...], how: int) -> Raster:
     """Resample a picture (H, W[, c]) to `shape` (h, w, …).
 
     `how` is an INTER_ flag of OpenCV. With each of them, pixel centres are at half-integer coordinates.
     """
-    whole = Halved.of(picture)
+    whole = picture if isinstance(picture, Halved) else Halved.of(picture)
     return (whole.towards(shape) if how == cv2.INTER_AREA else whole).to(shape, how)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.image.filters import resize
-from pipeline.image.halving import Raster
+from pipeline.image.halving import Halved, Raster
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -47,6 +47,12 @@ def band_radius(shape: tuple[int, ...]) -> float:
     return BAND_PIXELS + BAND_SHARE * max(shape[:2])
 
 
+def around(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
+    """The rows and columns of a mask that is not empty, plus `margin` on each side."""
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    return slice(max(0, y - margin), y + height + margin), slice(max(0, x - margin), x + width + margin)
+
+
 @dataclass(frozen=True)
 class Grid:
     """A coarse grid of `shape` (h, w) over a picture of `full` (H, W). Cell and pixel centres are at half-integer coordinates."""
@@ -69,7 +75,7 @@ class Grid:
         """Pixels per cell, along the longer side."""
         return max(self.full) / max(self.shape)
 
-    def shrink(self, picture: Raster) -> Raster:
+    def shrink(self, picture: Raster | Halved[Raster]) -> Raster:
         """Area means of a finer picture of the same view, (h, w) or (h, w, c); same dtype and channels."""
         return resize(picture, self.shape, cv2.INTER_AREA)
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.image.filters import box, dilate, erode, local_colours, power, stacked, threshold
-from pipeline.layers.bands import BLOCK, Grid, Pixels, band_radius, dot, in_parallel
+from pipeline.layers.bands import BLOCK, Grid, Pixels, around, band_radius, dot, in_parallel
 from pipeline.layers.crumbs import is_crumb
 
 NOISE = 4.0
@@ -171,14 +171,14 @@ def _glow(
     if not band.any():
         return glow, moments
     reach = GLOW_REACH * radius
-    near = _around(band, 3 * reach)
+    near = around(band, 3 * reach)
     front = coverage[near]
     distance = cv2.distanceTransform((front == 0).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-    around = (distance > 0.0) & (distance < reach)
+    outside = (distance > 0.0) & (distance < reach)
     weights = [(front == 255).astype(np.float32), (distance >= reach).astype(np.float32)]
     if seen is not None:
         weights = [weight * (seen[near] == 1.0) for weight in weights]
-        around &= seen[near] == 1.0
+        outside &= seen[near] == 1.0
     ahead, behind = (
         local_colours(moments[near], weight + np.float32(1e-9), 2 * size + 1)
         for weight, size in zip(weights, (reach + radius, 2 * reach), strict=True)
@@ -190,7 +190,7 @@ def _glow(
     signal = np.square(along) * length
     share = along * signal / (signal + SURE_GLOW * (behind[..., 3] + np.float32(1.0)))
     share *= np.clip(2.0 - 2.0 * distance / reach, 0.0, 1.0)
-    share = np.where(around & (share > NOTHING / 2.0), share, np.float32(0))
+    share = np.where(outside & (share > NOTHING / 2.0), share, np.float32(0))
     glow[near] = share
     colours = np.zeros(moments.shape, np.float32)
     colours[near] = ahead
@@ -210,7 +210,7 @@ def _side_models(
     Cells far inside a side count most. Away from the band the numbers mean nothing.
     """
     window = 4 * radius + 1
-    near = _around(band, 3 * radius)  # the two windows together read this far
+    near = around(band, 3 * radius)  # the two windows together read this far
     front = coverage[near].astype(np.float32) / np.float32(255.0)
     inside = np.empty(coverage.shape, np.float32)
     inside[near] = box(front, 2 * radius + 1)
@@ -225,12 +225,6 @@ def _side_models(
         model[near][..., 3] /= 3.0
         sides.append(model)
     return inside, sides[0], sides[1]
-
-
-def _around(band: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
-    """The rows and columns of the band, plus `margin` on each side."""
-    x, y, width, height = cv2.boundingRect(band.view(np.uint8))
-    return slice(max(0, y - margin), y + height + margin), slice(max(0, x - margin), x + width + margin)
 
 
 def _unmix(

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.image.filters import box, channels, dilate, dilate_mask, exactly, resize, select, stacked, threshold
+from pipeline.image.halving import Halved, prepared
 from pipeline.layers.bands import BLOCK, Grid, Pixels, Tile, band_radius, both, in_parallel
 from pipeline.layers.plates.completion import complete
 from pipeline.layers.plates.membrane import push_pull
+from pipeline.layers.plates.outline import continued
 from pipeline.layers.plates.painted import Painted, Painter, is_large, painted
 from pipeline.layers.plates.plate import Plate, deep, grid_of, plate_of, without_specks
 from pipeline.layers.plates.texture import find_texture
@@ -32,14 +34,7 @@ SURE_CELL = 0.9
 """If no cell has more than this fraction of the layer's own, unmixed pixels, mixed ones are used as well."""
 GRAIN = 2.0
 """Levels of camera noise per pixel; smaller variations are not texture."""
-OUTLINE_RIDGE = 1.0
-"""Added to the variances, in squared cells, when a line is fitted, because a single row may be all that is visible."""
-LEAST_SEEN = 0.02
-"""At least this fraction of the surroundings must be visible for a fitted line to mean anything."""
 NO_MOVES = np.zeros((0, 2), np.int32)
-MARGIN = 2
-"""How many cells beyond the largest movement are also filled, so that resampling in a viewer never reaches the end of the
-fill."""
 
 
 @dataclass(frozen=True)
@@ -116,13 +111,15 @@ class Filler:
             if self.visible is not None:
                 chosen &= threshold(self.visible.view(np.uint8), 1)
             weight = self.grid.share(chosen)
+        grid = grid_of(self.photo.shape, 1.0 - cv2.countNonZero(chosen) / chosen.size) if everywhere and certain else self.grid
+        finest = tuple(max(sides) for sides in zip(grid.shape, self.grid.shape, strict=True))
         # A cell at a border is the mean of only the layer's own pixels: others' colours would spread over the whole fill.
-        own = select(self.photo, chosen)
+        own = prepared(self.photo, finest, lambda rows: select(self.photo[rows], chosen[rows]))
         product = self.grid.shrink(own)[:, :, :3].astype(np.float32)
         # The deep part takes as long as the rest, and the farthest layer takes by far the longest.
         fill, plate = both(
             lambda: self._shallow(layer, everywhere, certain, chosen, product, weight),
-            lambda: self._plate(chosen, own) if everywhere and certain else None,
+            lambda: self._plate(chosen, own, grid) if everywhere and certain else None,
         )
         return replace(fill, plate=plate)
 
@@ -169,12 +166,11 @@ class Filler:
         moves = self._moves(texture.offsets, np.unique(texture.choice[texture.strength > 0.0]), chosen)
         return Fill(ground, reach, near, base, texture.choice, moves, layer, None)
 
-    def _plate(self, chosen: NDArray[np.uint8], own: NDArray[np.uint8]) -> Plate | Painted | None:
+    def _plate(self, chosen: NDArray[np.uint8], own: Halved[NDArray[np.uint8]], grid: Grid) -> Plate | Painted | None:
         """What fills the deep part of the pixels that are not `chosen`. None if there is no deep part, or too little to copy.
 
         `own` is the photo where it is chosen.
         """
-        grid = grid_of(self.photo.shape, 1.0 - cv2.countNonZero(chosen) / chosen.size)
         reach = MAX_PARALLAX * max(grid.shape)
         weight = grid.share(chosen)
         large = without_specks(weight, reach)
@@ -251,29 +247,9 @@ class Filler:
         return moves
 
     def _reach(self, layer: int) -> NDArray[np.float32]:
-        """Where the layer exists, float32 (h, w), 0 or 1.
-
-        It exists in its own cells, and in hidden cells within the largest move if its outline continues straight.
-        """
-        hidden = self.coarse_labels > layer
-        own = self.coarse_labels == layer
-        if not own.any() or not hidden.any():
-            return np.where(own, np.float32(1), np.float32(0))
-        # Only what is wider than a border continues behind other things; a speck would grow into a spike.
+        """Where the layer exists, float32 (h, w), 0 or 1."""
         radius = max(1, round(band_radius(self.photo.shape) / self.grid.step))
-        window = 2 * radius + 1
-        wide = own & dilate_mask(~dilate_mask(~own, window), window)
-        if not wide.any():
-            return np.where(own, np.float32(1), np.float32(0))
-        sources = wide | (self.coarse_labels < layer)
-        distance, nearest = cv2.distanceTransformWithLabels(
-            (~sources).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-        )
-        owners = np.zeros(int(nearest.max()) + 1, np.bool_)
-        owners[nearest[wide]] = True
-        far = MAX_PARALLAX * max(self.grid.shape) + MARGIN + radius
-        goes_on = _continued(own, own | sources, owners[nearest], round(far / 2))
-        return np.where(own | (hidden & goes_on & (distance <= far)), np.float32(1), np.float32(0))
+        return continued(self.coarse_labels, layer, radius, MAX_PARALLAX * max(self.grid.shape)).astype(np.float32)
 
     def colours_at(self, fill: Fill, index: NDArray[np.intp]) -> NDArray[np.uint8]:
         """The colours of ground and texture, uint8 (n, 4) with alpha 255, at pixels given by their flat indices."""
@@ -308,39 +284,6 @@ class Filler:
         detail *= channels(strength * own[:, None])[:, 0]
         colour[:, :3] += detail
         return colour
-
-
-def _continued(own: NDArray[np.bool_], seen: NDArray[np.bool_], nearest: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
-    """Where a layer exists behind nearer ones, bool (h, w), if its outline continues in the direction in which it meets them.
-
-    Around each cell, a linear function is fitted by least squares to what is visible: 1 on the layer, −1 behind it. The outline
-    is where this function is 0.
-
-    Args:
-        own: bool (h, w), the visible part of the layer.
-        seen: bool (h, w), the visible part of the layer and of everything behind it.
-        nearest: bool (h, w), whether the nearest visible cell is the layer's own. This decides for cells with too little visible
-            around them.
-        radius: half the side of the surroundings, in cells.
-    """
-    mass = seen.astype(np.float64)
-    side = np.where(own, 1.0, -1.0) * mass
-    y, x = (place.astype(np.float64) for place in np.mgrid[: own.shape[0], : own.shape[1]])
-    window = (2 * radius + 1, 2 * radius + 1)
-
-    def around(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(cv2.blur(values, window, borderType=cv2.BORDER_CONSTANT), np.float64).reshape(own.shape)
-
-    share = around(mass)
-    some = np.maximum(share, 1e-9)
-    mean, down, across = around(side) / some, around(mass * y) / some, around(mass * x) / some
-    yy = around(mass * y * y) / some - down * down + OUTLINE_RIDGE
-    xx = around(mass * x * x) / some - across * across + OUTLINE_RIDGE
-    xy = around(mass * x * y) / some - down * across
-    ys, xs = around(side * y) / some - down * mean, around(side * x) / some - across * mean
-    dy, dx = y - down, x - across
-    value = mean + ((ys * xx - xs * xy) * dy + (xs * yy - ys * xy) * dx) / (yy * xx - xy * xy)
-    return np.where(share > LEAST_SEEN, value > 0.0, nearest)
 
 
 def _spread_sample(mask: NDArray[np.uint8]) -> NDArray[np.intp]:
