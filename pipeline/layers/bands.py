@@ -36,6 +36,8 @@ BLOCK = 1 << 16
 """How many pixels of a list are processed at a time: their dozen float columns fit in a core's cache."""
 TILE = 256
 """Pixels on the side of a tile: its few planes fit in a core's cache."""
+STRIP = 1 << 18
+"""Pixels of a strip of rows: a few of its planes fit in a core's cache."""
 NO_SECOND_MAP: Any = None
 """For OpenCV's remap where one map holds both coordinates; its types ask for an array, but an empty one is read as a map."""
 ROW = 4096
@@ -201,6 +203,12 @@ def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> list[R
         return [work(item) for item in items]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, items))
+
+
+def strips(height: int, width: int) -> list[slice]:
+    """Slices that cut a picture into strips of rows."""
+    rows = max(1, STRIP // max(1, width))
+    return [slice(y, min(y + rows, height)) for y in range(0, height, rows)]
 
 
 def both(first: Callable[[], First], second: Callable[[], Second]) -> tuple[First, Second]:

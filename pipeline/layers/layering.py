@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.filters import threshold
 from pipeline.layers.assemble import assemble_layers
 from pipeline.layers.bands import band_radius
 from pipeline.layers.crumbs import smallest_piece, without_crumbs
@@ -130,20 +129,19 @@ def layer_picture(
     )
     begin("recompose", _RECOMPOSE)
     solved = solve(rgb, stack.rgba, stack.soft)
-    composite, error = compose(rgb, alpha, stack.rgba)
-    coverage, bboxes = _measure(stack.rgba)
+    composed = compose(rgb, alpha, stack.rgba)
     begin("recompose", 1.0)
     return Layers(
         rgba=stack.rgba,
-        composite=composite,
+        composite=composed.picture,
         disparity=disparity,
         labels=labels,
         method=split if isinstance(split, str) else "given",
         thresholds=thresholds,
         depth_ranges=_ranges(disparity, thresholds),
-        coverage=coverage,
-        bboxes=bboxes,
-        max_error=error,
+        coverage=composed.coverage,
+        bboxes=composed.bboxes,
+        max_error=composed.error,
         raised_alpha=solved.raised_alpha,
         mean_colour_distance=solved.distance,
     )
@@ -194,20 +192,3 @@ def _ranges(disparity: NDArray[np.float32], thresholds: Sequence[float]) -> tupl
     low, high, _, _ = cv2.minMaxLoc(disparity)
     bounds = [min(low, thresholds[0]), *thresholds, max(high, thresholds[-1])]
     return tuple(pairwise(bounds))
-
-
-def _measure(
-    rgba: list[NDArray[np.uint8]],
-) -> tuple[tuple[float, ...], tuple[tuple[int, int, int, int] | None, ...]]:
-    """Per layer the fraction of pixels in which it is frontmost, and the box around its visible part."""
-    shape = rgba[0].shape[:2]
-    free = np.ones(shape, np.uint8)
-    coverage: list[float] = []
-    boxes: list[tuple[int, int, int, int] | None] = []
-    for layer in reversed(rgba):
-        there = threshold(np.asarray(cv2.extractChannel(layer, 3), np.uint8).reshape(shape), 1)
-        coverage.append(cv2.countNonZero(cv2.bitwise_and(there, free)) / free.size)
-        free = np.asarray(cv2.bitwise_and(free, cv2.bitwise_not(there)), np.uint8).reshape(shape)
-        x, y, width, height = cv2.boundingRect(there)
-        boxes.append((int(x), int(y), int(width), int(height)) if width else None)
-    return tuple(reversed(coverage)), tuple(reversed(boxes))

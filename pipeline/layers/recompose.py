@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.filters import put
-from pipeline.layers.bands import BLOCK, Pixels, dot, in_parallel
+from pipeline.image.filters import put, threshold
+from pipeline.layers.bands import BLOCK, Pixels, dot, in_parallel, strips
 
 NEAR_ESTIMATE = 16
 """How many levels a solved colour may differ from the estimated one; more shows as a coloured fringe when layers move."""
@@ -23,8 +23,6 @@ ALPHA_SLACK = 24.0
 """How many levels alpha may change to fit the ground: it was estimated before the ground was filled."""
 ALIKE = 1000.0
 """If cover and ground are closer than this squared distance (18 levels per channel), they say little about alpha."""
-STRIP = 1 << 18
-"""How many pixels are composed at a time: a few layers of them fit in a core's cache."""
 
 
 @dataclass(frozen=True)
@@ -212,52 +210,83 @@ def _bound(need: NDArray[np.float32], limit: NDArray[np.float32]) -> NDArray[np.
     return np.minimum(alpha, np.float32(255.0), out=alpha)
 
 
-def compose(
-    rgb: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, rgba: Sequence[NDArray[np.uint8]]
-) -> tuple[NDArray[np.uint8], int]:
-    """Stack the layers and compare the result with the picture.
+@dataclass(frozen=True)
+class Composed:
+    """The stacked layers, and what is seen of each.
+
+    Attributes:
+        picture: uint8 (H, W, 3), or (H, W, 4) if the picture has an alpha.
+        error: the largest difference from the picture in any channel, including alpha, 0 to 255 levels.
+        coverage: per layer the fraction of the picture's pixels in which it is the frontmost visible layer.
+        bboxes: per layer x, y, width, height of its visible part; None if it is empty.
+    """
+
+    picture: NDArray[np.uint8]
+    error: int
+    coverage: tuple[float, ...]
+    bboxes: tuple[tuple[int, int, int, int] | None, ...]
+
+
+def compose(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, rgba: Sequence[NDArray[np.uint8]]) -> Composed:
+    """Stack the layers, compare the result with the picture, and measure what is seen of each layer.
 
     Args:
         rgb: uint8 (H, W, 3), the picture.
         alpha: uint8 (H, W) or None for opaque; colour under alpha 0 is not compared.
         rgba: uint8 (H, W, 4), back to front, straight alpha. Wherever more than one is visible, the farthest of them must be
             opaque, as in all layers that this program makes.
-
-    Returns:
-        The composite, uint8 (H, W, 3), or (H, W, 4) if the picture has an alpha; and the largest difference in any channel,
-        including alpha.
     """
     height, width = rgb.shape[:2]
     out = np.empty((height, width, 3 if alpha is None else 4), np.uint8)
 
-    def strip(rows: slice) -> float:
-        got = _compose_strip([layer[rows] for layer in rgba])
+    def strip(rows: slice) -> tuple[float, list[int], list[tuple[int, int, int, int]]]:
+        layers = [layer[rows] for layer in rgba]
+        alphas = [np.asarray(cv2.extractChannel(layer, 3), np.uint8).reshape(layer.shape[:2]) for layer in layers]
+        got = _compose_strip(layers, alphas)
         own = np.ascontiguousarray(rgb[rows])
         colour = np.asarray(cv2.cvtColor(got, cv2.COLOR_RGBA2RGB), np.uint8).reshape(own.shape)
         cover = np.asarray(cv2.extractChannel(got, 3), np.uint8).reshape(own.shape[:2])
         if alpha is None:
             out[rows] = colour
-            return max(cv2.norm(own, colour, cv2.NORM_INF), 255.0 - cv2.minMaxLoc(cover)[0])
+            return max(cv2.norm(own, colour, cv2.NORM_INF), 255.0 - cv2.minMaxLoc(cover)[0]), *_seen(alphas, rows.start)
         out[rows] = got
         wanted = np.ascontiguousarray(alpha[rows])
         colour = np.where((wanted == 0)[..., None], own, colour)
-        return max(cv2.norm(own, colour, cv2.NORM_INF), cv2.norm(wanted, cover, cv2.NORM_INF))
+        return max(cv2.norm(own, colour, cv2.NORM_INF), cv2.norm(wanted, cover, cv2.NORM_INF)), *_seen(alphas, rows.start)
 
-    return out, int(max(in_parallel(strip, _strips(height, width))))
-
-
-def _strips(height: int, width: int) -> list[slice]:
-    rows = max(1, STRIP // max(1, width))
-    return [slice(y, min(y + rows, height)) for y in range(0, height, rows)]
+    errors, counts, boxes = zip(*in_parallel(strip, strips(height, width)), strict=True)
+    coverage = tuple(sum(each) / (height * width) for each in zip(*counts, strict=True))
+    return Composed(out, int(max(errors)), coverage, tuple(_united(each) for each in zip(*boxes, strict=True)))
 
 
-def _compose_strip(layers: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+def _seen(alphas: list[NDArray[np.uint8]], top: int) -> tuple[list[int], list[tuple[int, int, int, int]]]:
+    """Per layer the number of pixels in which it is frontmost, and the box around its visible part, of a strip from row `top`."""
+    free = np.full(alphas[0].shape, 255, np.uint8)
+    counts: list[int] = []
+    boxes: list[tuple[int, int, int, int]] = []
+    for alpha in reversed(alphas):
+        there = threshold(alpha, 1)
+        counts.append(cv2.countNonZero(cv2.bitwise_and(there, free)))
+        free = np.asarray(cv2.subtract(free, there), np.uint8)
+        x, y, width, height = cv2.boundingRect(there)
+        boxes.append((int(x), top + int(y), int(width), int(height)))
+    return counts[::-1], boxes[::-1]
+
+
+def _united(boxes: Sequence[tuple[int, int, int, int]]) -> tuple[int, int, int, int] | None:
+    """The box around boxes, each x, y, width, height; those without width do not count, and None if there is no other."""
+    some = [box for box in boxes if box[2]]
+    if not some:
+        return None
+    x, y = min(box[0] for box in some), min(box[1] for box in some)
+    return x, y, max(box[0] + box[2] for box in some) - x, max(box[1] + box[3] for box in some) - y
+
+
+def _compose_strip(layers: list[NDArray[np.uint8]], alphas: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     ground = layers[0].copy()
-    for layer in layers[1:]:
-        alpha = cv2.extractChannel(layer, 3)
+    for layer, alpha in zip(layers[1:], alphas[1:], strict=True):
         if not cv2.hasNonZero(alpha):
             continue
-        alpha = alpha.reshape(layer.shape[:2])
         # Over nothing, a layer is unchanged, even where it is not opaque.
         hard = alpha == 255
         soft = (alpha > 0) & ~hard

@@ -43,7 +43,7 @@ def test_any_estimate_on_any_ground_is_made_exact(seed):
     picture[hidden] = ground[hidden]
     solve(picture[None], layers, np.arange(20000))
     assert np.abs(with_pillow(layers)[0, :, :3].astype(int) - picture).max() <= 1
-    assert compose(picture[None], None, layers)[1] <= 1
+    assert compose(picture[None], None, layers).error <= 1
 
 
 def test_a_solved_colour_stays_near_its_estimate_or_is_the_pictures_own():
@@ -92,25 +92,38 @@ def test_three_soft_layers_over_each_other_are_exact_too():
     layers[2][..., 3] = 77
     solve(picture, layers, np.arange(2000))
     top_is_soft = layers[3][..., 3] < 255
-    composite, largest = compose(picture, None, layers)
-    error = np.abs(composite.astype(int) - picture).max(axis=2)
-    assert largest == error.max()
+    composed = compose(picture, None, layers)
+    error = np.abs(composed.picture.astype(int) - picture).max(axis=2)
+    assert composed.error == error.max()
     assert error[top_is_soft].max() <= 1
-    assert (composite == with_pillow(layers)[..., :3]).all()
+    assert (composed.picture == with_pillow(layers)[..., :3]).all()
 
 
 def test_the_check_sees_a_single_wrong_level():
     picture = np.full((300, 2000, 3), 7, np.uint8)
     layer = np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
-    assert compose(picture, None, [layer])[1] == 0
+    assert compose(picture, None, [layer]).error == 0
     layer[299, 1999, 2] = 9
-    assert compose(picture, None, [layer])[1] == 2
+    assert compose(picture, None, [layer]).error == 2
     layer[150, 3, 3] = 250
-    assert compose(picture, None, [layer])[1] == 5
+    assert compose(picture, None, [layer]).error == 5
 
 
 def test_colour_under_alpha_zero_is_not_compared():
     picture = np.full((2, 2, 3), 7, np.uint8)
     layer = np.zeros((2, 2, 4), np.uint8)
-    assert compose(picture, np.zeros((2, 2), np.uint8), [layer])[1] == 0
-    assert compose(picture, np.full((2, 2), 3, np.uint8), [layer])[1] > 0
+    assert compose(picture, np.zeros((2, 2), np.uint8), [layer]).error == 0
+    assert compose(picture, np.full((2, 2), 3, np.uint8), [layer]).error > 0
+
+
+def test_what_is_seen_of_each_layer_is_measured_across_strips():
+    rows, columns = 300, 2000  # three strips
+    back = np.full((rows, columns, 4), 255, np.uint8)
+    middle, front, empty = (np.zeros_like(back) for _ in range(3))
+    middle[100:250, 500:1500] = 255
+    front[200:300, 1000:1800, 3] = 1
+    composed = compose(np.full((rows, columns, 3), 255, np.uint8), None, [back, middle, front, empty])
+    hidden = 50 * 500
+    assert composed.bboxes == ((0, 0, columns, rows), (500, 100, 1000, 150), (1000, 200, 800, 100), None)
+    seen = [rows * columns - 1000 * 150 - 800 * 100 + hidden, 1000 * 150 - hidden, 800 * 100, 0]
+    assert composed.coverage == tuple(count / (rows * columns) for count in seen)

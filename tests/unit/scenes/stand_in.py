@@ -36,7 +36,7 @@ def pictures(
             rgba[..., 3] = 0
         rgba[rgba[..., 3] == 0] = 0
         stack.append(rgba)
-    rgb, _ = compose(np.zeros((height, width, 3), np.uint8), None, stack)
+    rgb = compose(np.zeros((height, width, 3), np.uint8), None, stack).picture
     edges = np.linspace(0.0, 1.0, count + 1)
     layers = Layers(
         rgba=stack,

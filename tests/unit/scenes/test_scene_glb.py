@@ -88,7 +88,7 @@ def test_the_camera_sees_each_layer_fill_the_frame_and_the_photo_in_it(tmp_path:
         assert (image.mode, material["alphaMode"]) in (("RGB", "OPAQUE"), ("RGBA", "BLEND"))
         stack.append(np.asarray(image.convert("RGBA")))
     assert document["materials"][0]["alphaMode"] == "OPAQUE"
-    assert np.array_equal(compose(made.photo.rgb, None, stack)[0], made.photo.rgb)
+    assert np.array_equal(compose(made.photo.rgb, None, stack).picture, made.photo.rgb)
 
 
 def test_names_are_text_whatever_they_hold_and_the_same_picture_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_the_layers_in_the_file_are_the_picture(tmp_path: Path) -> None:
         whole = Image.new("RGBA", (400, 240))
         whole.paste(Image.open(io.BytesIO(files[layer.get("src")])), (int(layer.get("x")), int(layer.get("y"))))
         stack.append(np.asarray(whole))
-    assert np.array_equal(compose(made.photo.rgb, None, stack)[0], made.photo.rgb)
+    assert np.array_equal(compose(made.photo.rgb, None, stack).picture, made.photo.rgb)
     merged = np.asarray(Image.open(io.BytesIO(files["mergedimage.png"])))
     assert np.array_equal(merged, made.photo.rgb)
     assert Image.open(io.BytesIO(files["Thumbnails/thumbnail.png"])).size == (256, 154)

@@ -78,7 +78,7 @@ def test_its_camera_sees_each_layer_fill_the_frame_and_the_photo_in_it(tmp_path:
     assert depths == sorted(depths)
     with zipfile.ZipFile(path) as archive:
         stack = [np.asarray(Image.open(io.BytesIO(archive.read(f"textures/{k}.png"))).convert("RGBA")) for k in (1, 2, 3)]
-    assert np.array_equal(compose(made.photo.rgb, None, stack)[0], made.photo.rgb)
+    assert np.array_equal(compose(made.photo.rgb, None, stack).picture, made.photo.rgb)
 
 
 def test_the_same_picture_gives_the_same_bytes(tmp_path: Path) -> None:
