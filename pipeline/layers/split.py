@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from daemon.contract.words.printable import counted
 from pipeline.image.filters import box, dilate, dilate_mask, erode
+from pipeline.layers.bands import around, in_parallel, strips
 from pipeline.layers.natural_breaks import border_on_surfaces, natural
 
 BINS = 512
@@ -21,6 +22,9 @@ SAMPLE_PIXELS = 1 << 20
 """The histogram of a million evenly spaced pixels differs from the whole picture's by a few tenths of a percent."""
 SAME_DEPTH = 1e-5
 """A picture is flat if its depths differ by less than this: less than one step of a 16-bit depth picture is only rounding."""
+
+SEARCHED = 64
+"""Cells on the side of the squares that are searched for slivers, if there may be any: most squares have none."""
 
 
 def find_thresholds(
@@ -83,8 +87,13 @@ def label(disparity: NDArray[np.float32], thresholds: Sequence[float]) -> NDArra
         uint8 (H, W): how many thresholds the pixel's disparity reaches; 0 is the farthest layer.
     """
     labels = np.zeros(disparity.shape, np.uint8)
-    for threshold in thresholds:
-        labels += disparity >= np.float32(threshold)
+
+    def strip(rows: slice) -> None:
+        here, part = labels[rows], disparity[rows]
+        for threshold in thresholds:
+            here += part >= np.float32(threshold)
+
+    in_parallel(strip, strips(*disparity.shape))
     return labels
 
 
@@ -106,37 +115,74 @@ def without_slivers(labels: NDArray[np.uint8], num_layers: int, radius: int) -> 
     step = max(1, radius // 4)
     coarse = np.ascontiguousarray(labels[::step, ::step])
     window = 2 * (radius // step) + 1
-    solid = np.zeros(coarse.shape, np.bool_)
-    sides, most, wins = (np.zeros(coarse.shape, np.uint8) for _ in range(3))
-    for k in range(num_layers):
+
+    def core_of(k: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """The inner parts of a layer, and what is near them."""
         own = coarse == k
         core = dilate_mask(~dilate_mask(~own, window), window) & own
+        return core, dilate_mask(core, 4 * window + 1)
+
+    solid = np.zeros(coarse.shape, np.bool_)
+    sides = np.zeros(coarse.shape, np.uint8)
+    for core, surroundings in in_parallel(core_of, range(num_layers)):
         solid |= core
-        sides += dilate_mask(core, 4 * window + 1).view(np.uint8)
-        share = box(own.view(np.uint8) * np.uint8(255), window)
-        wins[share > most] = k
-        np.maximum(most, share, out=most)
+        sides += surroundings.view(np.uint8)
     # Solid surroundings on both sides of a strip's own depth, within reach of it.
     far = erode(np.where(solid, coarse, np.uint8(255)), 2 * window + 1)
     near = dilate(np.where(solid, coarse, np.uint8(0)), 2 * window + 1)
-    if not solid.any():
+    meet = sides > 2
+    some = np.asarray((cv2.subtract(near, far) > 1) | meet, np.bool_)
+    if not some.any():
         return labels
-    _, nearest = cv2.distanceTransformWithLabels(
-        1 - solid.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    owners = np.zeros(int(nearest.max()) + 1, np.uint8)
-    owners[nearest[solid]] = coarse[solid]
+    nearest, owners = _owners(coarse, solid)
+    most_frequent = _most_frequent(coarse, num_layers, meet, window)
     clean = labels.copy()
-    for row in range(step):
-        for column in range(step):
-            part = clean[row::step, column::step]
-            cells = np.s_[: part.shape[0], : part.shape[1]]
-            loose = ~solid[cells] | (part != coarse[cells])
-            strip = loose & (far[cells] < part) & (part < near[cells])
-            part[strip] = owners[nearest[cells][strip]]
-            meeting = sides[cells] > 2
-            part[meeting] = wins[cells][meeting]
+
+    def tile(cells: tuple[slice, slice]) -> None:
+        if not some[cells].any():
+            return
+        rows, columns = (slice(side.start * step, side.stop * step) for side in cells)
+        within = clean[rows, columns]
+        for row in range(step):
+            for column in range(step):
+                part = within[row::step, column::step]
+                here = tuple(slice(side.start, side.start + size) for side, size in zip(cells, part.shape, strict=True))
+                loose = ~solid[here] | (part != coarse[here])
+                strip = loose & (far[here] < part) & (part < near[here])
+                part[strip] = np.where(solid[here][strip], coarse[here][strip], owners[nearest[here][strip]])
+                part[meet[here]] = most_frequent[here][meet[here]]
+
+    starts = [range(0, side, SEARCHED) for side in coarse.shape]
+    in_parallel(tile, [(slice(y, y + SEARCHED), slice(x, x + SEARCHED)) for y in starts[0] for x in starts[1]])
     return clean
+
+
+def _owners(labels: NDArray[np.uint8], solid: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """For each cell that is not solid, the number of the nearest solid cell, int32 (h, w); and the labels by these numbers."""
+    nearest = np.asarray(
+        cv2.distanceTransformWithLabels(1 - solid.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)[
+            1
+        ],
+        np.int32,
+    )
+    # The nearest solid cell is at the edge of the solid cells; the mask of 5 × 5 steps over one of them.
+    edge = np.flatnonzero(solid & dilate_mask(~solid, 5))
+    owners = np.zeros(solid.size + 1, np.uint8)
+    owners[nearest.reshape(-1)[edge]] = labels.reshape(-1)[edge]
+    return nearest, owners
+
+
+def _most_frequent(labels: NDArray[np.uint8], num_layers: int, where: NDArray[np.bool_], window: int) -> NDArray[np.uint8]:
+    """The label that most cells of a window around each cell have, uint8 (h, w); 0 for cells far from those of `where`."""
+    found = np.zeros(labels.shape, np.uint8)
+    if where.any():
+        near = around(where, window)
+        most = np.zeros(labels[near].shape, np.uint8)
+        for k in range(num_layers):
+            share = box((labels[near] == k).view(np.uint8) * np.uint8(255), window)
+            found[near][share > most] = k
+            np.maximum(most, share, out=most)
+    return found
 
 
 def _sample(disparity: NDArray[np.float32], visible: NDArray[np.bool_] | None) -> NDArray[np.float32]:
