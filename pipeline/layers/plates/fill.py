@@ -207,9 +207,12 @@ class Filler:
 
     def _add_plate(self, plate: Plate | Painted, tile: Tile, out: NDArray[np.uint8]) -> None:
         share = tile.sample(plate.share)
-        least, most, _, _ = cv2.minMaxLoc(share)
-        if most <= 0.0:
+        x, y, width, height = cv2.boundingRect((share > 0.0).view(np.uint8))
+        if not width:
             return
+        tile = Tile(tile.rows[y : y + height], tile.columns[x : x + width], tile.full)
+        share = np.ascontiguousarray(share[y : y + height, x : x + width])
+        least, _, _, _ = cv2.minMaxLoc(share)
         colour = plate.colours(self.packed, tile)
         if least < 1.0:
             cv2.blendLinear(colour, out[tile.place], share, 1 - share, colour)

@@ -90,13 +90,12 @@ class Plate:
         # A cell's source and the eight cells around it are within the photo, and a pixel is at most a cell away from its cell.
         index = _at(self.ahead, row, column)
         index += (tile.rows * tile.full[1])[:, None] + tile.columns
-        colour = packed.take(index, mode="clip").view(np.uint8).reshape(*index.shape, 4).astype(np.float32)
+        colour = packed.take(index, mode="clip").view(np.uint8).reshape(*index.shape, 4)
         places = _at(self.steps.view(np.complex64)[..., 0], row, column).view(np.float32).reshape(*index.shape, 2)
         y, x = tile.within(self.share.shape)
         places[..., 0] += x
         places[..., 1] += y[:, None]
-        colour -= read_at(self.tone, places)
-        return colour
+        return np.asarray(cv2.subtract(colour, read_at(self.tone, places), dtype=cv2.CV_32F), np.float32)
 
 
 def grid_of(shape: tuple[int, ...], filled: float) -> Grid:
