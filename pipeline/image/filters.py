@@ -52,7 +52,7 @@ def erode(picture: Raster, size: int) -> Raster:
 
 def channels(plane: NDArray[np.float32], count: int = 3) -> NDArray[np.float32]:
     """One plane as `count` equal channels. Products of equal shapes are much faster than broadcasting over a short axis."""
-    return cast(NDArray[np.float32], cv2.merge([plane] * count).reshape(*plane.shape, count))
+    return cast("NDArray[np.float32]", cv2.merge([plane] * count).reshape(*plane.shape, count))
 
 
 def stacked(picture: NDArray[np.float32], plane: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -19,6 +19,17 @@ from pipeline.layers.plates.fill import Fill, Filler
 from pipeline.layers.plates.painted import Painter
 
 
+def _alone() -> NDArray[np.uint8]:
+    """The alpha of layer k alone, uint8 (256 · 256,), by 256 · M_k + M_(k+1); 0 where M_(k+1) is 255."""
+    m, n = np.arange(256, dtype=np.float32)[:, None], np.arange(255, dtype=np.float32)
+    out = np.zeros((256, 256), np.uint8)
+    out[:, :255] = np.rint(np.maximum(np.float32(255) * (m - n) / (np.float32(255) - n), 0))
+    return out.reshape(-1)
+
+
+_ALONE = _alone()
+
+
 @dataclass(frozen=True)
 class Stack:
     """Unfinished layers.
@@ -151,17 +162,18 @@ def _layer(
     out = select(photo, alone)
     flat = out.reshape(-1, 4)
     m, n = reached.reshape(-1), covered.reshape(-1)
-    band = border.index[(m[border.index] < 255) & (m[border.index] > 0) & (n[border.index] == 0)]
-    place = np.searchsorted(border.index, band)
+    own = m.take(border.index)
+    place = np.flatnonzero((own < 255) & (own > 0) & (n.take(border.index) == 0))
+    band = border.index[place]
     flat[band, :3] = border.colour[place]
     flat[band, 3] = border.alpha[place]
     behind = np.flatnonzero((covered > 0) & filler.grid.enlarge_mask(fill.near))
-    mine, others = m[behind].astype(np.float32), n[behind].astype(np.float32)
-    seen = np.divide(255.0 * (mine - others), 255.0 - others, out=np.zeros_like(mine), where=others < 255)
-    hidden = 255.0 * Pixels.at(behind, filler.grid.full).sample(fill.reach)
-    share = np.rint(np.where(others < 255, seen, hidden)).astype(np.uint8)
-    there = share > 0
-    behind, share, others = behind[there], share[there], others[there]
+    mine, others = m.take(behind), n.take(behind)
+    share = _ALONE.take(mine.astype(np.uint16) << 8 | others)
+    hidden = np.flatnonzero(others == 255)
+    share[hidden] = np.rint(255.0 * Pixels.at(behind.take(hidden), filler.grid.full).sample(fill.reach))
+    there = np.flatnonzero(share)
+    behind, share, others = behind.take(there), share.take(there), others.take(there)
     colour = filler.colours_at(fill, behind)
     colour[:, 3] = share
     flat.view(np.uint32)[behind, 0] = colour.view(np.uint32)[:, 0]

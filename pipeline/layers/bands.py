@@ -180,6 +180,11 @@ class Tile:
         )
         return y, x
 
+    def cells(self, shape: tuple[int, ...]) -> tuple[slice, slice]:
+        """The slices that cut out of a coarse picture of shape (h, w, …) all cells that `sample` reads."""
+        y, x = (slice(max(0, int(np.floor(place[0]))), int(np.ceil(place[-1])) + 1) for place in self.within(shape))
+        return y, x
+
     def sample(self, coarse: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bilinear values of a coarse picture (h, w[, c ≤ 4]) of the same view: float32 (n, m[, c])."""
         y, x = self.within(coarse.shape)
@@ -246,4 +251,4 @@ def read_at(picture: NDArray[np.float32], maps: NDArray[np.float32]) -> NDArray[
     Points outside get the border's value.
     """
     got: Any = cv2.remap(picture, maps, NO_SECOND_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return cast(NDArray[np.float32], got.reshape(*maps.shape[:2], *picture.shape[2:]))
+    return cast("NDArray[np.float32]", got.reshape(*maps.shape[:2], *picture.shape[2:]))

@@ -206,6 +206,8 @@ class Filler:
             in_parallel(lambda tile: self._add_plate(plate, tile, out), Tile.over(self.grid.full))
 
     def _add_plate(self, plate: Plate | Painted, tile: Tile, out: NDArray[np.uint8]) -> None:
+        if not plate.share[tile.cells(plate.share.shape)].any():
+            return
         share = tile.sample(plate.share)
         x, y, width, height = cv2.boundingRect((share > 0.0).view(np.uint8))
         if not width:
