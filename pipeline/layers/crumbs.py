@@ -44,9 +44,9 @@ def without_crumbs(labels: NDArray[np.uint8], smallest: int) -> NDArray[np.uint8
     return clean
 
 
-def is_crumb(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which pixels of a mask of 0 and 255 are in pieces smaller than `SMALLEST_PIECE`: bool (H, W). Both values form pieces."""
-    return _in_small_pieces(mask, smallest_piece(mask.size), _NEITHER)
+def is_crumb(mask: NDArray[np.uint8], smallest: int) -> NDArray[np.bool_]:
+    """Which pixels of a mask of 0 and 255 are in pieces of fewer than `smallest` pixels: bool (H, W). Both values form pieces."""
+    return _in_small_pieces(mask, smallest, _NEITHER)
 
 
 def smallest_piece(size: int) -> int:

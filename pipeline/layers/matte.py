@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.image.filters import box, dilate, erode, local_colours, power, stacked, threshold
 from pipeline.layers.bands import BLOCK, Grid, Pixels, around, band_radius, dot, in_parallel
-from pipeline.layers.crumbs import is_crumb
+from pipeline.layers.crumbs import is_crumb, smallest_piece
 
 NOISE = 4.0
 """Levels of sensor and compression noise; a smaller difference between colours means nothing."""
@@ -33,6 +33,8 @@ GLOW_REACH = 3
 """How far the glow reaches, in half widths of the band."""
 EDGE_BLUR = 0.7
 """Standard deviation in pixels of an antialiased edge, used where colour cannot decide."""
+_BLURRED = 8
+"""How many pixels that blur reads on each side, at most."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,17 @@ def estimate_borders(
     def border(k: int) -> Border:
         return _border(rgb, opaque, threshold(labels, k), moments, seen, grid, alpha_estimator)
 
-    return in_parallel(border, range(1, num_layers))
+    there = cv2.calcHist([labels], [0], None, [num_layers], [0.0, float(num_layers)]).reshape(-1) > 0
+    some = [k for k in range(1, num_layers) if there[k]]
+    found = dict(zip(some, in_parallel(border, some), strict=True))
+    # The front of a layer without pixels is that of the next nearer layer that has any.
+    return [
+        found[min(nearer)] if (nearer := [each for each in some if each >= k]) else _no_border() for k in range(1, num_layers)
+    ]
+
+
+def _no_border() -> Border:
+    return Border(np.zeros(0, np.intp), np.zeros(0, np.uint8), np.zeros((0, 3), np.uint8))
 
 
 def _border(
@@ -103,10 +115,13 @@ def _border(
     band |= beyond
     index = np.flatnonzero(grid.enlarge_mask(band) if opaque is None else grid.enlarge_mask(band) & opaque)
     if not index.size:
-        return Border(index, np.zeros(0, np.uint8), np.zeros((0, 3), np.uint8))
+        return _no_border()
     depth_says, ahead, behind = _side_models(coverage, band, moments, seen, radius)
     ahead = np.where(beyond[:, :, None], glowing, ahead)
-    step_alpha = np.asarray(cv2.GaussianBlur(front, (0, 0), EDGE_BLUR), np.uint8).take(index)
+    near = _pixels_around(band, grid)
+    blurred = np.empty_like(front)
+    blurred[near] = cv2.GaussianBlur(front[near], (0, 0), EDGE_BLUR)
+    step_alpha = blurred.take(index)
     estimated = None if alpha_estimator is None else alpha_estimator(rgb, front, index)
     alpha, faint, clean = (np.empty((index.size, *colours), np.uint8) for colours in ((), (), (3,)))
 
@@ -126,30 +141,46 @@ def _border(
         faint[here] = np.rint(glow_here * np.float32(255.0))
 
     in_parallel(block, range(0, index.size, BLOCK))
-    alpha = _without_specks(front, index, alpha, step_alpha)
+    alpha = _without_specks(front, near, index, alpha, step_alpha)
     np.maximum(alpha, faint, out=alpha)
     # A pixel that lost its cover must be in the band too, because the layers behind show there.
     keep = np.flatnonzero(cv2.bitwise_or(alpha, front.take(index)))
     return Border(index.take(keep), alpha.take(keep), clean.take(keep, axis=0))
 
 
+def _pixels_around(band: NDArray[np.bool_], grid: Grid) -> tuple[slice, slice]:
+    """The rows and columns of pixels around the band's cells.
+
+    The margin is as wide as the largest crumb, and a few pixels for the blur, so both are as in the whole picture.
+    """
+    margin = smallest_piece(grid.full[0] * grid.full[1]) + _BLURRED
+    places = []
+    for cells, count, side in zip(around(band, 1), band.shape, grid.full, strict=True):
+        start, stop = (int(cell * side / count) for cell in (cells.start, min(cells.stop, count)))
+        places.append(slice(max(0, start - margin), stop + margin))
+    return places[0], places[1]
+
+
 def _without_specks(
     front: NDArray[np.uint8],
+    near: tuple[slice, slice],
     index: NDArray[np.intp],
     alpha: NDArray[np.uint8],
     step_alpha: NDArray[np.uint8],
 ) -> NDArray[np.uint8]:
     """Remove specks from alpha.
 
-    A crumb gets at most the alpha that the depth alone gives, and a gap as small as a crumb gets at least that alpha.
+    A crumb gets at most the alpha that the depth alone gives, and a gap as small as a crumb gets at least that alpha. All pixels
+    of `index`, and crumbs around them, are within the rows and columns `near`.
     """
     mask = front.copy()
     mask.reshape(-1)[index] = alpha
-    mask = threshold(mask, 128)
-    specks = np.flatnonzero(is_crumb(mask).take(index))
+    crumb = np.zeros(front.shape, np.bool_)
+    crumb[near] = is_crumb(threshold(np.ascontiguousarray(mask[near]), 128), smallest_piece(front.size))
+    specks = np.flatnonzero(crumb.take(index))
     out = alpha.copy()
     own, depth_alone = alpha[specks], step_alpha[specks]
-    covers = mask.take(index[specks]) > 0
+    covers = mask.take(index[specks]) >= 128
     out[specks] = np.where(covers, np.minimum(own, depth_alone), np.maximum(own, depth_alone))
     return out
 

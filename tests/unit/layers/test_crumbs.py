@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.layers.crumbs import SMALLEST_PIECE, is_crumb, without_crumbs
+from pipeline.layers.crumbs import SMALLEST_PIECE, is_crumb, smallest_piece, without_crumbs
 from pipeline.layers.layering import layer_picture
 from tests.scenes import scene
 
@@ -62,7 +62,7 @@ def test_crumbs_of_a_mask_are_marked_in_both_its_colours():
     mask[10, 10:12] = 255
     mask[20, 300] = 0
     mask[100:104, 100:104] = 255
-    assert sorted(zip(*np.nonzero(is_crumb(mask)), strict=True)) == [(10, 10), (10, 11), (20, 300)]
+    assert sorted(zip(*np.nonzero(is_crumb(mask, smallest_piece(mask.size))), strict=True)) == [(10, 10), (10, 11), (20, 300)]
 
 
 def test_layers_hold_no_crumbs():
@@ -88,4 +88,4 @@ def test_what_is_a_crumb_does_not_depend_on_which_blocks_are_left_unsearched(blu
         small[0] = False
         wanted |= small[parts]
     assert wanted.any()
-    assert (is_crumb(mask) == wanted).all()
+    assert (is_crumb(mask, smallest_piece(mask.size)) == wanted).all()

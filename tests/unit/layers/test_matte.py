@@ -133,3 +133,22 @@ def test_colour_that_nobody_sees_does_not_colour_the_matte():
     assert (one.index == two.index).all()
     assert np.abs(one.alpha.astype(int) - two.alpha).mean() < 1.0
     assert opaque.ravel()[one.index].all()
+
+
+def test_one_border_is_estimated_once_however_many_layers_are_empty():
+    rgb = np.full((40, 60, 3), 40, np.uint8)
+    labels = np.zeros((40, 60), np.uint8)
+    rgb[:, 30:], labels[:, 30:] = 200, 3
+    asked = []
+
+    def estimator(_rgb, front, index):
+        asked.append(front.copy())
+        return np.full(index.size, np.nan, np.float32)
+
+    borders = estimate_borders(rgb, None, labels, 6, estimator)
+    [front] = asked
+    assert np.array_equal(front > 0, labels == 3)
+    assert borders[0] is borders[1] is borders[2]
+    assert borders[0].index.size
+    assert not borders[3].index.size
+    assert not borders[4].index.size
