@@ -190,8 +190,13 @@ def _pictures(photo: Pixels, layers: Sequence[Pixels], disparity: npt.NDArray[np
     while True:
         depth = colour_depth(resize(disparity, size[::-1], cv2.INTER_AREA))
         sources = {"photo.webp": photo, **{f"layer_{number}.webp": layer for number, layer in enumerate(layers, 1)}}
-        encoded = in_parallel(lambda picture: _webp(shrink(picture, size), icc), sources.values())  # noqa: B023  done within the turn
-        pictures = {**dict(zip(sources, encoded, strict=True)), "depth.webp": _webp(depth, None)}
+        # Layers without pixels have the same file.
+        distinct = {
+            name if cv2.hasNonZero(picture.reshape(len(picture), -1)) else "": picture for name, picture in sources.items()
+        }
+        files = in_parallel(lambda picture: _webp(shrink(picture, size), icc), distinct.values())  # noqa: B023  done within the turn
+        encoded = dict(zip(distinct, files, strict=True))
+        pictures = {**{name: encoded.get(name) or encoded[""] for name in sources}, "depth.webp": _webp(depth, None)}
         total = sum(map(len, pictures.values()))
         if total <= MAX_BYTES or size == (1, 1):
             return pictures

@@ -6,6 +6,7 @@ flush), so the chunks simply follow each other. The cuts depend only on the pict
 of threads. isal deflates several times as fast as zlib, to the same size; if isal is missing, zlib writes the same structure.
 """
 
+import functools
 import struct
 import zlib
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -120,16 +122,30 @@ def _in_order(strip: Callable[[int], tuple[bytes, int, int]], starts: range, thr
 def _strip(pixels: NDArray[np.uint8], start: int, stop: int) -> tuple[bytes, int, int]:
     """Rows `start` to `stop` as an IDAT chunk, with the Adler-32 and the length of the filtered bytes."""
     rows, row_bytes = stop - start, pixels.shape[1] * pixels.shape[2]
+    flat = np.ascontiguousarray(pixels[max(start - 1, 0) : stop]).reshape(-1, row_bytes)
+    if not cv2.hasNonZero(flat):
+        return _blank_strip(rows, row_bytes, first=start == 0)
     filtered = np.empty((rows, row_bytes + 1), np.uint8)
     filtered[:, 0] = _UP
-    flat = np.ascontiguousarray(pixels[max(start - 1, 0) : stop]).reshape(-1, row_bytes)
     if start == 0:  # the row above the first one counts as zeros
         filtered[0, 1:] = flat[0]
     np.subtract(flat[1:], flat[:-1], out=filtered[rows - len(flat) + 1 :, 1:])
+    return _deflated(filtered, first=start == 0)
+
+
+@functools.lru_cache(maxsize=8)
+def _blank_strip(rows: int, row_bytes: int, *, first: bool) -> tuple[bytes, int, int]:
+    """A strip of zeros below zeros, as `_strip` makes it: layers have many of them."""
+    filtered = np.zeros((rows, row_bytes + 1), np.uint8)
+    filtered[:, 0] = _UP
+    return _deflated(filtered, first=first)
+
+
+def _deflated(filtered: NDArray[np.uint8], *, first: bool) -> tuple[bytes, int, int]:
     # Raw deflate, because the zlib header comes only once: 0x78 0x01 means 32-KB window, fastest (RFC 1950, 2.2).
     compressor = deflate.compressobj(LEVEL, zlib.DEFLATED, -15)
     data = compressor.compress(filtered) + compressor.flush(zlib.Z_SYNC_FLUSH)
-    if start == 0:
+    if first:
         data = b"\x78\x01" + data
     return _chunk(b"IDAT", data), deflate.adler32(filtered), filtered.size
 
