@@ -37,6 +37,14 @@ class Superpixels:
             touching[line] = True
         return touching
 
+    def sizes(self) -> NDArray[np.int64]:
+        """Pixels in each patch, int64 (n,)."""
+        return np.bincount(self.labels.ravel(), minlength=len(self.colours)).astype(np.int64)
+
+    def mean(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The mean of a map float32 (h, w) over each patch, float64 (n,)."""
+        return _means(values[:, :, None], self.labels, len(self.colours))[:, 0]
+
 
 def lab(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """CIE Lab of an sRGB picture: uint8 (h, w, 3) → float32 (h, w, 3), L 0 to 100."""

@@ -7,6 +7,8 @@ from skimage import data
 
 from pipeline.depth import cues
 from pipeline.depth.figures import finding, proposals
+from pipeline.depth.figures.colours import EVEN, PARTS, distinct, mixture
+from pipeline.depth.figures.likelihood import plausible
 from pipeline.depth.figures.proposals import Evidence, whole
 from pipeline.layers.layering import layer_picture
 from tests.estimates import each_photo_searched_once
@@ -224,3 +226,63 @@ def test_the_subject_of_a_real_photo_is_seen(name):
     at = [found[int(y * found.shape[0]), int(x * found.shape[1])] for y, x in (inside, beside)]
     assert at[0] > 0
     assert at[1] == 0
+
+
+def as_jpeg(rgb, quality):
+    _, stored = cv2.imencode(".jpg", rgb[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cv2.imdecode(stored, cv2.IMREAD_COLOR)[:, :, ::-1].copy()
+
+
+def test_a_jpeg_shows_the_same_figure_with_its_face():
+    rgb = data.astronaut()
+    as_png, jpeg = finding.find(rgb) > 0, finding.find(as_jpeg(rgb, 75)) > 0
+    assert overlap(as_png, jpeg) > 0.95
+    face, suit, helmet, wall = (110, 225), (400, 200), (420, 430), (100, 60)
+    assert [bool(jpeg[at]) for at in (face, suit, helmet, wall)] == [True, True, True, False]
+
+
+def test_a_head_stays_on_whichever_of_body_and_surroundings_is_a_little_better(monkeypatch):
+    """The body alone and the body with its head and ground: noise decides which of them has the better score."""
+    rgb, (thing,) = scene((200, 180, 55, 90))
+    evidence = Evidence(rgb, rgb)
+    ground = thing.copy()
+    ground[150:] = True
+    body = thing & (np.arange(300)[:, None] >= 120)
+    for better in (0.6, 0.7), (0.7, 0.6):
+        given = iter(better)
+        monkeypatch.setattr(finding, "score", lambda _traits, given=given: next(given))
+        assert (finding.choose([ground, body], evidence) == thing).all()
+
+
+def test_a_mixture_hardly_changes_with_noise_and_does_not_depend_on_chance():
+    rng = np.random.default_rng(5)
+    colours = np.concatenate([rng.normal(centre, 6, (4000, 3)) for centre in ((60, 70, 80), (200, 90, 60), (90, 180, 200))])
+    noisy = colours + rng.normal(0, 2, colours.shape)
+    first, second = (mixture(np.clip(np.rint(each), 0, 255).astype(np.uint8)) for each in (colours, noisy))
+    assert np.abs(first[0, :PARTS] - second[0, :PARTS]).max() < 0.05
+    assert np.abs(first[0, PARTS : 4 * PARTS] - second[0, PARTS : 4 * PARTS]).max() < 4
+    cv2.setRNGSeed(99)
+    assert (mixture(np.clip(np.rint(colours), 0, 255).astype(np.uint8)) == first).all()
+
+
+def test_pixels_of_one_colour_make_a_mixture_with_one_part():
+    model = mixture(np.full((50, 3), 77, np.uint8))
+    assert model[0, :PARTS].tolist() == [1.0, 0.0, 0.0, 0.0, 0.0]
+    assert model[0, PARTS : PARTS + 3].tolist() == [77.0, 77.0, 77.0]
+
+
+def test_a_picture_without_colours_is_told_apart_by_brightness_and_texture():
+    grey = cv2.cvtColor(data.gravel()[:120, :160], cv2.COLOR_GRAY2RGB)
+    seen = distinct(grey)
+    assert (seen[:, :, 0] == grey[:, :, 0]).all()
+    assert seen[:, :, 1].std() < grey[:, :, 1].std()
+    assert seen[:, :, 2].mean() > 20
+    tinted = grey.copy()
+    tinted[:, :, 0] = np.minimum(tinted[:, :, 0], 245) + np.uint8(2 * EVEN - 6)
+    assert distinct(tinted) is tinted
+
+
+def test_the_most_plausible_figure_has_the_greatest_expected_overlap():
+    likelihood, sizes = np.array([0.9, 0.1, 0.6, 0.4]), np.array([10, 60, 20, 10])
+    # The expected overlaps, from one patch to four, are 0.28, 0.53, 0.54 and 0.31.
+    assert plausible(likelihood, sizes).tolist() == [True, False, True, True]
