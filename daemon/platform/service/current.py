@@ -114,10 +114,12 @@ def out_of_date(entries: Sequence[str], role: Role = "daemon") -> str:
 
 def renewal(role: Role, slots: int = 1, name: str | None = None) -> str:
     """The command that installs a service, or writes the file of an installed one anew, for a sentence."""
-    named = () if name is None else ("--name", name)
+    worker = command("service", "install", "--worker", "--slots", str(slots))
+    if name is not None:
+        worker = command("service", "install", "--worker", "--slots", str(slots), "--name", name)
     commands: dict[Role, str] = {
         "daemon": command("service", "install"),
-        "worker": command("service", "install", "--worker", "--slots", str(slots), *named),
+        "worker": worker,
         "scheduler": command("service", "install", "--scheduler"),
     }
     return commands[role]

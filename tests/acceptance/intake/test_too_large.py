@@ -100,4 +100,4 @@ def test_the_command_line_refuses_it_before_it_is_copied(folder: QuickFolder, tm
         done = folder.verb(*argv)
         assert done.returncode != 0
         assert said in done.stdout + done.stderr
-    assert os.listdir(folder.inbox) == [".multiplane"]
+    assert [entry.name for entry in os.scandir(folder.inbox) if entry.is_file()] == [".multiplane"]

@@ -85,7 +85,7 @@ def test_a_folder_for_which_no_watch_is_left_is_polled_and_told_of_until_there_i
     (folder.inbox / "late" / "_preset.yaml").write_text("num_layers: 3\n")
     until(lambda: "cannot be watched (inotify watch limit reached)" in problem(folder))
     assert "fs.inotify.max_user_watches" in folder.health()["hint"]
-    assert [one["folder"] for one in until(lambda: folder.health()["polled"])] == ["late"]
+    assert "late" in [one["folder"] for one in until(lambda: folder.health()["polled"])]
     folder.pair("polled.jpg", folder="late")
     folder.done("polled.jpg")
     raise_limit(folder, "watches")

@@ -81,6 +81,7 @@ def test_make_demo_without_a_hub_estimates_and_ends_well(clone: Clone) -> None:
 
 def test_make_demo_without_its_preset_says_how_to_get_it_back(clone: Clone) -> None:
     clone.home.inbox.mkdir()
+    (clone.home.inbox / "mine").mkdir()  # an empty inbox would get the presets
     preset = clone.home.inbox / "photo in 4 layers"
     done = clone.make("demo", "MODEL=none")
     assert done.returncode != 0

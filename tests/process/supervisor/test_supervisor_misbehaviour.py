@@ -232,14 +232,14 @@ def test_the_detail_cannot_command_a_terminal(tmp_path):
         ("garbage", "cannot be read"),
         ("huge_line", "more than 1048576 bytes"),
         ("unknown_event", "cannot be read"),
-        ("wrong_job", "started job 'another'"),
+        ("wrong_job", "started job another"),
         ("start_again_and_again", "started its job twice"),
-        ("two_results", "after 'result'"),
+        ("two_results", 'after "result"'),
         ("result_then_7", "reported a result and then ended with exit status 7"),
         ("result_then_hang", "reported a result and then did not end"),
         ("close_events", "closed its event channel"),
-        ("error_with_the_wrong_status", "'image_unreadable' and then ended with exit status 1"),
-        ("error_of_no_known_code", "'mood' and then ended with exit status 1"),
+        ("error_with_the_wrong_status", "reported image_unreadable and then ended with exit status 1"),
+        ("error_of_no_known_code", "reported mood and then ended with exit status 1"),
     ],
 )
 def test_a_broken_word_is_a_crash_that_says_which(tmp_path, behaviour, sentence):

@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 
 import pytest
-from daemon.journal.name_search import NameSearch
 from job_records import accepted
 from loguru import logger
 from typer.testing import CliRunner, Result
@@ -16,6 +15,7 @@ from daemon.doctor.facts import journal_facts
 from daemon.errors import Refusal
 from daemon.fs import LocalFiles
 from daemon.journal import History, Journal
+from daemon.journal.search.name_search import NameSearch
 from daemon.service.ended_jobs import EndedBefore
 
 NOW = "2026-01-31T12:00:00.000Z"
