@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from distributed.security import Security
@@ -30,7 +31,8 @@ asyncio.run(serve())
 def without_warnings(steps) -> None:
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        asyncio.run(steps())
+        with ThreadPoolExecutor(1) as own:  # this thread may have a loop already, that of Playwright
+            own.submit(lambda: asyncio.run(steps())).result()
         gc.collect()
     assert [str(each.message) for each in warned if "never awaited" in str(each.message)] == []
 
@@ -60,4 +62,7 @@ def test_a_client_whose_scheduler_was_killed_is_closed(monkeypatch) -> None:
                 await asyncio.sleep(0.01)
             await close(client)
 
-        without_warnings(lose)
+        try:
+            without_warnings(lose)
+        finally:
+            scheduler.kill()
