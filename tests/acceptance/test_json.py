@@ -128,6 +128,15 @@ def test_what_is_submitted_is_told_by_its_schema(used) -> None:
     assert (refused["image"], refused["outcome"], refused["error"]["code"]) == ("/no/such.png", "refused", "source_missing")
 
 
+def test_a_script_gets_the_ids_of_redone_jobs_from_standard_output_alone(used) -> None:
+    (status,) = answer(used, "submit", str(used.home.parent / "photo.png"), "--wait")
+    done = used.verb("redo", status["job_id"], "nobody", "--num-layers", "5")
+    (new,) = done.stdout.splitlines()
+    assert answer(used, "show", new)["status"]["redo_of"] == status["job_id"]
+    assert new in done.stderr
+    assert "there is no job 'nobody'" in done.stderr
+
+
 def test_what_is_redone_is_waited_for_and_told_by_its_schema(used) -> None:
     (status,) = answer(used, "submit", str(used.home.parent / "photo.png"), "--wait")
     (redone,) = answer(used, "redo", status["job_id"], "--num-layers", "6", "--wait")

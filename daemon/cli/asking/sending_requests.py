@@ -11,7 +11,7 @@ import typer
 
 from daemon.cli.asking.arriving import arriving
 from daemon.cli.asking.kept_requests import KeptRequests, request_names
-from daemon.cli.common import err, fs, print_error, print_json, printable, settings_in_use
+from daemon.cli.common import err, fs, out, print_error, print_json, printable, settings_in_use
 from daemon.cli.exit_status import ExitStatus, after
 from daemon.cli.job_names import no_such_job
 from daemon.cli.job_queries import JobQueries
@@ -80,7 +80,7 @@ class Outcome:
         return Outcome(self.refused + other.refused, answer, self.batch, self.kept + other.kept)
 
     def tell(self, *, as_json: bool) -> None:
-        """Print it: for people, or as one JSON document."""
+        """Print it: for people, or as one JSON document. Like `submit`, it prints the ids of new jobs on standard output."""
         if as_json:
             refusals = tuple(JobAnswer(job_id=one.job_id, accepted=False, sentence=one.sentence) for one in self.refused)
             kept = tuple(JobAnswer(job_id=one, accepted=None, sentence=_KEPT.format(one)) for one in self.kept)
@@ -91,6 +91,9 @@ class Outcome:
         for said in (self.answer.problem, *(answer.sentence for answer in self.answer.answers)):
             if said:
                 err.print(printable(said), markup=False)
+        for answer in self.answer.answers:
+            if answer.new_job is not None:
+                out.print(answer.new_job, markup=False)
 
 
 def ask(home: Path | None, verb: Verb, jobs: list[str], *, as_json: bool, batch: str | None = None) -> None:
