@@ -31,9 +31,8 @@ def why_not_joined(error: BaseException, name: str) -> str:
     why = str(error.__cause__ or error)
     if "name taken" not in why:
         return why
-    by_hand, as_service = (
-        command(*verb, "--name", "NAME") for verb in (("cluster", "worker"), ("service", "install", "--worker"))
-    )
+    by_hand = command("cluster", "worker", "--name", "NAME")
+    as_service = command("service", "install", "--worker", "--name", "NAME")
     return (
         f"another machine of the name {name} has joined. If this machine was only restarted, it joins within a minute. "
         f"Otherwise give it a name of its own: {by_hand}, or, for its service, {as_service}"
