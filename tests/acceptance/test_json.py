@@ -134,7 +134,7 @@ def test_a_script_gets_the_ids_of_redone_jobs_from_standard_output_alone(used) -
     (new,) = done.stdout.splitlines()
     assert answer(used, "show", new)["status"]["redo_of"] == status["job_id"]
     assert new in done.stderr
-    assert "there is no job 'nobody'" in done.stderr
+    assert 'there is no job "nobody"' in done.stderr
 
 
 def test_what_is_redone_is_waited_for_and_told_by_its_schema(used) -> None:
