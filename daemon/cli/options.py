@@ -196,12 +196,12 @@ def _live(history: "History") -> Iterator[str]:
 
 
 def _failed(history: "History") -> Iterator[str]:
-    return (past.job_id for past in islice(history.past(), _LAST) if past.state in ("failed", "cancelled"))
+    return (ended.job for ended in islice(history.ended_entries(), _LAST) if ended.state in ("failed", "cancelled"))
 
 
 def _batches(history: "History") -> Iterator[str]:
     live = (job.accepted.name_of_batch for job in history.now().live.values())
-    return (name for name in chain(live, (past.name_of_batch for past in islice(history.past(), _LAST))) if name)
+    return (name for name in chain(live, (ended.name_of_batch for ended in islice(history.ended_entries(), _LAST))) if name)
 
 
 def _settings(ctx: typer.Context) -> "Settings | None":

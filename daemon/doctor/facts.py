@@ -37,7 +37,7 @@ from daemon.doctor.survey import Survey, job_folders
 from daemon.errors import Refusal
 from daemon.fs import FileSystem
 from daemon.fs.removable import user_named
-from daemon.health.state_access import Access, others_can_replace, refuse_what_others_wrote
+from daemon.health.state_access import Access, others_can_replace, others_control
 from daemon.journal.lock import is_running
 from daemon.outbox import DiskUse, Health, measure_outbox
 from daemon.outbox.ownership import Owner, Ownership, who
@@ -94,8 +94,8 @@ def gather(settings: Settings, fs: FileSystem) -> Facts:
             user=user_named(os.geteuid()),
             python=f"{platform.python_version()} ({sys.executable}) on {platform.system()} {platform.machine()}",
             barred=why_not_run(sys.executable),
-            controlled=_controlled(paths),
-            replaceable=_replaceable(paths),
+            controlled=_access(lambda: others_control(paths)),
+            replaceable=_access(lambda: others_can_replace(paths.state_bytes)),
             folders=folders,
             moving=_moving(fs, paths.inbox_bytes, paths.work_bytes) if writable else None,
             daemon=_daemon(fs, settings),
@@ -156,20 +156,10 @@ def _folder(fs: FileSystem, name: Literal["inbox", "outbox", "state folder"], pa
     )
 
 
-def _controlled(paths: Layout) -> Access | None:
-    """Why others could give the daemon commands; None if they cannot, or if this cannot be determined."""
+def _access(ask: Callable[[], Access | None]) -> Access | None:
+    """What a question about the state folder is answered with; None also if it cannot be answered."""
     try:
-        refuse_what_others_wrote(paths)
-    except Refusal as refusal:
-        return Access(refusal.message, refusal.hint)
-    except OSError:
-        return None  # the check of the folders reports what is wrong
-    return None
-
-
-def _replaceable(paths: Layout) -> Access | None:
-    try:
-        return others_can_replace(paths.state_bytes)
+        return ask()
     except OSError:
         return None  # the check of the folders reports what is wrong
 

@@ -40,24 +40,24 @@ _LOGS = command("service", "logs")
 
 def judge(facts: Facts) -> tuple[Finding, ...]:
     """All findings, grouped by area."""
-    may_prevent_a_start = (program(facts), *folders(facts), *permissions(facts), *space(facts), *_journal(facts), *cluster(facts))
-    prevented = any(finding.grade == "problem" for finding in may_prevent_a_start)
+    # A problem of these may be why no daemon can start.
+    code, disks = program(facts), (*folders(facts), *permissions(facts), *space(facts))
+    history, machines = tuple(_journal(facts)), tuple(cluster(facts))
+    prevented = any(finding.grade == "problem" for finding in (code, *disks, *history, *machines))
     return (
         *_settings(facts),
         *after_jobs(facts),
-        program(facts),
+        code,
         *formats(facts),
         *videos(facts),
-        *folders(facts),
-        *permissions(facts),
-        *space(facts),
+        *disks,
         *_clock(facts),
-        *_journal(facts),
+        *history,
         *_daemon(facts, prevented=prevented),
         *services(facts),
         *(() if facts.barred else (*weights(facts), *device(facts))),  # they are asked through the interpreter
         *sandbox(facts),
-        *cluster(facts),
+        *machines,
     )
 
 

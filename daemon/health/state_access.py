@@ -35,10 +35,14 @@ def refuse_what_others_wrote(paths: Layout) -> None:
         Refusal: it is such a folder; the exit status is 77.
         OSError: this cannot be determined.
     """
-    for path in (paths.state_bytes, paths.journal_bytes, paths.requests_bytes):
-        access = others_can_write(path)
-        if access is not None:
-            raise Refusal(access.message, hint=access.hint, exit_status=_EXIT_PERMISSION)
+    if (access := others_control(paths)) is not None:
+        raise Refusal(access.message, hint=access.hint, exit_status=_EXIT_PERMISSION)
+
+
+def others_control(paths: Layout) -> Access | None:
+    """Why others can write to the state folder, its journal or its requests; None if they cannot. Raises OSError."""
+    accesses = map(others_can_write, (paths.state_bytes, paths.journal_bytes, paths.requests_bytes))
+    return next((access for access in accesses if access is not None), None)
 
 
 def others_can_write(path: bytes) -> Access | None:

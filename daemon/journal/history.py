@@ -28,6 +28,7 @@ from daemon.journal.segment_files import (
     read_file,
     segment_numbers,
     segment_path,
+    with_following,
 )
 
 _Value = TypeVar("_Value")
@@ -42,7 +43,6 @@ class EndedJob:
         state: the state in which it ended.
         ended_at: when it ended, UTC, RFC 3339.
         batch: the id of its batch; None if it has none.
-        name_of_batch: the name of its batch; None if it has none.
         job: a function that decodes its records and returns the job.
     """
 
@@ -50,7 +50,6 @@ class EndedJob:
     state: State
     ended_at: str
     batch: str | None
-    name_of_batch: str | None
     job: Callable[[], Job]
 
 
@@ -100,7 +99,7 @@ class History:
         Raises:
             Refusal: a segment is damaged.
         """
-        for number, following in self._indexed.with_following():
+        for number, following in with_following(self._fs, self._folder):
             try:
                 segment = load_segment(self._fs, segment_path(self._folder, number))
                 self._indexed.check_end(segment, number, following)
@@ -134,7 +133,7 @@ class History:
         """
         needle = b'"job":"' + job_id.encode() + b'"'
         found: list[Entry] = []
-        for number, following in self._indexed.with_following():
+        for number, following in with_following(self._fs, self._folder):
             if following is None or self._indexed.may_mention(number, following, job_id):
                 found += [self._decode(number, line) for line in self._lines(number, needle)]
                 self._tell_damage(number, following, needle)
@@ -198,8 +197,7 @@ class History:
             for ended in reversed(outcomes.ended) if wanted else ():
                 if ended.job not in newer:
                     job = partial(_ended_job, read, ended.job, later.pop(ended.job, []))
-                    name = (ended.batch_name or ended.folder.rpartition("/")[2]) if ended.batch is not None else None
-                    yield EndedJob(ended.job, ended.state, ended.at, ended.batch, name, job)
+                    yield EndedJob(ended.job, ended.state, ended.at, ended.batch, job)
             for job_id in outcomes.later:
                 if job_id not in newer:
                     later[job_id] = read.later(job_id) + later.get(job_id, [])

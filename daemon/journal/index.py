@@ -51,6 +51,11 @@ class EndedEntry(NamedTuple):
     folder: str
     batch_name: str | None
 
+    @property
+    def name_of_batch(self) -> str | None:
+        """The name of its batch for people; None if it has none."""
+        return None if self.batch is None else self.batch_name or self.folder.rpartition("/")[2]
+
 
 class Outcomes(NamedTuple):
     """What became of the jobs of a segment.

@@ -30,6 +30,12 @@ def segment_numbers(fs: FileSystem, folder: bytes) -> list[int]:
     return sorted(int(match[1]) for name in _names(fs, folder) if (match := _NAME.fullmatch(name)))
 
 
+def with_following(fs: FileSystem, folder: bytes) -> list[tuple[int, int | None]]:
+    """The number of each existing segment, oldest first, and of the segment after it; None for the newest."""
+    numbers = segment_numbers(fs, folder)
+    return list(zip(numbers, (*numbers[1:], None), strict=False))
+
+
 def aside_path(folder: bytes, number: int, what: Literal["damaged", "lost"]) -> bytes:
     """The path for a damaged segment that is moved aside, or of the file that marks a segment as lost."""
     return os.path.join(folder, b"%s-%08d.jsonl" % (what.encode(), number))

@@ -6,6 +6,7 @@ cancelled, and those whose result was removed, do not count: there is nothing of
 will cancel or remove as soon as the daemon carries it out.
 """
 
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -92,7 +93,8 @@ class ExistingJobs:
 
         `names`: the names that the folder may have, in order.
 
-        A folder of which nobody knows what it was made of counts as well.
+        A result of which nobody knows what it was made of counts as well; a folder without a manifest, or without the layers that
+        it names, does not.
         """
         unknown: Path | None = None
         for place in (output / name for name in names):
@@ -175,11 +177,18 @@ class ExistingJobs:
         return os.path.join(self._settings.paths.inbox_bytes, to_bytes(job.accepted.folder), to_bytes(file.name))
 
     def _maker_of(self, place: Path, image: Path) -> tuple[bool, str | None]:
-        """Whether it is known what the result in a folder was made of; and the id of its job, if that was this picture."""
+        """Whether it is known what the result in a folder was made of; and the id of its job, if that was this picture.
+
+        It is known as well if the folder has no whole result.
+        """
         try:
             made = fs.read(os.fsencode(place / _MANIFEST), _MAX_MANIFEST_BYTES)
+        except (FileNotFoundError, NotADirectoryError):
+            return True, None
         except OSError:
             return False, None
+        if not _has_its_layers(place, made):
+            return True, None
         for job in self._named_like(image):
             path = os.path.join(self._settings.paths.outbox_bytes, job.job_id.encode(), b"result", _MANIFEST.encode())
             try:
@@ -188,6 +197,16 @@ class ExistingJobs:
             except OSError:
                 continue
         return False, None
+
+
+def _has_its_layers(place: Path, manifest: bytes) -> bool:
+    """Whether every layer that a manifest names is in its folder. A manifest that cannot be understood names none."""
+    try:
+        layers = json.loads(manifest)["layers"]
+        names = [layer["file"] for layer in layers]
+        return all(os.path.lexists(place / name) for name in names)
+    except (ValueError, KeyError, TypeError):
+        return True
 
 
 def _has_or_gets_a_result(job: Job) -> bool:

@@ -1,7 +1,5 @@
 """What is in the inbox and is no file of its own: links, pipes, sockets, devices, locked files. It is never opened. Pure."""
 
-import stat
-
 from daemon.intake.model import Kind
 
 HARD_LINK = "a hard link: the file has a second name, under which it can still change: put a copy of it here instead"
@@ -14,12 +12,3 @@ REFUSED: dict[Kind, str] = {
     "locked": "locked: choose Get Info in Finder and untick Locked",
     "unreadable": "cannot be read: check that its disk is connected and that you may read the folder, or drop the file again",
 }
-
-
-def kind_of_mode(mode: int) -> Kind:
-    """The kind of a file, from the mode that lstat returns. A file that its owner locked is a `file`."""
-    kinds: tuple[tuple[int, Kind], ...] = (
-        (stat.S_IFLNK, "symlink"), (stat.S_IFDIR, "directory"), (stat.S_IFIFO, "fifo"), (stat.S_IFSOCK, "socket"),
-        (stat.S_IFCHR, "device"), (stat.S_IFBLK, "device"),
-    )  # fmt: skip
-    return next((kind for bits, kind in kinds if stat.S_IFMT(mode) == bits), "file")

@@ -18,8 +18,8 @@ from daemon.journal.segment_files import (
     load_segment,
     parse_segment,
     read_file,
-    segment_numbers,
     segment_path,
+    with_following,
 )
 
 _Value = TypeVar("_Value")
@@ -120,7 +120,7 @@ class IndexedSegments:
         Raises:
             Refusal: a segment is damaged.
         """
-        pairs = self.with_following()
+        pairs = with_following(self._fs, self._folder)
         for number, following in reversed(pairs) if backwards else pairs:
             try:
                 found = self._fs.lstat(segment_path(self._folder, number))
@@ -135,7 +135,7 @@ class IndexedSegments:
 
     def listed(self, part: Part[_Value]) -> Iterator[_Value]:
         """As `parts`, newest first, without the segments. An index is taken to be that of its file by size and time of change."""
-        for number, following in reversed(self.with_following()):
+        for number, following in reversed(with_following(self._fs, self._folder)):
             try:
                 found = self._fs.lstat(segment_path(self._folder, number))
                 last = following is None
@@ -149,11 +149,6 @@ class IndexedSegments:
                 self.leave_out(damage, following)
                 continue
             yield value
-
-    def with_following(self) -> list[tuple[int, int | None]]:
-        """The number of each segment, oldest first, and of the segment after it; None for the newest."""
-        numbers = segment_numbers(self._fs, self._folder)
-        return list(zip(numbers, (*numbers[1:], None), strict=False))
 
     def leave_out(self, damage: DamagedSegment, following: int | None) -> None:
         """Tell of a damaged segment, to go on without it. Raises the damage if nobody wants that, or if it is the newest."""

@@ -16,7 +16,7 @@ from daemon.journal.history import job_of
 from daemon.journal.line import Entry, UnknownRecordError, decode, is_intact, mark
 from daemon.journal.search.closed_segments import check_end
 from daemon.journal.segment import NEWER_HINT, lines
-from daemon.journal.segment_files import parse_segment, read_file, segment_numbers, segment_path
+from daemon.journal.segment_files import parse_segment, read_file, segment_path, with_following
 
 #: The name of a file in the job's folder, with its quotes, and the id of a job, as a record has them.
 _FILE = re.compile(rb'"to":("[^"\\]*(?:\\.[^"\\]*)*")')
@@ -52,8 +52,7 @@ class NameSearch:
             Refusal: a newer version wrote a record, or a closed segment with such a job is damaged.
         """
         has_more = False
-        numbers = segment_numbers(self._fs, self._folder)
-        for number, following in zip(numbers, (*numbers[1:], None), strict=False):
+        for number, following in with_following(self._fs, self._folder):
             if number < self._number:
                 continue
             path = segment_path(self._folder, number)

@@ -1,12 +1,10 @@
 """Whatever lies in the inbox and is not taken has one sentence that says what it is and what to do."""
 
-import os
-import socket
 from typing import get_args
 
 import pytest
 
-from daemon.intake.kinds.refused import HARD_LINK, REFUSED, kind_of_mode
+from daemon.intake.kinds.refused import HARD_LINK, REFUSED
 from daemon.intake.kinds.unread import reason
 from daemon.intake.model import Kind
 
@@ -25,21 +23,3 @@ def test_every_kind_that_is_no_file_has_a_remedy() -> None:
 @pytest.mark.parametrize("ending", ["zip", "pdf", "mp4", "lnk", "webloc", "svg", "heics", "txt", "exe", "docx", "mp3", "ai"])
 def test_every_file_that_is_no_picture_has_a_remedy(ending: str) -> None:
     assert any(verb in reason(f"photo.{ending}").partition(": ")[2] for verb in VERBS)
-
-
-def test_kinds_are_told_apart_by_what_lstat_says(tmp_path, monkeypatch) -> None:
-    (tmp_path / "file").touch()
-    os.symlink("nowhere", tmp_path / "link")
-    os.mkfifo(tmp_path / "pipe")
-    monkeypatch.chdir(tmp_path)  # the name of a socket has at most 104 bytes
-    with socket.socket(socket.AF_UNIX) as one:
-        one.bind("socket")
-        found = {name: kind_of_mode(os.lstat(name).st_mode) for name in ("file", "link", "pipe", "socket", ".", "/dev/null")}
-    assert found == {
-        "file": "file",
-        "link": "symlink",
-        "pipe": "fifo",
-        "socket": "socket",
-        ".": "directory",
-        "/dev/null": "device",
-    }

@@ -159,8 +159,9 @@ def test_a_folder_with_a_result_of_another_picture_of_that_name_is_no_reason_to_
     assert (told["outcome"], told["delivered"]) == ("skipped", str(output / "photo 2"))
 
 
-def test_a_folder_of_which_nobody_knows_what_it_was_made_of_is_left_alone(folder, photo, tmp_path) -> None:
+def test_a_result_of_which_nobody_knows_what_it_was_made_of_is_left_alone(folder, photo, tmp_path) -> None:
     (tmp_path / "out" / "photo").mkdir(parents=True)
+    (tmp_path / "out" / "photo" / "layer_manifest.json").write_text('{"layers": []}')
     words = ("submit", str(photo), "--output", str(tmp_path / "out"))
     skipped = folder.verb(*words, "--if-exists", "skip", "--json")
     assert (skipped.returncode, json.loads(skipped.stdout)) == (0, [{
@@ -169,6 +170,24 @@ def test_a_folder_of_which_nobody_knows_what_it_was_made_of_is_left_alone(folder
     }])  # fmt: skip
     assert folder.verb(*words).returncode == 5
     assert waiting(folder) == set()
+
+
+@pytest.mark.parametrize("found", ["nothing", "other files", "no layers", "a file"])
+def test_a_folder_without_a_whole_result_is_no_reason_to_skip(folder, photo, job, tmp_path, found) -> None:
+    job("other", "completed", b"another")
+    place = tmp_path / "out" / "photo"
+    place.parent.mkdir()
+    if found == "a file":
+        place.touch()
+    else:
+        place.mkdir()
+    if found == "other files":
+        (place / "notes.txt").touch()
+    if found == "no layers":
+        (place / "layer_manifest.json").write_text('{"layers": [{"file": "Layer_1_background.png"}]}')
+    done = folder.verb("submit", str(photo), "--output", str(place.parent), "--if-exists", "skip", "--patience", "0")
+    assert done.returncode == 75  # it waits for a daemon, which does not run here
+    assert waiting(folder) == {"photo.png"}
 
 
 def test_a_result_that_is_not_in_the_folder_yet_is_copied_and_a_name_that_is_taken_is_told(folder, photo, job, tmp_path) -> None:
